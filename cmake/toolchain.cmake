@@ -1,0 +1,34 @@
+# Flags that every target gets.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+if(DRPF_WARNINGS_AS_ERRORS)
+  add_compile_options(-Werror)
+endif()
+
+# Hardening stays on in release, the standard library's own assertions included: every byte from outside is hostile.
+add_compile_options(-fstack-protector-strong -fcf-protection -ftrivial-auto-var-init=zero)
+add_compile_definitions(_GLIBCXX_ASSERTIONS)
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT DRPF_SANITIZE)
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+endif()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+add_link_options(-Wl,-z,relro,-z,now)
+include(CheckPIESupported)
+check_pie_supported()
+
+find_program(MOLD mold)
+if(MOLD AND NOT DRPF_LIBFUZZER)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+if(DRPF_SANITIZE)
+  add_compile_options(-fsanitize=${DRPF_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${DRPF_SANITIZE})
+endif()
+if(DRPF_LIBFUZZER)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

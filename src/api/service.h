@@ -1,0 +1,100 @@
+// What the API can ask of the gateway. The gateway implements it; tests fake it. All calls are on the control thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/address.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "lease/lease_book.h"
+
+namespace drpf::api {
+
+using Key = std::array<std::uint8_t, 32>;
+
+// How a device is connected, beside what the book knows of it.
+struct DeviceTunnel {
+  Key public_key{};
+  std::optional<Endpoint> endpoint;
+  std::optional<WallTime> last_handshake;
+  std::uint64_t bytes_received = 0;  // from the device
+  std::uint64_t bytes_sent = 0;
+};
+
+struct DeviceConfigOptions {
+  bool inbound_only = false;            // the device keeps its own default route
+  std::optional<std::string> endpoint;  // overrides the host name or address that the device connects to
+};
+
+struct StatusReport {
+  std::string version;
+  std::uint64_t uptime_s = 0;
+  std::string engine;  // "embedded WireGuard"
+  std::string tunnel_interface;
+  Port wireguard_port;
+  std::vector<lease::PublicHost> hosts;
+  PortRange pool{Port{1}};
+  std::size_t accounts = 0;
+  std::size_t devices = 0;
+  std::size_t devices_connected = 0;
+  std::size_t leases_active = 0;
+  std::size_t leases_held = 0;
+  std::uint64_t ports_free = 0;
+  std::uint64_t repairs = 0;          // elements that reconcile had to mend since start
+  std::vector<std::string> warnings;  // one sentence each, with the cure
+};
+
+struct Finding {
+  enum class Level : std::uint8_t { good, note, warning, problem };
+  Level level = Level::good;
+  std::string subject;  // "port plan", "docker", "kernel", ...
+  std::string message;
+  std::string cure;
+};
+
+// Something changed that a listener may care about.
+struct Change {
+  std::optional<lease::DeviceId> device;  // the device whose leases or connection changed; none = something else
+  std::string what;                       // "connected", "disconnected", "leases", "account", "configuration"
+};
+
+class Service {
+ public:
+  virtual ~Service() = default;
+
+  virtual const lease::LeaseBook& book() const = 0;
+  virtual Time now() const = 0;
+  virtual WallTime wall(Time time) const = 0;  // for display
+  virtual StatusReport status() const = 0;
+  virtual std::vector<Finding> check() = 0;
+  virtual std::optional<DeviceTunnel> device_tunnel(lease::DeviceId device) const = 0;
+
+  // Each returns after the change is committed and carried out.
+  virtual Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) = 0;
+  virtual Status set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) = 0;
+  virtual Status remove_account(std::string_view name) = 0;
+  // Without a key a pair is made, and its private half is kept so that device_config() is complete.
+  virtual Result<lease::Device> add_device(std::string_view account, std::string_view name, std::optional<Key> public_key) = 0;
+  virtual Status remove_device(std::string_view name) = 0;
+  virtual Result<std::string> device_config(std::string_view name, const DeviceConfigOptions& options) = 0;  // wg-quick text
+  virtual Status disconnect_device(lease::DeviceId device) = 0;                                              // the device says good-bye
+  virtual Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) = 0;
+  virtual Status set_lease(const lease::PublicPort& on, Port local_port) = 0;
+  virtual Status remove_lease(const lease::PublicPort& on) = 0;
+
+  // The listener is called on the control thread after each change until the handle is destroyed.
+  class Subscription {
+   public:
+    virtual ~Subscription() = default;
+  };
+  virtual std::unique_ptr<Subscription> subscribe(std::function<void(const Change&)> listener) = 0;
+};
+
+}  // namespace drpf::api

@@ -1,0 +1,71 @@
+// The gateway's configuration as one value: read and checked whole, swapped whole. Reading is in configuration_file.h.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/address.h"
+#include "core/port.h"
+#include "core/time.h"
+#include "lease/types.h"
+
+namespace drpf::gateway {
+
+struct PublicHostConfig {
+  std::string name = "main";
+  std::vector<std::string> interfaces;  // empty = those of the default routes
+  std::optional<Address> v4;            // none = first global address of the interface
+  std::optional<Address> v6;
+  bool operator==(const PublicHostConfig&) const = default;
+};
+
+struct Limits {
+  std::uint32_t connections_per_device = 4096;  // conntrack entries a device may have open outwards
+  std::uint32_t packets_per_lease_per_s = 0;    // 0 = none; new inbound flows per second and lease
+  std::uint32_t accounts_max = 100'000;
+  std::uint32_t devices_per_account_max = 1'000;
+  std::uint32_t api_body_max = 64 * 1024;
+  std::uint32_t api_connections_max = 256;
+  bool operator==(const Limits&) const = default;
+};
+
+enum class Offload : std::uint8_t { automatic, no_uso, no_gso, none };
+
+struct Configuration {
+  std::vector<PublicHostConfig> hosts;  // empty = one host "main" found by the default route
+  std::optional<Address> entry_v4;      // where devices connect to, when that is another address than the leases' (safer)
+  std::optional<Address> entry_v6;
+  std::optional<std::string> endpoint_name;  // host name or address for device configurations; none = entry or public address
+
+  std::string tunnel_interface = "drpf0";
+  Prefix tunnel_v4;                 // default 10.77.0.0/16; the gateway owns x.y.z.1 of every /24
+  std::optional<Prefix> tunnel_v6;  // default fd77:6472:7066::/64; none = no IPv6 inside
+  Port wireguard_port{51820};
+  std::uint16_t mtu = 1420;
+  Offload offload = Offload::automatic;
+  std::vector<Address> dns;  // put into device configurations
+
+  PortRange pool{Port{10000}, Port{31999}};
+  PortRange snat{Port{32768}, Port{51199}};
+  PortRange ephemeral{Port{52000}, Port{60999}};  // net.ipv4.ip_local_port_range that the gateway sets and proves
+  std::vector<PortRange> reserved;                // never leased
+  std::vector<Port> input_tcp;                    // services of this host that stay reachable from outside; empty = 22
+  std::vector<Port> input_udp;
+  std::vector<lease::Plan> plans;  // default: personal, business
+  std::string default_plan = "personal";
+  Duration grace = std::chrono::hours(24);
+  Duration quarantine = std::chrono::seconds(600);
+  Duration disconnect_after = std::chrono::seconds(180);
+
+  Port api_port{5351};  // TCP, on the tunnel addresses of the gateway, for devices
+  Limits limits;
+
+  bool operator==(const Configuration&) const = default;
+};
+
+// The configuration of a gateway that was told nothing.
+Configuration default_configuration();
+
+}  // namespace drpf::gateway

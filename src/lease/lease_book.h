@@ -1,0 +1,114 @@
+// The lease book: who holds which public port, until when. It decides; it does not act: every decision is a Transaction that the caller
+// commits to the store, applies here, carries out in the redirect, and only then answers. It knows no protocol, no clock and no file.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "lease/transaction.h"
+#include "lease/types.h"
+
+namespace drpf::lease {
+
+// A decision together with what it decided, for the answer.
+template <class T>
+struct Decided {
+  T value;
+  Transaction transaction;
+};
+
+struct LeaseRequest {
+  DeviceId device{};
+  std::optional<Port> port;         // the public number wished for; none = the next free one
+  std::optional<std::string> host;  // none = the device's usual host
+  bool tcp = true;
+  bool udp = true;
+  std::uint16_t count = 1;         // contiguous ports from `port` on
+  std::optional<Port> local_port;  // none = same as the public port; for count > 1 the first of a run
+  LeaseKind kind = LeaseKind::fixed;
+  std::optional<Duration> lifetime;  // requested leases; none = the plan's
+  bool by_administrator = false;     // lifts Plan::port_choice, not quotas and not reserved ports
+};
+
+class LeaseBook {
+ public:
+  LeaseBook(Policy policy, State state);
+  ~LeaseBook();
+  LeaseBook(LeaseBook&&) noexcept;
+  LeaseBook& operator=(LeaseBook&&) noexcept;
+
+  // --- decisions; const: nothing changes until apply(). Refusals are Error::Kind::refusal with these codes:
+  // quota_exhausted, pool_exhausted, no_contiguous_range, port_reserved, port_outside_pool, port_zero, port_taken, port_quarantined,
+  // port_choice_not_allowed, account_suspended, device_limit, name_taken, name_invalid, addresses_exhausted, not_connected; others are
+  // not_found: account_unknown, device_unknown, plan_unknown, lease_unknown, host_unknown.
+  Result<Decided<Account>> add_account(std::string_view name, std::optional<std::string_view> plan) const;
+  Result<Transaction> set_account(AccountId id, std::optional<std::string_view> plan, std::optional<bool> suspended, Time now) const;
+  Result<Transaction> remove_account(AccountId id, Time now) const;  // with its devices and grants; ports go to quarantine
+  Result<Decided<Device>> add_device(AccountId account, std::string_view name) const;
+  Result<Transaction> remove_device(DeviceId id, Time now) const;
+
+  // First connect: grants of the plan; every connect: leases become active with new generations. A quota or pool refusal for automatic
+  // ports does not refuse the connect: the device is then connected without (or with fewer) ports and `shortfall` says why.
+  struct Connected {
+    Transaction transaction;
+    std::optional<Error> shortfall;
+  };
+  Result<Connected> connect(DeviceId id, Time now) const;
+  Result<Transaction> disconnect(DeviceId id, Time now) const;
+
+  Result<Decided<std::vector<Lease>>> add_lease(const LeaseRequest& request, Time now) const;
+  Result<Transaction> set_lease(const PublicPort& on, Port local_port, Time now) const;
+  // Ends the lease; where it was the last of its grant's port, the port goes to quarantine.
+  Result<Transaction> remove_lease(const PublicPort& on, Time now) const;
+
+  // What time alone brings: renewals of connected devices' leases (at half of the lifetime), leases past their deadline, grants past
+  // their grace, quarantines past their end. Call when `now >= next_deadline()`. At most `limit` leases are renewed in one call.
+  Transaction tick(Time now, std::size_t limit = 1000) const;
+  std::optional<Time> next_deadline() const;
+
+  // A new policy, whole: leases that it makes impossible (host gone, port outside pool or reserved, addresses changed) end or move.
+  Transaction reconfigure(const Policy& policy, Time now) const;
+  void adopt(Policy policy);  // after the transaction of reconfigure() was applied
+
+  // --- the one way to change the book: after the store has committed the transaction
+  void apply(const Transaction& transaction);
+
+  // --- reads
+  const Policy& policy() const;
+  const Account* account(AccountId id) const;
+  const Account* account(std::string_view name) const;
+  const Device* device(DeviceId id) const;
+  const Device* device(std::string_view name) const;
+  const Device* device_at(const Address& tunnel_address) const;
+  const Grant* grant(GrantId id) const;
+  const Lease* lease(const PublicPort& on) const;
+  const Plan* plan(std::string_view name) const;
+  const PublicHost* host(std::string_view name) const;
+  std::vector<const Account*> accounts() const;  // by name
+  std::vector<const Device*> devices() const;    // by name
+  std::vector<const Device*> devices_of(AccountId account) const;
+  std::vector<const Lease*> leases() const;  // by public port
+  std::vector<const Lease*> leases_of(DeviceId device) const;
+  std::vector<const Grant*> grants_of(AccountId account) const;
+  std::vector<const Quarantine*> quarantines() const;
+  std::uint32_t ports_held(AccountId account) const;
+  State state() const;  // everything, as the store would keep it
+
+  // Every active lease as the kernel must have it now, one per address family: the desired state of the redirect.
+  std::vector<Redirection> redirections() const;
+  // The same for one lease: one or two entries, by the addresses of its host and device.
+  std::vector<Redirection> redirections_of(const Lease& lease) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace drpf::lease

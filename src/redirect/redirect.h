@@ -1,0 +1,31 @@
+// How a lease reaches its device. The desired state is the book's; an implementation carries changes out and repairs drift.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/address.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "lease/transaction.h"
+
+namespace drpf::redirect {
+
+class Redirect {
+ public:
+  virtual ~Redirect() = default;
+
+  // Carries out removals, then installs and renewals. When it returns, no packet of a removed lease passes in either direction, and
+  // new connections to an installed one arrive. On an error the kernel has either all or nothing of it; reconcile() mends the rest.
+  virtual Status carry_out(const lease::Transaction& transaction, Time now) = 0;
+
+  // Makes the kernel equal to `desired`, whatever it holds now. Returns how many elements had to be repaired.
+  virtual Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) = 0;
+
+  // Addresses outside the tunnel from which devices speak to us now. Packets from them to leased ports are dropped, for a device that
+  // visits another device's lease outside the tunnel would show its real address (Port Fail).
+  virtual Status admit_endpoint(const Address& address, Duration lifetime) = 0;
+};
+
+}  // namespace drpf::redirect

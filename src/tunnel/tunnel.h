@@ -1,0 +1,69 @@
+// A tunnel service as the gateway sees it: peers go in, connects and disconnects come out. Commands never block on the packet threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/address.h"
+#include "core/result.h"
+#include "core/time.h"
+
+namespace drpf::tunnel {
+
+using Key = std::array<std::uint8_t, 32>;
+
+struct PeerConfig {
+  Key public_key{};
+  Key preshared_key{};                            // zeros = none
+  std::vector<Prefix> allowed_ips;                // for a gateway: the device's tunnel addresses as host prefixes
+  std::optional<Endpoint> endpoint;               // where to send first; learned otherwise
+  std::uint16_t keepalive_s = 0;                  // persistent keepalive; 0 = off
+  std::array<std::uint8_t, 12> last_timestamp{};  // greatest TAI64N accepted from this peer before a restart
+};
+
+struct PeerStatus {
+  Key public_key{};
+  std::optional<Endpoint> endpoint;
+  std::optional<WallTime> last_handshake;
+  std::optional<Time> last_authenticated;  // last packet of any kind that authenticated
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::array<std::uint8_t, 12> last_timestamp{};
+};
+
+// Sent from the engine's threads to the control thread, in order per peer.
+struct PeerConnected {
+  Key public_key;
+  Endpoint endpoint;
+};  // first authenticated packet after being away
+struct PeerRoamed {
+  Key public_key;
+  Endpoint endpoint;
+};  // authenticated from a new address
+struct PeerDisconnected {
+  Key public_key;
+};  // nothing authenticated for 180 s
+struct EngineFailed {
+  Error error;
+};  // the TUN device or the socket is gone
+using Event = std::variant<PeerConnected, PeerRoamed, PeerDisconnected, EngineFailed>;
+
+class Tunnel {
+ public:
+  virtual ~Tunnel() = default;
+  virtual Status add_peer(const PeerConfig& peer) = 0;    // adds or replaces
+  virtual Status remove_peer(const Key& public_key) = 0;  // its sessions end at once
+  // PeerConnected and PeerRoamed ask for admission: the engine does not forward packets of that endpoint address before this call.
+  virtual void admit(const Key& public_key, const Address& endpoint_address) = 0;
+  // Start a handshake now (after a restart: to the last known endpoint).
+  virtual void initiate(const Key& public_key) = 0;
+  virtual std::vector<PeerStatus> status() const = 0;
+  virtual std::optional<PeerStatus> status(const Key& public_key) const = 0;
+};
+
+}  // namespace drpf::tunnel
