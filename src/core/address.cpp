@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
-#include <cstring>
 
 namespace drpf {
 
@@ -44,12 +43,12 @@ std::string to_string(const Address& address) {
 }
 
 Result<Address> parse_address(std::string_view text) {
-  const std::string zero_ended(text);
+  const std::string zero_ended(text);  // inet_pton stops at a zero, so one inside the text would hide what follows it
   std::array<std::uint8_t, 16> bytes{};
-  if (zero_ended.size() == text.size() && inet_pton(AF_INET, zero_ended.c_str(), bytes.data()) == 1)
-    return Address::from_bytes(std::span(bytes).first(4));
-  if (inet_pton(AF_INET6, zero_ended.c_str(), bytes.data()) == 1 && std::strlen(zero_ended.c_str()) == text.size())
-    return Address::from_bytes(bytes);
+  if (text.find('\0') == std::string_view::npos) {
+    if (inet_pton(AF_INET, zero_ended.c_str(), bytes.data()) == 1) return Address::from_bytes(std::span(bytes).first(4));
+    if (inet_pton(AF_INET6, zero_ended.c_str(), bytes.data()) == 1) return Address::from_bytes(bytes);
+  }
   return fail(invalid("address_invalid", "'" + zero_ended + "' is not an IP address", "write it like 198.51.100.7 or 2001:db8::7"));
 }
 
