@@ -60,6 +60,8 @@ class Tunnel {
   virtual Status remove_peer(const Key& public_key) = 0;  // its sessions end at once
   // PeerConnected and PeerRoamed ask for admission: the engine does not forward packets of that endpoint address before this call.
   virtual void admit(const Key& public_key, const Address& endpoint_address) = 0;
+  // The device said good-bye: its session may still carry the answer, but its next handshake is a new PeerConnected.
+  virtual void depart(const Key& public_key) = 0;
   // Start a handshake now (after a restart: to the last known endpoint).
   virtual void initiate(const Key& public_key) = 0;
   virtual std::vector<PeerStatus> status() const = 0;
