@@ -13,7 +13,11 @@ if(DRPF_WARNINGS_AS_ERRORS)
 endif()
 
 # Hardening stays on in release, the standard library's own assertions included: every byte from outside is hostile.
-add_compile_options(-fstack-protector-strong -fcf-protection -ftrivial-auto-var-init=zero)
+add_compile_options(-fstack-protector-strong -fcf-protection)
+if(NOT DRPF_SANITIZE)
+  # Not with sanitizers: they should see what is uninitialized, and g++ 12 then warns falsely inside fmt::format.
+  add_compile_options(-ftrivial-auto-var-init=zero)
+endif()
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT DRPF_SANITIZE)
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
