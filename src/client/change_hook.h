@@ -1,0 +1,72 @@
+// Runs the user's command when the ports change: one at a time, with a time limit, and always once more for the last state.
+// Decides nothing about when; reads nothing from the command but its exit code.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "core/port.h"
+#include "core/result.h"
+
+namespace drpf::client {
+
+inline constexpr std::chrono::seconds hook_time_max{30};       // then SIGTERM to its process group
+inline constexpr std::chrono::seconds hook_term_time_max{2};   // then SIGKILL
+inline constexpr std::chrono::seconds hook_exit_time_max{10};  // how long stop() waits for the last run
+
+// Why the command is run.
+enum class HookEvent : std::uint8_t { up, change, down };
+std::string_view to_string(HookEvent event);
+
+// What the command is told. Numbers come as numbers and names are checked before they get here, so no text of the gateway reaches a shell.
+struct HookState {
+  HookEvent event = HookEvent::change;
+  std::vector<Port> ports;
+  std::string interface;       // check_interface_name() holds
+  std::string public_address;  // an address literal, or empty
+  bool operator==(const HookState&) const = default;
+};
+
+// Puts the values in the place of {{PORTS}}, {{PORT}} and {{VPN_INTERFACE}}.
+std::string expand_hook_command(std::string_view command, const HookState& state);
+// DRPF_EVENT=up, DRPF_PORTS=20000,20001, DRPF_PORT=20000, DRPF_INTERFACE=home, DRPF_PUBLIC_ADDRESS=198.51.100.1.
+std::vector<std::string> hook_environment(const HookState& state);
+
+class ChangeHook {
+ public:
+  // `complain` is called on the runner's thread when the command failed, was killed, or could not start.
+  ChangeHook(std::string command, std::function<void(std::string)> complain, std::chrono::milliseconds time_max = hook_time_max);
+  ~ChangeHook();  // stop()
+  ChangeHook(const ChangeHook&) = delete;
+  ChangeHook& operator=(const ChangeHook&) = delete;
+
+  // Returns at once. A state that waits is replaced by this one: the last wins.
+  void tell(HookState state);
+  // Waits until what was told has been run, at most hook_exit_time_max, then kills what still runs. Nothing is run afterwards.
+  void stop();
+
+ private:
+  void run_loop();
+  void run_once(const HookState& state);
+
+  std::string command_;
+  std::function<void(std::string)> complain_;
+  std::chrono::milliseconds time_max_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<HookState> waiting_;
+  bool running_ = false;
+  bool stopping_ = false;
+  int kill_read_ = -1;  // a pipe: closing its write end ends the wait for the command
+  int kill_write_ = -1;
+  std::thread thread_;
+};
+
+}  // namespace drpf::client

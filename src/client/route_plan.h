@@ -1,0 +1,85 @@
+// What the device's network looks like while it is connected: addresses, routes, rules, firewall text, as one value. Applies nothing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/address.h"
+#include "core/result.h"
+#include "protocol/wireguard/wg_quick_file.h"
+
+namespace drpf::client {
+
+// Our policy rules stand at these places and nowhere else, so that a later start finds what a crash left. Below the main table's 32766.
+inline constexpr std::uint32_t rule_priority_gateway = 30500;
+inline constexpr std::uint32_t rule_priority_first = 30501;
+inline constexpr std::uint32_t rule_priority_second = 30502;
+inline constexpr std::uint32_t main_table = 254;
+inline constexpr std::uint16_t tunnel_mtu_default = 1420;
+
+struct PlannedRule {
+  Family family = Family::v4;
+  std::uint32_t priority = 0;
+  std::uint32_t table = 0;
+  std::optional<Prefix> from = std::nullopt;
+  std::optional<Prefix> to = std::nullopt;
+  std::optional<std::uint32_t> mark = std::nullopt;
+  bool not_mark = false;          // matches packets that do not carry `mark`
+  bool suppress_default = false;  // suppress_prefixlength 0: the table's default route does not count
+  bool operator==(const PlannedRule&) const = default;
+};
+
+struct PlannedRoute {
+  Prefix to;
+  std::uint32_t table = main_table;
+  bool operator==(const PlannedRoute&) const = default;
+};
+
+struct PlannedSetting {  // of /proc/sys
+  std::string path;
+  std::string value;
+  bool restore = false;  // outlives the interface: its former value is put back at the end
+  bool operator==(const PlannedSetting&) const = default;
+};
+
+struct RoutePlan {
+  std::string interface;
+  std::uint32_t engine_mark = 0;  // on the engine's sockets
+  std::uint32_t table = 0;        // ours; 0 = none
+  std::uint16_t mtu = tunnel_mtu_default;
+  std::vector<protocol::wireguard::InterfaceAddress> addresses;
+  std::vector<PlannedRoute> routes;  // all through the interface
+  std::vector<PlannedRule> rules;
+  std::vector<PlannedSetting> settings;
+  std::string firewall;  // nft text that replaces our table as a whole
+  bool full_tunnel = false;
+  bool kill_switch = false;
+  std::vector<std::string> notes;
+};
+
+struct RouteWish {
+  std::string interface;
+  bool inbound_only = false;
+  bool kill_switch = true;
+};
+
+// Letters, digits, '_', '-' and '.', 1 to 15 of them, beginning with a letter or digit: what a device, an nft table and a file may all be
+// called.
+Status check_interface_name(std::string_view name);
+// "/etc/wireguard/home.conf" -> "home".
+Result<std::string> interface_name_of_file(std::string_view path);
+
+// The table's number, and the marks of this interface: from its name, so that the next start knows them without having been told.
+std::uint32_t own_table(std::string_view interface);
+std::uint32_t reply_mark(std::string_view interface);
+std::string firewall_table_name(std::string_view interface);
+
+// The gateway's own address inside the tunnel: the device's IPv4 address with 1 as its last byte. None without IPv4.
+std::optional<Address> gateway_address(const protocol::wireguard::WgQuickFile& file);
+
+RoutePlan make_route_plan(const protocol::wireguard::WgQuickFile& file, const RouteWish& wish);
+
+}  // namespace drpf::client
