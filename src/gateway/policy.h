@@ -1,0 +1,28 @@
+// From what the operator configured and what the host has to what the lease book and the firewall work by. Pure.
+#pragma once
+
+#include <vector>
+
+#include "core/port.h"
+#include "core/result.h"
+#include "gateway/configuration.h"
+#include "lease/types.h"
+
+namespace drpf::gateway {
+
+// A public host as it was found on this machine: its addresses and the interfaces that visitors come in by.
+struct FoundHost {
+  lease::PublicHost host;
+  std::vector<std::string> interfaces;
+};
+
+// A socket of this host that listens where strangers could reach it.
+struct Listener {
+  Protocol protocol{};
+  Port port;
+};
+
+// The book's policy. Ports of listeners inside the pool are reserved: they are never leased.
+lease::Policy make_policy(const Configuration& configuration, const std::vector<FoundHost>& hosts, const std::vector<Listener>& listeners);
+
+}  // namespace drpf::gateway

@@ -1,0 +1,286 @@
+#!/usr/bin/python3
+"""Runs everything that ./dev test promises and prints one summary. ./dev builds first; this only runs.
+
+The last line is `N passed, N failed`. Every check is counted: a unit test, a namespace test, a fuzz corpus, a lint. Whatever failed is
+shown with its output; all output is in build/logs.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+
+import source_files
+
+ROOT = source_files.ROOT
+LOGS = os.path.join(ROOT, "build", "logs")
+PYTHON = "/usr/bin/python3"
+SHOWN_LINES_MAX = 60
+QUICK_SECONDS_MAX = 150
+NETNS_SECONDS_MAX = 1200
+
+
+class Outcome:
+    def __init__(self, passed=0, failed=0, skipped=0, text=""):
+        self.passed, self.failed, self.skipped, self.text = passed, failed, skipped, text
+
+
+def as_root(command):
+    return command if os.geteuid() == 0 else ["sudo"] + command
+
+
+def run(log, command, seconds_max, **options):
+    """Runs a command with its output in build/logs/<log>; returns its code and its output. Code 124 means it took too long."""
+    path = os.path.join(LOGS, log)
+    options.setdefault("cwd", ROOT)
+    with open(path, "w", encoding="utf-8") as file:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, **options)
+        start = beat = time.monotonic()
+        while True:
+            try:
+                code = process.wait(0.1)
+                break
+            except subprocess.TimeoutExpired:
+                now = time.monotonic()
+                if now - start > seconds_max:
+                    stop(process)
+                    code = 124
+                    break
+                beat = show_progress(path, now - start, beat, now)
+    clear_progress()
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    return code, text + (f"\nstopped after {seconds_max} s\n" if code == 124 else "")
+
+
+def stop(process):
+    command = as_root(["kill", "-TERM", "--", f"-{process.pid}"])
+    subprocess.run(command, check=False)
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        command[-3] = "-KILL"
+        subprocess.run(command, check=False)
+        process.wait()
+
+
+def show_progress(path, seconds, beat, now):
+    """On a terminal the last line of the log, ten times a second; elsewhere a line each 30 s."""
+    terminal = sys.stdout.isatty()
+    if not terminal and now - beat < 30:
+        return beat
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 400))
+        lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    last = re.sub(r"[^ -~]", "", lines[-1])[:100] if lines else ""
+    print(f"\r\033[K    {seconds:4.0f}s  {last}" if terminal else f"    {seconds:4.0f}s  {last}", end="" if terminal else "\n", flush=True)
+    return now
+
+
+def clear_progress():
+    if sys.stdout.isatty():
+        print("\r\033[K", end="", flush=True)
+
+
+def single(code, text):
+    return Outcome(passed=int(code == 0), failed=int(code != 0), text=text)
+
+
+def junit(path, code, text, nothing_is_fine=False):
+    """Counts of a JUnit file. A run that left none, or a failure that it does not show, is a failure of its own."""
+    if not os.path.exists(path):
+        return Outcome(failed=1, text=text)
+    outcome, details = Outcome(), []
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        problems = [child for child in case if child.tag in ("failure", "error")]
+        if problems or case.get("status") in ("fail",):
+            outcome.failed += 1
+            output = "".join((child.text or child.get("message") or "") for child in problems)
+            printed = "".join(child.text or "" for child in case if child.tag == "system-out")
+            details.append(f"FAILED {case.get('classname', '')}.{case.get('name')}\n{tail(output + printed, 40)}")
+        elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+            outcome.skipped += 1
+        else:
+            outcome.passed += 1
+    if code != 0 and not outcome.failed and not (nothing_is_fine and not outcome.passed):
+        outcome.failed += 1
+        details.append(text)
+    outcome.text = "\n".join(details)
+    return outcome
+
+
+def tail(text, lines_max=SHOWN_LINES_MAX):
+    lines = text.rstrip().splitlines()
+    return "\n".join(([f"[{len(lines) - lines_max} lines more in the log]"] if len(lines) > lines_max else []) + lines[-lines_max:])
+
+
+class Suite:
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.total = Outcome()
+        self.failures = []
+
+    def check_format(self):
+        files = source_files.cpp_files("src", "tests")
+        return single(*run("format.log", ["clang-format-19", "--dry-run", "-Werror"] + files, 120))
+
+    def check_includes(self):
+        return single(*run("includes.log", [PYTHON, "-B", "tools/check_includes.py"], 60))
+
+    def check_house(self):
+        return single(*run("house.log", [PYTHON, "-B", "tools/check_house.py"], 60))
+
+    def clang_tidy(self):
+        code, text = run("clang-tidy.log", [PYTHON, "-B", "tools/tidy.py", "--jobs", str(self.arguments.jobs)], 1500)
+        counts = re.search(r"^(\d+) clean, (\d+) not$", text, re.MULTILINE)
+        if not counts:
+            return Outcome(failed=1, text=text)
+        shown = [line for line in text.splitlines() if not re.match(r"\[\d+/\d+\] .* s$", line)]
+        return Outcome(int(counts[1]), int(counts[2]), text="" if code == 0 else "\n".join(shown))
+
+    def unit_tests(self):
+        report = os.path.join(LOGS, "unit.xml")
+        remove(report)
+        command = ["ctest", "-j", str(self.arguments.jobs), "--output-junit", report, "--output-on-failure"]
+        if self.arguments.only:
+            command += ["-R", self.arguments.only]
+        environment = dict(os.environ, ASAN_OPTIONS="detect_stack_use_after_return=1", UBSAN_OPTIONS="print_stacktrace=1")
+        code, text = run("unit.log", command, 900, cwd=os.path.join(ROOT, "build", "test"), env=environment)
+        return junit(report, code, text, nothing_is_fine=bool(self.arguments.only))
+
+    def namespace_tests(self):
+        report = os.path.join(LOGS, "netns.xml")
+        scratch = tempfile.mkdtemp(prefix="drpf-test-")
+        # Most of these wait for timers and packets, so more of them than cores can run at once.
+        command = ["env", f"DRPF={ROOT}/build/release/drpf", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={scratch}", PYTHON, "-B", "-m", "pytest",
+                   "-p", "no:cacheprovider", f"--basetemp={scratch}/pytest", "-n", str(2 * self.arguments.jobs), "-v", f"--junit-xml={scratch}/netns.xml",
+                   "tests/netns"]
+        if self.arguments.quick:
+            command += ["-m", "quick"]
+        if self.arguments.only:
+            command += ["-k", self.arguments.only]
+        try:
+            code, text = run("netns.log", as_root(command), QUICK_SECONDS_MAX if self.arguments.quick else NETNS_SECONDS_MAX)
+            remove(report)
+            if os.path.exists(f"{scratch}/netns.xml"):
+                shutil.copyfile(f"{scratch}/netns.xml", report)
+        finally:
+            subprocess.run(as_root(["rm", "-rf", scratch]), check=False)
+        nothing_selected = code == 5 and bool(self.arguments.only)
+        return junit(report, 0 if nothing_selected else code, text)
+
+    def demo_as_root(self):
+        return self.demo("demo-root.log", as_root)
+
+    def demo_as_user(self):
+        """The demo as somebody who is nobody, from a place that everybody may read."""
+        folder = tempfile.mkdtemp(prefix="drpf-demo-")
+        try:
+            os.chmod(folder, 0o755)
+            binary = shutil.copy(os.path.join(ROOT, "build", "release", "drpf"), folder)
+            user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+            return self.demo("demo-user.log", lambda command: user + ["env", "HOME=/nonexistent"] + command, binary, cwd=folder, restricted=namespaces_forbidden())
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def demo(self, log, wrap, binary=os.path.join(ROOT, "build", "release", "drpf"), cwd=ROOT, restricted=None):
+        json_path = os.path.join(LOGS, log.replace(".log", ".json"))
+        script = '"$0" demo --once --json'
+        code, text = run(log, wrap(["sh", "-c", script, binary]), 240, cwd=cwd)
+        if restricted:
+            # What cannot be had must be said: that is the demo's promise here.
+            ok = code == 69 and text.strip()
+            return Outcome(passed=int(bool(ok)), failed=int(not ok), text=f"{restricted}: expected exit 69 with an explanation, got {code}\n{text}")
+        start = text.find("{")
+        try:
+            result = json.JSONDecoder().raw_decode(text[start:])[0] if start >= 0 else {}
+        except ValueError:
+            result = {}
+        with open(json_path, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+        facts = result.get("facts", [])
+        held = code == 0 and result.get("held") is True and len(facts) >= 6 and all(fact.get("held") is True for fact in facts)
+        return Outcome(passed=int(held), failed=int(not held), text=f"exit code {code}\n{text}")
+
+    def steps(self):
+        lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house)]
+        tidy = [("clang-tidy", self.clang_tidy)]
+        tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
+        demos = [("drpf demo as root", self.demo_as_root), ("drpf demo as an ordinary user", self.demo_as_user)]
+        if self.arguments.lint:
+            return lint + tidy
+        if self.arguments.quick:
+            return lint + tests
+        if self.arguments.only:
+            return [step for step in lint + tidy + demos if self.arguments.only.lower() in step[0].lower()] + tests
+        return lint + tidy + tests + demos
+
+    def run(self):
+        os.makedirs(LOGS, exist_ok=True)
+        steps = self.steps()
+        rows = []
+        for number, (name, function) in enumerate(steps, 1):
+            print(f"==> [{number}/{len(steps)}] {name}", flush=True)
+            start = time.monotonic()
+            outcome = function()
+            seconds = time.monotonic() - start
+            rows.append((name, outcome, seconds))
+            print(f"    {counts(outcome)} ({seconds:.0f} s)", flush=True)
+            if outcome.failed:
+                self.failures.append((name, outcome.text))
+                print(tail(outcome.text), flush=True)
+        return self.summary(rows)
+
+    def summary(self, rows):
+        total = Outcome(*(sum(getattr(outcome, field) for _, outcome, _ in rows) for field in ("passed", "failed", "skipped")))
+        print("\nSummary")
+        for name, outcome, seconds in rows:
+            print(f"  {'FAILED' if outcome.failed else 'ok    '}  {name:48} {counts(outcome):32} {seconds:5.0f} s")
+        if self.arguments.only and total.passed + total.failed == 0:
+            print(f"no test or check has {self.arguments.only!r} in its name")
+            total.failed = 1
+        if self.failures:
+            print(f"The output of what failed is above and in {os.path.relpath(LOGS, ROOT)}.")
+        print(counts(total), flush=True)
+        return 1 if total.failed else 0
+
+
+def counts(outcome):
+    return f"{outcome.passed} passed, {outcome.failed} failed" + (f", {outcome.skipped} skipped" if outcome.skipped else "")
+
+
+def remove(path):
+    if os.path.exists(path):
+        os.remove(path)
+
+
+def namespaces_forbidden():
+    """Why this host refuses user namespaces to ordinary users, or None."""
+    for path, forbidding in (("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"), ("/proc/sys/kernel/unprivileged_userns_clone", "0"),
+                             ("/proc/sys/user/max_user_namespaces", "0")):
+        try:
+            with open(path, encoding="ascii") as file:
+                if file.read().strip() == forbidding:
+                    return f"{path} is {forbidding}"
+        except OSError:
+            pass
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev test")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--quick", action="store_true", help="what takes under three minutes")
+    parser.add_argument("--only", metavar="WORD", help="only tests and checks with WORD in their name")
+    parser.add_argument("--lint", action="store_true", help=argparse.SUPPRESS)
+    os.chdir(ROOT)
+    return Suite(parser.parse_args()).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
