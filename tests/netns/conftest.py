@@ -1,0 +1,57 @@
+"""Fixtures of the namespace tests. A test is bounded by a timeout; when it fails, the logs of its hosts are shown."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from gateway import Gateway  # noqa: E402
+from lab import Lab  # noqa: E402
+
+TEST_SECONDS_MAX = 180
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "quick: belongs to ./dev test --quick")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS_MAX))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for lab in getattr(item, "labs", []):
+            report.sections.append(("logs of the lab", lab.namespaces.logs()))
+
+
+@pytest.fixture
+def make_lab(request, tmp_path):
+    """make_lab(homes=2, plan=Plan(...)): as many labs as a test wants, gone after it."""
+    request.node.labs = labs = []
+
+    def make(**arguments):
+        labs.append(Lab(tmp_path / f"lab{len(labs)}", **arguments))
+        return labs[-1]
+
+    yield make
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def lab(make_lab):
+    """An Internet, a gateway host without drpf, a visitor, and two homes."""
+    return make_lab()
+
+
+@pytest.fixture
+def gateway(lab):
+    """The real gateway in lab.gw with no configuration at all."""
+    return Gateway(lab)
