@@ -109,10 +109,4 @@ Status mount_proc() {
   return {};
 }
 
-Status write_sysctl(const std::string& name, const std::string& value) {
-  std::string path = "/proc/sys/" + name;
-  std::replace(path.begin() + 10, path.end(), '.', '/');
-  return write_file(path, value);
-}
-
 }  // namespace drpf::system

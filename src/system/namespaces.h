@@ -7,6 +7,7 @@
 
 #include "core/result.h"
 #include "system/fd.h"
+#include "system/sysctl.h"  // whose values belong to the network namespace that this thread is in
 
 namespace drpf::system {
 
@@ -34,8 +35,5 @@ Status mount_tmpfs(const std::string& folder, const std::string& options);
 // Shows a folder under a second path; both in the present mount namespace.
 Status mount_bind(const Fd& folder, const std::string& at);
 Status mount_proc();
-
-// "net.ipv4.ip_forward"; of the network namespace that this thread is in.
-Status write_sysctl(const std::string& name, const std::string& value);
 
 }  // namespace drpf::system
