@@ -1,0 +1,254 @@
+#include "net/http_client.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "net/socket_address.h"
+#include "system/fd.h"
+
+namespace drpf::net {
+
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+namespace {
+
+using Deadline = std::chrono::steady_clock::time_point;
+using Parser = http::response_parser<http::string_body>;
+
+constexpr std::uint32_t response_head_bytes_max = 16 * 1024;
+constexpr std::size_t line_bytes_max = 16 * 1024 * 1024;  // of a stream; a gateway's whole lease table fits
+constexpr std::string_view heartbeat_line = "{\"event\":\"heartbeat\"}";
+
+std::string name_of(const std::variant<std::string, Endpoint>& server) {
+  if (const auto* path = std::get_if<std::string>(&server)) return *path;
+  return to_string(std::get<Endpoint>(server));
+}
+
+tl::unexpected<Error> unreachable(const std::variant<std::string, Endpoint>& server, int error) {
+  const auto what = "cannot reach the gateway at " + name_of(server) + ": " + std::strerror(error);
+  if (error == EACCES || error == EPERM)
+    return fail(failure("no_permission", what, "run it as root, or join the group that owns the socket"));
+  if (std::holds_alternative<std::string>(server))
+    return fail(failure("gateway_unreachable", what,
+                        "the gateway is not running, or its socket is elsewhere: start it with `drpf gateway`, or give --socket PATH"));
+  return fail(failure("gateway_unreachable", what, "check that the tunnel is up and that the gateway runs"));
+}
+
+// Waits until the socket is ready for `events`; false when `cancel` became readable instead.
+Result<bool> wait_for(int socket, short events, int cancel, Deadline deadline, const std::string& server) {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    std::array<pollfd, 2> waits{pollfd{socket, events, 0}, pollfd{cancel, POLLIN, 0}};
+    const int ready = left <= 0 ? 0 : ::poll(waits.data(), cancel < 0 ? 1 : 2, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+    if (ready < 0 && errno != EINTR)
+      return fail(failure("gateway_unreachable", "cannot wait for the gateway at " + server + ": " + std::strerror(errno)));
+    if (ready > 0 && cancel >= 0 && waits[1].revents != 0) return false;
+    if (ready > 0) return true;
+    if (std::chrono::steady_clock::now() >= deadline)
+      return fail(failure("gateway_timeout", "the gateway at " + server + " did not answer in time",
+                          "look into the gateway's log; it may be overloaded or stopped"));
+  }
+}
+
+Result<system::Fd> connect_to(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, Deadline deadline) {
+  SocketAddress address;
+  if (const auto* path = std::get_if<std::string>(&server)) {
+    const auto of_path = socket_address(*path);
+    if (!of_path) return fail(of_path.error());
+    address = *of_path;
+  } else {
+    address = socket_address(std::get<Endpoint>(server));
+  }
+  system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return unreachable(server, errno);
+  if (options.device &&
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device->c_str(), static_cast<socklen_t>(options.device->size())) != 0)
+    return unreachable(server, errno);
+  if (options.mark && ::setsockopt(fd.get(), SOL_SOCKET, SO_MARK, &*options.mark, sizeof *options.mark) != 0)
+    return unreachable(server, errno);
+  if (options.source) {
+    const auto source = socket_address(Endpoint{*options.source, Port{}});
+    if (::bind(fd.get(), source.get(), source.size) != 0) return unreachable(server, errno);
+  }
+  if (::connect(fd.get(), address.get(), address.size) == 0) return fd;
+  if (errno != EINPROGRESS) return unreachable(server, errno);
+  if (const auto ready = wait_for(fd.get(), POLLOUT, -1, deadline, name_of(server)); !ready) return fail(ready.error());
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) return unreachable(server, error);
+  return fd;
+}
+
+// An open connection on which one request was sent, and the parser of what comes back.
+struct Exchange {
+  std::string server;
+  system::Fd socket;
+  std::unique_ptr<Parser> parser = std::make_unique<Parser>();
+  std::string received;  // and not yet parsed
+  bool peer_closed = false;
+
+  Status send_all(std::string_view text, Deadline deadline);
+  // Some more bytes through the parser; true while there may be more to come, false when the response is complete or was cancelled.
+  Result<bool> receive_some(int cancel, Deadline deadline);
+  Result<bool> confused(const std::string& how) const;
+};
+
+Result<bool> Exchange::confused(const std::string& how) const {
+  return fail(failure("gateway_confused", "what answers at " + server + " does not speak as a gateway does: " + how,
+                      "check that the address or socket is a drpf gateway's"));
+}
+
+Status Exchange::send_all(std::string_view text, Deadline deadline) {
+  while (!text.empty()) {
+    const auto sent = ::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    if (sent > 0) {
+      text.remove_prefix(static_cast<std::size_t>(sent));
+    } else if (errno == EPIPE || errno == ECONNRESET) {
+      return {};  // the server refused early: its answer is there to be read
+    } else if (errno != EAGAIN && errno != EINTR) {
+      return fail(failure("gateway_unreachable", "sending to the gateway at " + server + " failed: " + std::strerror(errno)));
+    } else if (const auto ready = wait_for(socket.get(), POLLOUT, -1, deadline, server); !ready) {
+      return fail(ready.error());
+    }
+  }
+  return {};
+}
+
+Result<bool> Exchange::receive_some(int cancel, Deadline deadline) {
+  const auto ready = wait_for(socket.get(), POLLIN, cancel, deadline, server);
+  if (!ready) return fail(ready.error());
+  if (!*ready) return false;
+  std::array<char, 16384> chunk;
+  const auto size = ::recv(socket.get(), chunk.data(), chunk.size(), 0);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  boost::system::error_code error;
+  if (size <= 0) {
+    peer_closed = true;
+    if (!parser->is_done()) parser->put_eof(error);
+    if (error || !parser->is_done()) return confused("it closed the connection in the middle");
+    return false;
+  }
+  received.append(chunk.data(), static_cast<std::size_t>(size));
+  while (!received.empty() && !parser->is_done()) {
+    const auto used = parser->put(boost::asio::buffer(received), error);
+    received.erase(0, used);
+    if (error == http::error::need_more) break;
+    if (error) return confused(error.message());
+    if (used == 0) break;
+  }
+  return !parser->is_done();
+}
+
+Result<Exchange> begin(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, Deadline deadline,
+                       std::string_view method, std::string_view target, std::string_view body) {
+  Exchange exchange;
+  exchange.server = name_of(server);
+  auto socket = connect_to(server, options, deadline);
+  if (!socket) return fail(socket.error());
+  exchange.socket = std::move(*socket);
+  exchange.parser->header_limit(response_head_bytes_max);
+  exchange.parser->eager(true);
+  std::string text;
+  text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: ");
+  text.append(std::holds_alternative<Endpoint>(server) ? exchange.server : "localhost");
+  text.append("\r\nUser-Agent: drpf\r\nAccept: application/json\r\nConnection: close\r\n");
+  if (!body.empty() || method == "POST" || method == "PATCH")
+    text.append("Content-Type: application/json\r\nContent-Length: ").append(std::to_string(body.size())).append("\r\n");
+  text.append("\r\n").append(body);
+  if (const auto sent = exchange.send_all(text, deadline); !sent) return fail(sent.error());
+  return exchange;
+}
+
+}  // namespace
+
+HttpClient HttpClient::over_unix(std::string socket_path, Options options) { return {std::move(socket_path), std::move(options)}; }
+HttpClient HttpClient::over_tcp(Endpoint server, Options options) { return {server, std::move(options)}; }
+
+Result<ClientResponse> HttpClient::request(std::string_view method, std::string_view target, std::string_view body) const {
+  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
+  auto exchange = begin(server_, options_, deadline, method, target, body);
+  if (!exchange) return fail(exchange.error());
+  exchange->parser->body_limit(options_.body_bytes_max);
+  while (true) {
+    const auto more = exchange->receive_some(-1, deadline);
+    if (!more) return fail(more.error());
+    if (!*more) break;
+  }
+  auto message = exchange->parser->release();
+  return ClientResponse{message.result_int(), std::string(message[http::field::content_type]), std::move(message.body())};
+}
+
+struct LineStream::Impl {
+  Exchange exchange;
+  system::Fd cancelled{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::atomic<bool> is_cancelled = false;
+  std::string lines;  // received and not yet given out
+};
+
+LineStream::LineStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LineStream::~LineStream() = default;
+LineStream::LineStream(LineStream&&) noexcept = default;
+LineStream& LineStream::operator=(LineStream&&) noexcept = default;
+
+unsigned LineStream::status() const { return impl_->exchange.parser->get().result_int(); }
+
+void LineStream::cancel() {
+  impl_->is_cancelled = true;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(impl_->cancelled.get(), &one, sizeof one);  // fails only when it is already set
+}
+
+Result<std::optional<std::string>> LineStream::next(Duration silence_max) {
+  auto& exchange = impl_->exchange;
+  auto& lines = impl_->lines;
+  while (!impl_->is_cancelled) {
+    lines += std::exchange(exchange.parser->get().body(), {});
+    if (const auto end = lines.find('\n'); end != std::string::npos) {
+      auto line = lines.substr(0, end);
+      lines.erase(0, end + 1);
+      if (line.empty() || line == heartbeat_line) continue;
+      return line;
+    }
+    if (exchange.parser->is_done() || exchange.peer_closed) {
+      if (lines.empty()) return std::nullopt;
+      return std::exchange(lines, {});
+    }
+    if (lines.size() > line_bytes_max) return fail(exchange.confused("it sends a line without an end").error());
+    const auto deadline = std::chrono::steady_clock::now() + silence_max;
+    if (const auto more = exchange.receive_some(impl_->cancelled.get(), deadline); !more) {
+      if (more.error().code != "gateway_timeout") return fail(more.error());
+      return fail(failure("stream_silent", "the gateway at " + exchange.server + " has been silent for too long",
+                          "the connection to it is broken: connect again"));
+    }
+  }
+  return std::nullopt;
+}
+
+Result<LineStream> HttpClient::open_stream(std::string_view target) const {
+  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
+  auto exchange = begin(server_, options_, deadline, "GET", target, {});
+  if (!exchange) return fail(exchange.error());
+  exchange->parser->body_limit(boost::none);
+  while (!exchange->parser->is_header_done()) {
+    const auto more = exchange->receive_some(-1, deadline);
+    if (!more) return fail(more.error());
+  }
+  auto impl = std::make_unique<LineStream::Impl>();
+  impl->exchange = std::move(*exchange);
+  return LineStream(std::move(impl));
+}
+
+}  // namespace drpf::net

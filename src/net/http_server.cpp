@@ -1,0 +1,399 @@
+#include "net/http_server.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <map>
+#include <set>
+
+#include "net/listen_socket.h"
+#include "net/socket_address.h"
+
+namespace drpf::net {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+using Protocol = asio::generic::stream_protocol;
+using Stream = beast::basic_stream<Protocol>;
+using RequestParser = http::request_parser<http::string_body>;
+using Acceptor = asio::basic_socket_acceptor<Protocol>;
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+
+constexpr std::string_view heartbeat_line = "{\"event\":\"heartbeat\"}\n";
+constexpr Duration accept_retry = std::chrono::milliseconds(100);  // when the process is out of descriptors
+constexpr std::size_t drain_bytes_max = 256 * 1024;                // read and thrown away so that a refusal reaches its reader
+constexpr Duration drain_timeout = std::chrono::seconds(1);
+
+// For what is refused before a handler could see it, in the form that the API gives its errors.
+Response refused(unsigned status, std::string_view code, std::string_view message, std::string_view cure) {
+  Response response;
+  response.status = status;
+  response.body.append(R"({"error":{"code":")").append(code).append(R"(","message":")").append(message);
+  response.body.append(R"(","cure":")").append(cure).append("\"}}\n");
+  return response;
+}
+
+Response refusal_of(const error_code& error, const HttpLimits& limits) {
+  if (error == http::error::body_limit)
+    return refused(413, "body_too_large", "the body is larger than " + std::to_string(limits.body_bytes) + " bytes", "send less at once");
+  if (error == http::error::header_limit || error == http::error::buffer_overflow)
+    return refused(431, "head_too_large", "the request's head is larger than " + std::to_string(limits.head_bytes) + " bytes",
+                   "send fewer and shorter header fields");
+  return refused(400, "request_malformed", "this is not an HTTP/1.1 request", "speak HTTP/1.1 to this port");
+}
+
+std::string head_of(const Response& response, bool keep_alive) {
+  const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
+  std::string head = "HTTP/1.1 " + std::to_string(response.status) + " ";
+  head.append(reason.data(), reason.size()).append("\r\nServer: drpf\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+  if (response.stream || !response.body.empty()) head.append("Content-Type: ").append(response.content_type).append("\r\n");
+  // A stream ends with its connection.
+  if (!response.stream && response.status != 204)
+    head.append("Content-Length: ").append(std::to_string(response.body.size())).append("\r\n");
+  if (!keep_alive) head.append("Connection: close\r\n");
+  return head.append("\r\n");
+}
+
+// A stream's lines between the one who writes them and the coroutine that sends them.
+class QueuedSink final : public LineSink {
+ public:
+  QueuedSink(asio::io_context& context, std::size_t bytes_max) : wake_(context), bytes_max_(bytes_max) {}
+
+  void write(std::string line) override {
+    if (closed_) return;
+    if (pending_.size() + line.size() + 1 > bytes_max_) return abandon();  // the reader is too slow
+    pending_ += line;
+    pending_ += '\n';
+    wake_.cancel();
+  }
+  void close() override {
+    closed_ = true;
+    wake_.cancel();
+  }
+  void abandon() {
+    pending_.clear();
+    close();
+  }
+  bool finished() const { return closed_ && pending_.empty(); }
+  bool empty() const { return pending_.empty(); }
+  std::string take() { return std::exchange(pending_, {}); }
+  asio::steady_timer& wake() { return wake_; }
+
+ private:
+  asio::steady_timer wake_;
+  std::size_t bytes_max_;
+  std::string pending_;
+  bool closed_ = false;
+};
+
+struct Connection {
+  explicit Connection(asio::basic_stream_socket<Protocol> socket) : stream(std::move(socket)) {}
+  Stream stream;
+  std::optional<Endpoint> peer;
+  std::string received;  // and not yet parsed
+  std::shared_ptr<void> stream_keeper;
+  std::shared_ptr<QueuedSink> sink;
+
+  void release_stream() {
+    if (sink) sink->abandon();
+    sink = nullptr;
+    stream_keeper = nullptr;
+  }
+};
+
+}  // namespace
+
+struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
+  Impl(asio::io_context& the_context, HttpHandler the_handler, HttpLimits the_limits)
+      : context(the_context), acceptor(the_context), handler(std::move(the_handler)), limits(the_limits) {}
+
+  Status start(system::Fd socket);
+  void stop();
+  bool admit(Connection& connection);
+  void forget(const std::shared_ptr<Connection>& connection);
+  Response answer(Request request) const;
+
+  static asio::awaitable<void> accept_all(std::shared_ptr<Impl> self);
+  static asio::awaitable<void> serve(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
+  static asio::awaitable<void> exchange_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
+  static asio::awaitable<error_code> receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, RequestParser& parser);
+  static asio::awaitable<bool> send(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response, bool keep_alive,
+                                    bool head_only);
+  static asio::awaitable<void> send_stream(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response);
+  static asio::awaitable<void> drain(std::shared_ptr<Connection> connection);
+
+  asio::io_context& context;
+  Acceptor acceptor;
+  HttpHandler handler;
+  HttpLimits limits;
+  bool stopped = false;
+  std::set<std::shared_ptr<Connection>> open;
+  std::map<Address, std::size_t> open_of_peer;
+  std::string socket_path;  // of a unix socket, with the file's identity, to remove it at the end
+  dev_t socket_device = 0;
+  ino_t socket_inode = 0;
+};
+
+Status HttpServer::Impl::start(system::Fd socket) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  error_code error;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) == 0)
+    acceptor.assign(Protocol(name.ss_family, name.ss_family == AF_UNIX ? 0 : IPPROTO_TCP), socket.get(), error);
+  if (error || !acceptor.is_open())
+    return fail(failure("listen_failed", "cannot wait for connections on a listening socket: " + error.message()));
+  socket.release();
+  asio::co_spawn(context, accept_all(shared_from_this()), asio::detached);
+  return {};
+}
+
+void HttpServer::Impl::stop() {
+  stopped = true;
+  handler = nullptr;
+  error_code ignored;
+  acceptor.close(ignored);
+  for (const auto& connection : open) {
+    connection->release_stream();
+    connection->stream.close();
+  }
+  struct stat file{};
+  if (!socket_path.empty() && ::lstat(socket_path.c_str(), &file) == 0 && file.st_dev == socket_device && file.st_ino == socket_inode)
+    ::unlink(socket_path.c_str());
+}
+
+asio::awaitable<void> HttpServer::Impl::accept_all(std::shared_ptr<Impl> self) {
+  while (!self->stopped) {
+    asio::basic_stream_socket<Protocol> socket(self->context);
+    Protocol::endpoint from;
+    const auto [error] = co_await self->acceptor.async_accept(socket, from, as_result);
+    if (self->stopped || error == asio::error::operation_aborted) co_return;
+    if (error) {  // out of descriptors, most likely: the backlog waits
+      asio::steady_timer pause(self->context, accept_retry);
+      const auto [cancelled] = co_await pause.async_wait(as_result);
+      if (cancelled) co_return;
+      continue;
+    }
+    auto connection = std::make_shared<Connection>(std::move(socket));
+    connection->peer = endpoint_of(from.data(), static_cast<socklen_t>(from.size()));
+    if (self->admit(*connection)) {
+      self->open.insert(connection);
+      asio::co_spawn(self->context, serve(self, connection), asio::detached);
+    }
+  }
+}
+
+bool HttpServer::Impl::admit(Connection& connection) {
+  auto* const of_peer = connection.peer ? &open_of_peer[connection.peer->address] : nullptr;
+  if (open.size() < limits.connections && (!of_peer || *of_peer < limits.connections_per_peer)) {
+    if (of_peer) ++*of_peer;
+    return true;
+  }
+  if (of_peer && *of_peer == 0) open_of_peer.erase(connection.peer->address);
+  static constexpr std::string_view busy =
+      "HTTP/1.1 503 Service Unavailable\r\nServer: drpf\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
+  // A fresh socket's buffer takes this at once; if not, the peer sees only the close.
+  [[maybe_unused]] const auto sent =
+      ::send(connection.stream.socket().native_handle(), busy.data(), busy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return false;
+}
+
+void HttpServer::Impl::forget(const std::shared_ptr<Connection>& connection) {
+  connection->release_stream();
+  if (open.erase(connection) == 0 || !connection->peer) return;
+  const auto of_peer = open_of_peer.find(connection->peer->address);
+  if (of_peer != open_of_peer.end() && --of_peer->second == 0) open_of_peer.erase(of_peer);
+}
+
+asio::awaitable<void> HttpServer::Impl::serve(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection) {
+  co_await exchange_all(self, connection);
+  self->forget(connection);
+  connection->stream.close();
+}
+
+asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection) {
+  const auto& limits = self->limits;
+  while (!self->stopped) {
+    RequestParser parser;
+    parser.header_limit(limits.head_bytes);
+    parser.body_limit(limits.body_bytes);
+    parser.eager(true);
+    connection->stream.expires_after(limits.read_timeout);
+    const auto error = co_await receive(self, connection, parser);
+    if (self->stopped) co_return;
+    if (error) {
+      // The HTTP parser's own errors are answered; a peer that is gone or slow is not.
+      if (error.category() != make_error_code(http::error::bad_method).category() || error == http::error::end_of_stream ||
+          error == http::error::partial_message)
+        co_return;
+      Response response = refusal_of(error, limits);
+      if (co_await send(self, connection, std::move(response), false, false)) co_await drain(connection);
+      co_return;
+    }
+    auto message = parser.release();
+    const bool keep_alive = message.keep_alive();
+    const bool head_only = message.method() == http::verb::head;
+    Request request;
+    request.method = std::string(message.method_string());
+    request.host = std::string(message[http::field::host]);
+    request.content_type = std::string(message[http::field::content_type]);
+    request.body = std::move(message.body());
+    request.peer = connection->peer;
+    Response response;
+    if (auto target = parse_target(std::string_view(message.target().data(), message.target().size()))) {
+      request.path = std::move(target->path);
+      request.query = std::move(target->query);
+      response = self->answer(std::move(request));
+    } else {
+      response = refused(400, target.error().code, target.error().message, target.error().cure);
+    }
+    if (response.stream) {
+      co_await send_stream(self, connection, std::move(response));
+      co_return;
+    }
+    if (!co_await send(self, connection, std::move(response), keep_alive, head_only)) co_return;
+  }
+}
+
+// One whole request into the parser. What a client sends ahead of our answer stays in connection->received.
+asio::awaitable<error_code> HttpServer::Impl::receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection,
+                                                      RequestParser& parser) {
+  std::array<char, 8192> chunk;
+  bool told_to_go_on = false;
+  while (true) {
+    error_code error;
+    connection->received.erase(0, parser.put(asio::buffer(connection->received), error));
+    if (error && error != http::error::need_more) co_return error;
+    if (parser.is_done() || self->stopped) co_return error_code{};
+    if (parser.is_header_done() && !told_to_go_on && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+      static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+      told_to_go_on = true;
+      const auto [write_error, written] = co_await asio::async_write(connection->stream, asio::buffer(go_on), as_result);
+      if (write_error) co_return write_error;
+    }
+    const auto [read_error, size] = co_await connection->stream.async_read_some(asio::buffer(chunk), as_result);
+    if (read_error) co_return read_error;
+    connection->received.append(chunk.data(), size);
+  }
+}
+
+Response HttpServer::Impl::answer(Request request) const {
+  try {
+    return handler(request);
+  } catch (const std::exception& exception) {
+    // A resource's bug must not take the gateway down with it.
+    spdlog::error(request.method + " failed: " + exception.what());
+    return refused(500, "internal", "the gateway could not answer this request", "look into the gateway's log");
+  }
+}
+
+// True when the connection can go on (or be drained).
+asio::awaitable<bool> HttpServer::Impl::send(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response,
+                                             bool keep_alive, bool head_only) {
+  std::string text = head_of(response, keep_alive);
+  if (!head_only) text += response.body;
+  connection->stream.expires_after(self->limits.write_timeout);
+  const auto [error, size] = co_await asio::async_write(connection->stream, asio::buffer(text), as_result);
+  if (error || self->stopped) co_return false;
+  if (keep_alive) co_return true;
+  error_code ignored;
+  connection->stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  co_return true;
+}
+
+asio::awaitable<void> HttpServer::Impl::send_stream(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response) {
+  response.content_type = "application/x-ndjson";
+  const auto head = head_of(response, false);
+  auto& stream = connection->stream;
+  stream.expires_after(self->limits.write_timeout);
+  const auto [head_error, head_size] = co_await asio::async_write(stream, asio::buffer(head), as_result);
+  if (head_error || self->stopped) co_return;
+  const auto sink = std::make_shared<QueuedSink>(self->context, self->limits.stream_bytes);
+  connection->sink = sink;
+  connection->stream_keeper = response.stream(sink);
+  response.stream = nullptr;
+  // A reader has nothing more to say: whatever arrives now is its good-bye.
+  stream.socket().async_wait(asio::socket_base::wait_read, [sink](const error_code&) { sink->abandon(); });
+  while (!sink->finished()) {
+    std::string lines = sink->take();
+    if (lines.empty()) {
+      sink->wake().expires_after(self->limits.heartbeat);
+      const auto [woken] = co_await sink->wake().async_wait(as_result);
+      if (woken || !sink->empty() || sink->finished()) continue;
+      lines = heartbeat_line;
+    }
+    stream.expires_after(self->limits.write_timeout);
+    const auto [error, size] = co_await asio::async_write(stream, asio::buffer(lines), as_result);
+    if (error || self->stopped) co_return;
+  }
+  error_code ignored;
+  stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
+// Closing with unread bytes in the socket would make the kernel send a reset, which can overtake the answer.
+asio::awaitable<void> HttpServer::Impl::drain(std::shared_ptr<Connection> connection) {
+  std::array<char, 4096> scrap;
+  connection->stream.expires_after(drain_timeout);
+  for (std::size_t drained = 0; drained < drain_bytes_max;) {
+    const auto [error, size] = co_await connection->stream.async_read_some(asio::buffer(scrap), as_result);
+    if (error) co_return;
+    drained += size;
+  }
+}
+
+HttpServer::HttpServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::~HttpServer() { impl_->stop(); }
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen_unix(EventLoop& loop, const std::string& path, HttpHandler handler,
+                                                            HttpLimits limits) {
+  auto socket = listen_on_unix_socket(path);
+  if (!socket) return fail(socket.error());
+  auto impl = std::make_shared<Impl>(loop.context(), std::move(handler), limits);
+  struct stat file{};
+  if (::lstat(path.c_str(), &file) == 0) {
+    impl->socket_path = path;
+    impl->socket_device = file.st_dev;
+    impl->socket_inode = file.st_ino;
+  }
+  if (const auto started = impl->start(std::move(*socket)); !started) return fail(started.error());
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen_tcp(EventLoop& loop, const Endpoint& on, HttpHandler handler, HttpLimits limits,
+                                                           const std::optional<std::string>& device) {
+  auto socket = listen_on_tcp(on, device);
+  if (!socket) return fail(socket.error());
+  auto impl = std::make_shared<Impl>(loop.context(), std::move(handler), limits);
+  if (const auto started = impl->start(std::move(*socket)); !started) return fail(started.error());
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+Endpoint HttpServer::endpoint() const {
+  error_code error;
+  const auto local = impl_->acceptor.local_endpoint(error);
+  return (error ? std::nullopt : endpoint_of(local.data(), static_cast<socklen_t>(local.size()))).value_or(Endpoint{});
+}
+
+std::size_t HttpServer::connections() const { return impl_->open.size(); }
+
+}  // namespace drpf::net
