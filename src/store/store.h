@@ -42,8 +42,8 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // The book as it was last committed, its deadlines converted to this boot. Deadlines that cannot be placed (other boot and a wall
-  // clock that went back) are in the past.
+  // The book as it was last committed, its deadlines converted to this boot. Where they cannot be placed (other boot and a wall clock
+  // that went back), those of leases are in the past, and grace and quarantine times begin again with what was left of them.
   virtual Result<lease::State> load(const ClockReading& now) = 0;
   // All of the transaction or none of it; durable when it returns.
   virtual Status commit(const lease::Transaction& transaction, const ClockReading& now) = 0;

@@ -1,0 +1,20 @@
+// The devices' side of the API, on the gateway's tunnel addresses. Who asks is told by the packet's source address, which the tunnel has
+// authenticated; there is no other identity and no way to speak for another device.
+#pragma once
+
+#include "api/route_table.h"
+#include "api/service.h"
+#include "net/http_message.h"
+
+namespace drpf::api {
+
+class DeviceApi {
+ public:
+  explicit DeviceApi(Service& service) : service_(service) {}
+  net::Response handle(const net::Request& request) const;
+
+ private:
+  Service& service_;
+};
+
+}  // namespace drpf::api

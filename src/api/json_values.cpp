@@ -1,0 +1,172 @@
+#include "api/json_values.h"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include "api/json_text.h"
+#include "core/encoding.h"
+
+namespace drpf::api {
+
+namespace json = boost::json;
+
+namespace {
+
+template <class T>
+json::value text_or_null(const std::optional<T>& value) {
+  if (!value) return nullptr;
+  return json::value(to_string(*value));
+}
+
+std::string_view word(Finding::Level level) {
+  switch (level) {
+    case Finding::Level::good:
+      return "good";
+    case Finding::Level::note:
+      return "note";
+    case Finding::Level::warning:
+      return "warning";
+    case Finding::Level::problem:
+      return "problem";
+  }
+  return "";
+}
+
+json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+
+std::string text_member(const json::object& object, std::string_view name) {
+  const auto* value = object.if_contains(view(name));
+  return value && value->is_string() ? std::string(value->get_string().data(), value->get_string().size()) : std::string();
+}
+
+// When the lease ends if nothing happens: the deadline of an active one, the end of the grace of one that is held.
+json::value expiry(const Service& service, const lease::Lease& lease) {
+  if (lease.state == lease::LeaseState::active) return json::value(rfc3339_utc(service.wall(lease.deadline)));
+  const auto* grant = service.book().grant(lease.grant);
+  if (!grant || !grant->kept_until) return nullptr;
+  return json::value(rfc3339_utc(service.wall(*grant->kept_until)));
+}
+
+}  // namespace
+
+json::object to_json(const Error& error) {
+  json::object object{{"code", error.code}, {"message", error.message}, {"cure", error.cure}};
+  return {{"error", std::move(object)}};
+}
+
+json::object to_json(const StatusReport& report) {
+  json::array hosts;
+  for (const auto& host : report.hosts)
+    hosts.push_back(json::object{{"name", host.name}, {"ipv4", text_or_null(host.v4)}, {"ipv6", text_or_null(host.v6)}});
+  json::array warnings;
+  for (const auto& warning : report.warnings) warnings.push_back(json::value(warning));
+  return {{"version", report.version},
+          {"uptime_s", report.uptime_s},
+          {"engine", report.engine},
+          {"tunnel_interface", report.tunnel_interface},
+          {"wireguard_port", report.wireguard_port.value()},
+          {"hosts", std::move(hosts)},
+          {"pool", to_string(report.pool)},
+          {"accounts", report.accounts},
+          {"devices", report.devices},
+          {"devices_connected", report.devices_connected},
+          {"leases_active", report.leases_active},
+          {"leases_held", report.leases_held},
+          {"ports_free", report.ports_free},
+          {"repairs", report.repairs},
+          {"warnings", std::move(warnings)}};
+}
+
+json::object to_json(const Finding& finding) {
+  return {{"level", view(word(finding.level))}, {"subject", finding.subject}, {"message", finding.message}, {"cure", finding.cure}};
+}
+
+json::object account_json(const Service& service, const lease::Account& account) {
+  const auto& book = service.book();
+  json::array devices;
+  for (const auto* device : book.devices_of(account.id)) devices.push_back(json::value(device->name));
+  const auto* plan = book.plan(account.plan);
+  return {{"name", account.name},
+          {"plan", account.plan},
+          {"suspended", account.suspended},
+          {"devices", std::move(devices)},
+          {"ports_held", book.ports_held(account.id)},
+          {"ports_max", plan ? plan->ports_max : 0}};
+}
+
+json::object device_json(const Service& service, const lease::Device& device) {
+  const auto* account = service.book().account(device.account);
+  json::object object{{"name", device.name},
+                      {"account", account ? account->name : std::string()},
+                      {"tunnel_v4", to_string(device.tunnel_v4)},
+                      {"tunnel_v6", text_or_null(device.tunnel_v6)},
+                      {"connected", device.connected}};
+  const auto tunnel = service.device_tunnel(device.id);
+  object["public_key"] = tunnel ? json::value(to_base64(tunnel->public_key)) : json::value(nullptr);
+  object["endpoint"] = tunnel ? text_or_null(tunnel->endpoint) : json::value(nullptr);
+  object["last_handshake"] = tunnel && tunnel->last_handshake ? json::value(rfc3339_utc(*tunnel->last_handshake)) : json::value(nullptr);
+  object["bytes_received"] = tunnel ? tunnel->bytes_received : 0;
+  object["bytes_sent"] = tunnel ? tunnel->bytes_sent : 0;
+  return object;
+}
+
+void append_lease_json(const Service& service, const lease::Lease& lease, json::array& to) {
+  const auto& book = service.book();
+  const auto* device = book.device(lease.device);
+  const auto* account = device ? book.account(device->account) : nullptr;
+  const auto* host = book.host(lease.on.host);
+  const auto append = [&](const std::optional<Address>& public_address, const std::optional<Address>& local_address) {
+    to.push_back(json::object{{"account", account ? account->name : std::string()},
+                              {"device", device ? device->name : std::string()},
+                              {"protocol", view(to_string(lease.on.protocol))},
+                              {"public_address", public_address ? to_string(*public_address) : std::string()},
+                              {"public_port", lease.on.port.value()},
+                              {"local_address", local_address ? to_string(*local_address) : std::string()},
+                              {"local_port", lease.local_port.value()},
+                              {"kind", view(lease::to_string(lease.kind))},
+                              {"state", view(lease::to_string(lease.state))},
+                              {"expires_at", expiry(service, lease)},
+                              {"host", lease.on.host},
+                              {"generation", static_cast<std::uint32_t>(lease.generation)}});
+  };
+  const bool v4 = host && host->v4 && device;
+  const bool v6 = host && host->v6 && device && device->tunnel_v6;
+  if (v4) append(host->v4, device->tunnel_v4);
+  if (v6) append(host->v6, device->tunnel_v6);
+  if (!v4 && !v6) append(std::nullopt, device ? std::optional(device->tunnel_v4) : std::nullopt);  // its host has no address at present
+}
+
+json::object self_json(const Service& service, const lease::Device& device) {
+  const auto& book = service.book();
+  const auto* account = book.account(device.account);
+  json::array leases;
+  for (const auto* lease : book.leases_of(device.id)) append_lease_json(service, *lease, leases);
+  return {{"account", account ? account->name : std::string()},
+          {"device", device.name},
+          {"plan", account ? account->plan : std::string()},
+          {"tunnel_v4", to_string(device.tunnel_v4)},
+          {"tunnel_v6", text_or_null(device.tunnel_v6)},
+          {"connected", device.connected},
+          {"leases", std::move(leases)}};
+}
+
+Error error_from_json(unsigned status, std::string_view body) {
+  Error error;
+  error.kind = status == 409   ? Error::Kind::refusal
+               : status == 404 ? Error::Kind::not_found
+               : status < 500  ? Error::Kind::invalid
+                               : Error::Kind::failure;
+  error.code = "http_" + std::to_string(status);
+  error.message = "the gateway answered with the HTTP status " + std::to_string(status);
+  json::error_code parse_error;
+  const auto value = json::parse(view(body), parse_error);
+  if (parse_error || !value.is_object()) return error;
+  const auto* details = value.get_object().if_contains("error");
+  if (!details || !details->is_object()) return error;
+  error.code = text_member(details->get_object(), "code");
+  error.message = text_member(details->get_object(), "message");
+  error.cure = text_member(details->get_object(), "cure");
+  return error;
+}
+
+}  // namespace drpf::api

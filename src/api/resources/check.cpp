@@ -1,0 +1,21 @@
+#include <boost/json/array.hpp>
+
+#include "api/json_values.h"
+#include "api/resources.h"
+
+namespace drpf::api {
+namespace {
+
+Result<net::Response> show_check(Call& call) {
+  boost::json::array findings;
+  for (const auto& finding : call.service.check()) findings.push_back(to_json(finding));
+  return json_response(200, findings);
+}
+
+constexpr Route routes[] = {{"GET", "/v1/check", show_check}};
+
+}  // namespace
+
+std::span<const Route> check_routes() { return routes; }
+
+}  // namespace drpf::api

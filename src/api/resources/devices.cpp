@@ -1,0 +1,103 @@
+#include <algorithm>
+
+#include "api/json_body.h"
+#include "api/json_values.h"
+#include "api/resources.h"
+#include "core/encoding.h"
+
+namespace drpf::api {
+namespace {
+
+constexpr std::size_t endpoint_length_max = 255;
+
+Result<Key> parse_key(std::string_view text) {
+  const auto bytes = from_base64(text);
+  Key key{};
+  if (!bytes || bytes->size() != key.size() || std::all_of(bytes->begin(), bytes->end(), [](auto byte) { return byte == 0; }))
+    return fail(invalid("public_key_invalid", "'" + std::string(text) + "' is not a WireGuard public key",
+                        "give the 44 characters that `wg pubkey` prints"));
+  std::copy(bytes->begin(), bytes->end(), key.begin());
+  return key;
+}
+
+// The text goes into the Endpoint line of a configuration: a host name or an address, nothing that could end the line.
+Status check_endpoint(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':' || c == '[' ||
+           c == ']';
+  });
+  if (plain && !text.empty() && text.size() <= endpoint_length_max) return {};
+  return fail(invalid("endpoint_invalid", "this endpoint is not a host name or an address",
+                      "write it like vpn.example.org, 198.51.100.7 or vpn.example.org:51820"));
+}
+
+Result<const lease::Device*> find_device(const Call& call) {
+  const auto* device = call.service.book().device(std::string_view(call.arguments[0]));
+  if (!device)
+    return fail(not_found("device_unknown", "there is no device '" + call.arguments[0] + "'", "see `drpf device list` for the names"));
+  return device;
+}
+
+Result<net::Response> list_devices(Call& call) {
+  boost::json::array devices;
+  for (const auto* device : call.service.book().devices()) devices.push_back(device_json(call.service, *device));
+  return json_response(200, devices);
+}
+
+Result<net::Response> add_device(Call& call) {
+  auto body = JsonBody::parse(call.request.body);
+  if (!body) return fail(body.error());
+  const auto account = body->required_text("account");
+  const auto name = body->required_text("name");
+  const auto key_text = body->text("public_key");
+  if (const auto whole = body->finish(); !whole) return fail(whole.error());
+  std::optional<Key> key;
+  if (key_text) {
+    const auto parsed = parse_key(*key_text);
+    if (!parsed) return fail(parsed.error());
+    key = *parsed;
+  }
+  const auto device = call.service.add_device(account, name, key);
+  if (!device) return fail(device.error());
+  return json_response(201, device_json(call.service, *device));
+}
+
+Result<net::Response> show_device(Call& call) {
+  const auto device = find_device(call);
+  if (!device) return fail(device.error());
+  return json_response(200, device_json(call.service, **device));
+}
+
+Result<net::Response> remove_device(Call& call) {
+  if (const auto removed = call.service.remove_device(call.arguments[0]); !removed) return fail(removed.error());
+  return no_content();
+}
+
+Result<net::Response> show_config(Call& call) {
+  DeviceConfigOptions options;
+  for (const auto& [name, value] : call.request.query) {
+    if (name == "endpoint") {
+      if (const auto good = check_endpoint(value); !good) return fail(good.error());
+      options.endpoint = value;
+    } else if (value == "1" || value == "0") {
+      options.inbound_only = value == "1";
+    } else {
+      return fail(invalid("parameter_invalid", "the parameter 'inbound_only' must be 0 or 1", "write inbound_only=1"));
+    }
+  }
+  const auto text = call.service.device_config(call.arguments[0], options);
+  if (!text) return fail(text.error());
+  return json_response(200, boost::json::object{{"config", *text}});
+}
+
+constexpr Route routes[] = {{"GET", "/v1/devices", list_devices},
+                            {"POST", "/v1/devices", add_device},
+                            {"GET", "/v1/devices/{name}", show_device},
+                            {"DELETE", "/v1/devices/{name}", remove_device},
+                            {"GET", "/v1/devices/{name}/config", show_config, "inbound_only endpoint"}};
+
+}  // namespace
+
+std::span<const Route> device_routes() { return routes; }
+
+}  // namespace drpf::api

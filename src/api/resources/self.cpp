@@ -1,0 +1,83 @@
+// What a device may ask and do for itself. The address that a mapping points to is always the caller's own.
+#include <boost/json/serialize.hpp>
+
+#include "api/json_body.h"
+#include "api/json_values.h"
+#include "api/resources.h"
+
+namespace drpf::api {
+namespace {
+
+constexpr std::int64_t lifetime_s_min = 60;
+constexpr std::int64_t lifetime_s_max = 7 * 24 * 3600;
+
+Result<net::Response> show_self(Call& call) { return json_response(200, self_json(call.service, *call.caller)); }
+
+// First what is, then a line with the same members after each change that concerns the device. Ends when the device is removed.
+Result<net::Response> stream_self(Call& call) {
+  net::Response response;
+  response.stream = [&service = call.service, id = call.caller->id](std::shared_ptr<net::LineSink> sink) -> std::shared_ptr<void> {
+    const auto tell = [&service, id, sink] {
+      const auto* device = service.book().device(id);
+      if (!device) return sink->close();
+      auto line = self_json(service, *device);
+      line["event"] = "leases";
+      sink->write(boost::json::serialize(line));
+    };
+    tell();
+    return service.subscribe([id, tell](const Change& change) {
+      if (!change.device || *change.device == id) tell();
+    });
+  };
+  return response;
+}
+
+Result<net::Response> disconnect_self(Call& call) {
+  auto body = JsonBody::parse(call.request.body);
+  if (!body) return fail(body.error());
+  if (const auto whole = body->finish(); !whole) return fail(whole.error());
+  if (const auto disconnected = call.service.disconnect_device(call.caller->id); !disconnected) return fail(disconnected.error());
+  return no_content();
+}
+
+Result<net::Response> add_own_lease(Call& call) {
+  auto body = JsonBody::parse(call.request.body);
+  if (!body) return fail(body.error());
+  auto request = lease_request(*body);
+  const auto lifetime = body->integer("lifetime_s", lifetime_s_min, lifetime_s_max);
+  if (const auto whole = body->finish(); !whole) return fail(whole.error());
+  request.device = call.caller->id;
+  request.kind = lease::LeaseKind::requested;
+  if (lifetime) request.lifetime = std::chrono::seconds(*lifetime);
+  const auto leases = call.service.add_lease(std::move(request));
+  if (!leases) return fail(leases.error());
+  boost::json::array added;
+  for (const auto& lease : *leases) append_lease_json(call.service, lease, added);
+  return json_response(201, added);
+}
+
+Result<net::Response> remove_own_lease(Call& call) {
+  const auto on = public_port(call.arguments);
+  if (!on) return fail(on.error());
+  const auto* lease = call.service.book().lease(*on);
+  if (!lease || lease->device != call.caller->id)  // of others' leases nothing is said, not even that they are
+    return fail(not_found("lease_unknown",
+                          "this device has no lease on " + to_string(on->port) + "/" + std::string(to_string(on->protocol)),
+                          "ask GET /v1/self for its leases"));
+  if (lease->kind != lease::LeaseKind::requested)
+    return fail(refusal("lease_not_requested", "this lease was not asked for by the device", "the administrator can remove it"));
+  if (const auto removed = call.service.remove_lease(*on); !removed) return fail(removed.error());
+  return no_content();
+}
+
+constexpr Route routes[] = {{"GET", "/v1/self", show_self},
+                            {"GET", "/v1/self/events", stream_self},
+                            {"POST", "/v1/self/disconnect", disconnect_self},
+                            {"POST", "/v1/self/leases", add_own_lease},
+                            {"DELETE", "/v1/self/leases/{host}/{protocol}/{port}", remove_own_lease}};
+
+}  // namespace
+
+std::span<const Route> self_routes() { return routes; }
+
+}  // namespace drpf::api

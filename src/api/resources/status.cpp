@@ -1,0 +1,15 @@
+#include "api/json_values.h"
+#include "api/resources.h"
+
+namespace drpf::api {
+namespace {
+
+Result<net::Response> show_status(Call& call) { return json_response(200, to_json(call.service.status())); }
+
+constexpr Route routes[] = {{"GET", "/v1/status", show_status}};
+
+}  // namespace
+
+std::span<const Route> status_routes() { return routes; }
+
+}  // namespace drpf::api
