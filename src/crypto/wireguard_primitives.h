@@ -28,10 +28,16 @@ std::optional<Key32> x25519(const Key32& private_key, const Key32& public_key);
 Key32 clamp(Key32 private_key);
 Key32 generate_private_key(Random& random);
 
+using Nonce12 = std::array<std::uint8_t, 12>;
+// WireGuard's nonce: 4 zero bytes, then the counter (LE).
+Nonce12 nonce_of(std::uint64_t counter);
+
 // out = ciphertext || tag, so out.size() == plain.size() + 16; in place is fine (out.data() == plain.data()).
 void chacha20_poly1305_seal(const Key32& key, std::uint64_t counter, ByteView plain, ByteView associated, MutableByteView out);
 // False, and out unspecified, when authentication fails. out.size() == sealed.size() - 16.
 bool chacha20_poly1305_open(const Key32& key, std::uint64_t counter, ByteView sealed, ByteView associated, MutableByteView out);
+void chacha20_poly1305_seal(const Key32& key, const Nonce12& nonce, ByteView plain, ByteView associated, MutableByteView out);
+bool chacha20_poly1305_open(const Key32& key, const Nonce12& nonce, ByteView sealed, ByteView associated, MutableByteView out);
 void xchacha20_poly1305_seal(const Key32& key, ByteView nonce24, ByteView plain, ByteView associated, MutableByteView out);
 bool xchacha20_poly1305_open(const Key32& key, ByteView nonce24, ByteView sealed, ByteView associated, MutableByteView out);
 Key32 hchacha20(const Key32& key, ByteView input16);
