@@ -361,6 +361,12 @@ Result<std::vector<Route>> LinksAndRoutes::routes(Family family, std::uint32_t t
 }
 
 Status LinksAndRoutes::send_route(const Route& route, bool add) {
+  std::optional<int> interface_index;  // asked first: it is a request of its own, with the next sequence number
+  if (route.interface) {
+    const auto index = index_of(*route.interface);
+    if (!index) return fail(index.error());
+    interface_index = *index;
+  }
   rtmsg header{};
   header.rtm_family = kernel_family(route.destination.family());
   header.rtm_dst_len = static_cast<std::uint8_t>(route.destination.length());
@@ -382,11 +388,7 @@ Status LinksAndRoutes::send_route(const Route& route, bool add) {
   if (route.gateway) message.attribute(RTA_GATEWAY, route.gateway->bytes());
   if (route.source) message.attribute(RTA_PREFSRC, route.source->bytes());
   if (route.metric != 0) message.u32(RTA_PRIORITY, route.metric);
-  if (route.interface) {
-    const auto index = index_of(*route.interface);
-    if (!index) return fail(index.error());
-    message.u32(RTA_OIF, static_cast<std::uint32_t>(*index));
-  }
+  if (interface_index) message.u32(RTA_OIF, static_cast<std::uint32_t>(*interface_index));
   if (route.mtu && add) {
     const auto metrics = message.open(RTA_METRICS);
     message.u32(RTAX_MTU, *route.mtu).close(metrics);
