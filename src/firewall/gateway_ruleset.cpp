@@ -1,0 +1,364 @@
+#include "firewall/gateway_ruleset.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "firewall/port_plan.h"
+
+namespace drpf::firewall {
+namespace {
+
+struct Chain {
+  std::string_view name;
+  std::string_view hook;
+};
+
+// early is after conntrack (-200) and before everything else of ours; nat hooks see only the first packet of a flow.
+constexpr std::array chains{
+    Chain{"early", "type filter hook prerouting priority -160 ; policy accept ;"},
+    Chain{"marking", "type filter hook prerouting priority mangle ; policy accept ;"},
+    Chain{"inbound", "type nat hook prerouting priority dstnat ; policy accept ;"},
+    Chain{"input", "type filter hook input priority filter ; policy drop ;"},
+    Chain{"clamp", "type filter hook forward priority mangle ; policy accept ;"},
+    Chain{"forward", "type filter hook forward priority filter ; policy drop ;"},
+    Chain{"output", "type filter hook output priority filter ; policy accept ;"},
+    Chain{"outbound", "type nat hook postrouting priority srcnat ; policy accept ;"},
+};
+
+std::string quoted(const std::vector<std::string>& names) { return fmt::format("{{ \"{}\" }}", fmt::join(names, "\", \"")); }
+
+std::string port_set(const std::vector<PortRange>& ranges) {
+  std::vector<std::string> texts;
+  for (const auto range : ranges) texts.push_back(to_string(range));
+  return fmt::format("{{ {} }}", fmt::join(texts, ", "));
+}
+
+std::string host_set(const std::vector<lease::PublicHost>& hosts, Family family) {
+  std::vector<std::string> texts;
+  for (const auto& host : hosts)
+    if (const auto& address = family == Family::v4 ? host.v4 : host.v6) texts.push_back(to_string(*address));
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  return texts.empty() ? std::string() : fmt::format("{{ {} }}", fmt::join(texts, ", "));
+}
+
+// The two families write the same rules with other words.
+struct Words {
+  std::string_view suffix;   // of rule and set names
+  std::string_view ip;       // "ip daddr", "dnat ip to"
+  std::string_view nfproto;  // "meta nfproto"
+  std::string tunnel;        // the tunnel prefix; empty = this family is not carried
+  std::string hosts;         // "{ addresses }"; empty = none
+  std::string endpoint_key;  // what is looked up in the endpoint set
+};
+
+class Builder {
+ public:
+  explicit Builder(const GatewayRuleset& ruleset)
+      : ruleset_(ruleset), public_(quoted(ruleset.public_interfaces)), tunnel_(fmt::format("\"{}\"", ruleset.tunnel_interface)) {
+    families_ = {Words{.suffix = "4",
+                       .ip = "ip",
+                       .nfproto = "ipv4",
+                       .tunnel = ruleset.tunnel_v4 ? to_string(*ruleset.tunnel_v4) : std::string(),
+                       .hosts = host_set(ruleset.hosts, Family::v4),
+                       .endpoint_key = "ip saddr"},
+                 Words{.suffix = "6",
+                       .ip = "ip6",
+                       .nfproto = "ipv6",
+                       .tunnel = ruleset.tunnel_v6 ? to_string(*ruleset.tunnel_v6) : std::string(),
+                       .hosts = host_set(ruleset.hosts, Family::v6),
+                       .endpoint_key = "ip6 saddr & ffff:ffff:ffff:ffff::"}};
+  }
+
+  std::vector<Rule> build() {
+    early();
+    marking();
+    inbound();
+    input();
+    clamp();
+    forward();
+    output();
+    outbound();
+    return std::move(rules_);
+  }
+
+ private:
+  void add(std::string_view chain, std::string name, std::string text) {
+    rules_.push_back({std::string(chain), std::move(name), std::move(text)});
+  }
+
+  // What is refused before anything else looks at it.
+  void early() {
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) {
+        add("early", fmt::format("tunnel_without_ipv{}", family.suffix),
+            fmt::format("iifname {} meta nfproto {} counter drop", tunnel_, family.nfproto));
+        continue;
+      }
+      add("early", fmt::format("tunnel_source{}", family.suffix),
+          fmt::format("iifname {} {} saddr != {} counter drop", tunnel_, family.ip, family.tunnel));
+      // On every interface that is not the tunnel, not only on the public ones; rp_filter would not do it for IPv6.
+      add("early", fmt::format("tunnel_address_from_outside{}", family.suffix),
+          fmt::format("iifname != {{ {}, \"lo\" }} {} daddr {} counter drop", tunnel_, family.ip, family.tunnel));
+      add("early", fmt::format("tunnel_source_from_outside{}", family.suffix),
+          fmt::format("iifname != {{ {}, \"lo\" }} {} saddr {} counter drop", tunnel_, family.ip, family.tunnel));
+    }
+    add("early", "tunnel_source_route", fmt::format("iifname {} fib saddr . iif oif missing counter drop", tunnel_));
+    if (ruleset_.entry_shares_lease_address) {
+      for (const auto& family : families_) {
+        if (family.hosts.empty()) continue;
+        add("early", fmt::format("port_fail{}", family.suffix),
+            fmt::format("iifname {} {} @endpoints{} {} daddr {} meta l4proto {{ tcp, udp }} th dport {} counter drop", public_,
+                        family.endpoint_key, family.suffix, family.ip, family.hosts, to_string(ruleset_.pool)));
+      }
+    }
+    // The middle of a conversation that we do not know: its owner is gone. The old peer is told, so that it starts again.
+    const auto no_syn = "ct state new tcp flags & (fin|syn|rst|ack) != syn";
+    add("early", "tcp_without_syn_reset",
+        fmt::format("iifname {} {} tcp dport {} limit rate 200/second burst 100 packets counter reject with tcp reset", public_, no_syn,
+                    to_string(ruleset_.pool)));
+    add("early", "tcp_without_syn", fmt::format("iifname {} {} tcp dport {} counter drop", public_, no_syn, to_string(ruleset_.pool)));
+    add("early", "tcp_without_syn_from_tunnel", fmt::format("iifname {} {} counter drop", tunnel_, no_syn));
+    add("early", "invalid", "iifname != \"lo\" ct state invalid counter drop");
+  }
+
+  // A flow gets the generation of its lease once, and keeps it; forward compares it on every packet.
+  void marking() {
+    add("marking", "seen", fmt::format("meta mark set meta mark or {:#x}", seen_mark));
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("marking", fmt::format("mark_inbound{}", family.suffix),
+          fmt::format("iifname {} ct state new ct mark 0 ct mark set {} daddr . meta l4proto . th dport map @genin{}", public_, family.ip,
+                      family.suffix));
+      add("marking", fmt::format("mark_outbound{}", family.suffix),
+          fmt::format("iifname {} ct state new ct mark 0 ct mark set meta l4proto . {} saddr . th sport map @genout{}", tunnel_, family.ip,
+                      family.suffix));
+    }
+  }
+
+  void inbound() {
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("inbound", fmt::format("redirect{}", family.suffix),
+          fmt::format("iifname {} ct mark @live dnat {} to {} daddr . meta l4proto . th dport map @dnat{}", public_, family.ip, family.ip,
+                      family.suffix));
+    }
+  }
+
+  void input() {
+    add("input", "loopback", "iifname \"lo\" accept");
+    add("input", "input_established", "ct state established accept");
+    add("input", "input_related", "ct state related meta l4proto { icmp, ipv6-icmp } accept");
+    // Only addresses of this host arrive here, so the prefix names the gateway's own tunnel addresses.
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      const auto to_gateway = fmt::format("iifname {} {} daddr {}", tunnel_, family.ip, family.tunnel);
+      add("input", fmt::format("port_mapping{}", family.suffix),
+          fmt::format("{} udp dport {} accept", to_gateway, ruleset_.port_mapping_port.value()));
+      add("input", fmt::format("device_api{}", family.suffix),
+          fmt::format("{} tcp dport {} accept", to_gateway, ruleset_.api_port.value()));
+      add("input", fmt::format("device_echo{}", family.suffix),
+          fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway,
+                      family.suffix == "4" ? "icmp" : "icmpv6"));
+    }
+    add("input", "tunnel_input", fmt::format("iifname {} counter drop", tunnel_));
+    // Without these a host loses its addresses and its neighbours. Hop limit 255: the sender is on the link.
+    add("input", "neighbour_discovery",
+        "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept");
+    add("input", "multicast_listener", "ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept");
+    add("input", "dhcp4", "udp sport 67 udp dport 68 accept");
+    add("input", "dhcp6", "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept");
+    add("input", "echo4", "icmp type echo-request limit rate 200/second burst 100 packets accept");
+    add("input", "echo6", "icmpv6 type echo-request limit rate 200/second burst 100 packets accept");
+    add("input", "wireguard", fmt::format("udp dport {} accept", ruleset_.wireguard_port.value()));
+    if (!ruleset_.input_tcp.empty()) add("input", "services_tcp", fmt::format("tcp dport {} accept", port_set(ruleset_.input_tcp)));
+    if (!ruleset_.input_udp.empty()) add("input", "services_udp", fmt::format("udp dport {} accept", port_set(ruleset_.input_udp)));
+  }
+
+  // Routers between drop the messages that path MTU discovery needs; the tunnel is narrower than what is outside.
+  void clamp() {
+    const auto clamped = "tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu";
+    add("clamp", "clamp_outbound", fmt::format("iifname {} {}", tunnel_, clamped));
+    add("clamp", "clamp_inbound", fmt::format("oifname {} {}", tunnel_, clamped));
+  }
+
+  void forward() {
+    const auto in = fmt::format("iifname {} oifname {}", public_, tunnel_);
+    const auto out = fmt::format("iifname {} oifname {}", tunnel_, public_);
+    add("forward", "revoked_reset",
+        "ct mark != 0 ct mark != @live meta l4proto tcp limit rate 1000/second burst 500 packets counter reject with tcp reset");
+    add("forward", "revoked", "ct mark != 0 ct mark != @live counter drop");
+    add("forward", "inbound_without_lease", fmt::format("{} ct direction original ct mark != @live counter drop", in));
+    // Between the tunnel and the public side only: when the tunnel device is gone, a redirected packet would follow the default route.
+    add("forward", "established_inbound", fmt::format("{} ct state established accept", in));
+    add("forward", "established_outbound", fmt::format("{} ct state established accept", out));
+    add("forward", "related_inbound", fmt::format("{} ct state related meta l4proto {{ icmp, ipv6-icmp }} accept", in));
+    add("forward", "related_outbound", fmt::format("{} ct state related meta l4proto {{ icmp, ipv6-icmp }} accept", out));
+    add("forward", "device_to_device", fmt::format("iifname {} oifname {} counter drop", tunnel_, tunnel_));
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("forward", fmt::format("connections_out{}", family.suffix),
+          fmt::format("{} ct state new add @flows{} {{ {} saddr ct count over {} }} counter drop", out, family.suffix, family.ip,
+                      ruleset_.connections_per_device));
+      add("forward", fmt::format("connections_in{}", family.suffix),
+          fmt::format("{} ct state new add @visits{} {{ {} daddr ct count over {} }} counter drop", in, family.suffix, family.ip,
+                      ruleset_.connections_per_device));
+    }
+    if (ruleset_.new_connections_per_lease_per_s > 0)
+      add("forward", "lease_rate",
+          fmt::format("{} ct state new update @rates {{ ct mark limit rate over {}/second burst {} packets }} counter drop", in,
+                      ruleset_.new_connections_per_lease_per_s, ruleset_.new_connections_per_lease_per_s));
+    // No other protocols: what has no ports cannot be kept apart from the gateway's own traffic.
+    add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, ipv6-icmp }} accept", out));
+    add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", in));
+  }
+
+  // The gateway's own packets with or for a tunnel address stay on the tunnel, also while the device is gone.
+  void output() {
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("output", fmt::format("tunnel_address_leaving{}", family.suffix),
+          fmt::format("oifname != {{ {}, \"lo\" }} {} daddr {} counter drop", tunnel_, family.ip, family.tunnel));
+      add("output", fmt::format("tunnel_source_leaving{}", family.suffix),
+          fmt::format("oifname != {{ {}, \"lo\" }} {} saddr {} counter drop", tunnel_, family.ip, family.tunnel));
+    }
+  }
+
+  void outbound() {
+    const auto out = fmt::format("iifname {} oifname {}", tunnel_, public_);
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("outbound", fmt::format("keep_leased_port{}", family.suffix),
+          fmt::format("{} ct mark @live snat {} to meta l4proto . {} saddr . th sport map @eim{}", out, family.ip, family.ip,
+                      family.suffix));
+    }
+    add("outbound", "source_ports",
+        fmt::format("{} meta l4proto {{ tcp, udp }} masquerade to :{} fully-random", out, to_string(ruleset_.snat)));
+    add("outbound", "source_icmp", fmt::format("{} meta l4proto {{ icmp, ipv6-icmp }} masquerade", out));
+  }
+
+  const GatewayRuleset& ruleset_;
+  std::string public_;
+  std::string tunnel_;
+  std::array<Words, 2> families_;
+  std::vector<Rule> rules_;
+};
+
+std::vector<std::string> set_definitions(const std::string& table) {
+  std::vector<std::string> out;
+  const auto map = [&](std::string_view name, std::string_view family, std::string_view key, std::string_view value) {
+    out.push_back(fmt::format("add map inet {} {}{} {{ type {} : {} ; flags timeout ; size {} ; }}", table, name, family, key, value,
+                              redirections_max));
+  };
+  const auto set = [&](std::string_view name, std::string_view family, std::string_view type, std::string_view flags, std::uint32_t size) {
+    out.push_back(fmt::format("add set inet {} {}{} {{ type {} ; flags {} ; size {} ; }}", table, name, family, type, flags, size));
+  };
+  for (const std::string family : {"4", "6"}) {
+    const auto address = "ipv" + family + "_addr";
+    const auto public_key = address + " . inet_proto . inet_service";
+    const auto device_key = "inet_proto . " + address + " . inet_service";
+    const auto endpoint = address + " . inet_service";
+    map("dnat", family, public_key, endpoint);
+    map("genin", family, public_key, "mark");
+    map("eim", family, device_key, endpoint);
+    map("genout", family, device_key, "mark");
+    set("endpoints", family, address, "timeout", endpoints_max);
+    set("flows", family, address, "dynamic", devices_counted_max);
+    set("visits", family, address, "dynamic", devices_counted_max);
+  }
+  set("live", "", "mark", "timeout", redirections_max);
+  set("rates", "", "mark", "dynamic,timeout ; timeout 1m", redirections_max);
+  return out;
+}
+
+bool is_interface_name(std::string_view name) {
+  constexpr std::size_t name_max = 15;  // IFNAMSIZ less the closing zero
+  if (name.empty() || name.size() > name_max || name == "." || name == "..") return false;
+  // '*' at the end would be a wildcard to nft; quotes and blanks would end the word.
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._-@+:").find(c) != std::string_view::npos;
+  });
+}
+
+bool is_table_name(std::string_view name) {
+  constexpr std::size_t name_max = 31;
+  return !name.empty() && name.size() <= name_max &&
+         std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; }) &&
+         !(name[0] >= '0' && name[0] <= '9');
+}
+
+Status refuse(std::string message, std::string cure) { return fail(invalid("ruleset_invalid", std::move(message), std::move(cure))); }
+
+Status check(const GatewayRuleset& ruleset) {
+  if (ruleset.public_interfaces.empty()) return refuse("the rule set names no public interface", "name one in the configuration");
+  auto names = ruleset.public_interfaces;
+  names.push_back(ruleset.tunnel_interface);
+  for (const auto& name : names)
+    if (!is_interface_name(name))
+      return refuse(fmt::format("'{}' is not a name for a network interface", name), "use the name that ip link shows");
+  std::sort(names.begin(), names.end());
+  if (std::adjacent_find(names.begin(), names.end()) != names.end())
+    return refuse("a network interface is named twice, as tunnel and public or as public twice", "name each once");
+  if (!is_table_name(ruleset.table)) return refuse(fmt::format("'{}' is not a name for a table", ruleset.table), "use letters and digits");
+  if (!ruleset.tunnel_v4 && !ruleset.tunnel_v6) return refuse("the tunnel has neither an IPv4 nor an IPv6 prefix", "configure one");
+  if (ruleset.tunnel_v4 && (ruleset.tunnel_v4->family() != Family::v4 || ruleset.tunnel_v4->length() == 0))
+    return refuse(fmt::format("{} is not an IPv4 prefix for a tunnel", to_string(*ruleset.tunnel_v4)), "use one like 10.77.0.0/16");
+  if (ruleset.tunnel_v6 && (ruleset.tunnel_v6->family() != Family::v6 || ruleset.tunnel_v6->length() == 0))
+    return refuse(fmt::format("{} is not an IPv6 prefix for a tunnel", to_string(*ruleset.tunnel_v6)), "use one like fd77:6472:7066::/64");
+  for (const auto& host : ruleset.hosts) {
+    if (host.v4 && !host.v4->is_v4())
+      return refuse(fmt::format("host '{}' has {} as its IPv4 address", host.name, to_string(*host.v4)), "");
+    if (host.v6 && !host.v6->is_v6())
+      return refuse(fmt::format("host '{}' has {} as its IPv6 address", host.name, to_string(*host.v6)), "");
+    for (const auto& address : {host.v4, host.v6})
+      if (address &&
+          ((ruleset.tunnel_v4 && ruleset.tunnel_v4->contains(*address)) || (ruleset.tunnel_v6 && ruleset.tunnel_v6->contains(*address))))
+        return refuse(fmt::format("the public address {} lies inside the tunnel prefix", to_string(*address)),
+                      "choose another tunnel prefix");
+  }
+  if (ruleset.connections_per_device == 0) return refuse("a limit of 0 connections per device would stop every device", "use 1 or more");
+  std::vector<PortClaim> claims{{ruleset.pool, PortUse::lease_pool, "pool"},
+                                {ruleset.snat, PortUse::snat, "snat"},
+                                {PortRange(ruleset.wireguard_port), PortUse::service, "WireGuard"}};
+  for (const auto range : ruleset.input_tcp) claims.push_back({range, PortUse::service, "input_tcp"});
+  for (const auto range : ruleset.input_udp) claims.push_back({range, PortUse::service, "input_udp"});
+  return prove_disjoint(claims);
+}
+
+}  // namespace
+
+std::vector<Rule> rules(const GatewayRuleset& ruleset) { return Builder(ruleset).build(); }
+
+Result<std::string> nft_text(const GatewayRuleset& ruleset) {
+  if (auto checked = check(ruleset); !checked) return fail(checked.error());
+  const auto all = rules(ruleset);
+  for (const auto& name : ruleset.without)
+    if (std::none_of(all.begin(), all.end(), [&](const Rule& rule) { return rule.name == name; }))
+      return fail(invalid("ruleset_invalid", fmt::format("there is no rule '{}' to leave out", name)));
+
+  std::string text;
+  for (const auto& definition : set_definitions(ruleset.table)) text += definition + "\n";
+  for (const auto& chain : chains) {
+    text += fmt::format("\nadd chain inet {} {} {{ {} }}\n", ruleset.table, chain.name, chain.hook);
+    text += fmt::format("flush chain inet {} {}\n", ruleset.table, chain.name);
+    for (const auto& rule : all) {
+      if (rule.chain != chain.name) continue;
+      if (std::find(ruleset.without.begin(), ruleset.without.end(), rule.name) != ruleset.without.end()) continue;
+      text += fmt::format("add rule inet {} {} {} comment \"{}\"\n", ruleset.table, rule.chain, rule.text, rule.name);
+    }
+  }
+  return text;
+}
+
+std::vector<std::string> chain_names() {
+  std::vector<std::string> out;
+  for (const auto& chain : chains) out.emplace_back(chain.name);
+  return out;
+}
+
+}  // namespace drpf::firewall

@@ -1,0 +1,86 @@
+// The gateway's firewall as a value, and its text for the nft program. Structure only: the elements of its maps and sets (leases,
+// generations, endpoints) are added by the redirect. Pure.
+//
+// The table is kept in the flat form (add chain, flush chain, add rule) because a table block would clear the table's persist flag, and
+// because applying it to a table that is already there must keep the elements.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/address.h"
+#include "core/port.h"
+#include "core/result.h"
+#include "lease/types.h"
+
+namespace drpf::firewall {
+
+struct GatewayRuleset {
+  std::string table = "drpf";  // family inet
+  std::vector<std::string> public_interfaces;
+  std::vector<lease::PublicHost> hosts;
+  std::string tunnel_interface = "drpf0";
+  std::optional<Prefix> tunnel_v4;
+  std::optional<Prefix> tunnel_v6;  // none = no IPv6 inside the tunnel
+
+  PortRange pool{Port{10000}, Port{31999}};
+  PortRange snat{Port{32768}, Port{51199}};
+
+  Port wireguard_port{51820};
+  Port api_port{5351};               // TCP, for devices, on the gateway's tunnel addresses
+  Port port_mapping_port{5351};      // UDP: NAT-PMP and PCP
+  std::vector<PortRange> input_tcp;  // services of this host that stay reachable from outside the tunnel
+  std::vector<PortRange> input_udp;
+
+  // Devices connect to the address that leases are on: packets from devices' own addresses to leases are then dropped (Port Fail).
+  // False where the gateway has an entry address of its own, which is safer and has no such cost.
+  bool entry_shares_lease_address = true;
+
+  std::uint32_t connections_per_device = 4096;        // open at once, outbound; and as many inbound
+  std::uint32_t new_connections_per_lease_per_s = 0;  // 0 = no limit
+
+  // Names of rules that are left out. Only for tests: each wall has a test that takes it away and must fail.
+  std::vector<std::string> without;
+};
+
+struct Rule {
+  std::string chain;
+  std::string name;  // also the rule's comment in the kernel
+  std::string text;
+};
+
+// In the order in which they stand in their chains. `without` is not looked at.
+std::vector<Rule> rules(const GatewayRuleset& ruleset);
+
+// Commands for `nft -f -`, one transaction; the table itself must exist. Twice is the same as once. Refuses values that make no sense
+// (an interface name with a quote in it, a pool that meets the SNAT range, an unknown name in `without`).
+Result<std::string> nft_text(const GatewayRuleset& ruleset);
+
+// The packet mark that says "our rules have seen this packet". A routing rule refuses to forward packets without it.
+constexpr std::uint32_t seen_mark = 0x10000;
+
+// Names of the maps and sets, which the redirect fills.
+namespace set_names {
+constexpr const char* redirect_v4 = "dnat4";  // public address . protocol . public port : device address . device port
+constexpr const char* redirect_v6 = "dnat6";
+constexpr const char* inbound_v4 = "genin4";  // public address . protocol . public port : generation
+constexpr const char* inbound_v6 = "genin6";
+constexpr const char* source_v4 = "eim4";  // protocol . device address . device port : public address . public port
+constexpr const char* source_v6 = "eim6";
+constexpr const char* outbound_v4 = "genout4";  // protocol . device address . device port : generation
+constexpr const char* outbound_v6 = "genout6";
+constexpr const char* live = "live";  // generations that may pass
+constexpr const char* endpoints_v4 = "endpoints4";
+constexpr const char* endpoints_v6 = "endpoints6";  // /64 networks: a host changes its address inside one as it likes
+}  // namespace set_names
+
+constexpr std::uint32_t redirections_max = 262'144;  // per map
+constexpr std::uint32_t endpoints_max = 65'536;
+constexpr std::uint32_t devices_counted_max = 65'536;
+
+// The chains that belong to the table; others in it are remains of another version.
+std::vector<std::string> chain_names();
+
+}  // namespace drpf::firewall

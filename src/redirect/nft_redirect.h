@@ -1,0 +1,129 @@
+// Leases in the kernel: the table inet drpf of nftables, its elements, the connection table and the dead-man routing rules. It carries
+// out what the book decided and repairs what others broke; it decides nothing. Blocking; used by the control thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "core/time.h"
+#include "firewall/gateway_ruleset.h"
+#include "redirect/dead_man.h"
+#include "redirect/lease_elements.h"
+#include "redirect/redirect.h"
+#include "system/conntrack.h"
+#include "system/nft_table.h"
+
+namespace drpf::redirect {
+
+class NftRedirect final : public Redirect {
+ public:
+  struct Options {
+    bool manage_forwarding = true;  // turn ip_forward on at the end of the start
+    // Tests of older kernels: do as if it could not own tables, update timeouts in place, or destroy what may be missing.
+    bool use_ownership = true;
+    bool use_renewal_in_place = true;
+    bool use_destroy = true;
+  };
+
+  // The start sequence: dead-man rules, structure in one transaction, ownership, elements of `desired`, stale connections deleted,
+  // forwarding on. An orphaned table of a predecessor is taken over with its elements, so that connections go on. The error
+  // "gateway_running" means that another process owns the table.
+  static Result<std::unique_ptr<NftRedirect>> start(const firewall::GatewayRuleset& ruleset, std::span<const lease::Redirection> desired,
+                                                    Time now, const Options& options);
+  static Result<std::unique_ptr<NftRedirect>> start(const firewall::GatewayRuleset& ruleset, std::span<const lease::Redirection> desired,
+                                                    Time now) {
+    return start(ruleset, desired, now, Options{});
+  }
+
+  // A transaction of at most atomic_changes_max() redirections is one kernel transaction; a larger one is cut, removals first.
+  Status carry_out(const lease::Transaction& transaction, Time now) override;
+  Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) override;
+  // IPv6: the /64 around the address.
+  Status admit_endpoint(const Address& address, Duration lifetime) override;
+
+  enum class Drift {
+    none,       // nobody but us changed any rule set since the last look
+    elements,   // somebody changed something; our structure stands: reconcile()
+    structure,  // our table is gone or not as we left it: restore()
+  };
+  // Cheap when nothing happened (0.05 ms); ask every 2 s.
+  Result<Drift> inspect();
+  // Puts the whole structure back, then the elements. Returns the number of elements that were missing or wrong.
+  Result<std::size_t> restore(std::span<const lease::Redirection> desired, Time now);
+  // Another rule set, whole or not at all; leases and connections go on.
+  Status change_ruleset(const firewall::GatewayRuleset& ruleset, std::span<const lease::Redirection> desired, Time now);
+  Result<std::uint32_t> ruleset_generation() { return table_.generation(); }
+
+  bool owns_table() const { return owned_; }
+  std::size_t atomic_changes_max() const;
+
+  // Takes everything of a gateway away: table, marked connections of the tunnel, dead-man rules. Fails while a gateway runs.
+  static Status remove_everything(const firewall::GatewayRuleset& ruleset);
+
+  static constexpr std::size_t changes_per_batch_max = 50'000;
+  // Up to this many generations each get a walk of the connection table in the kernel; more are found by reading it once.
+  static constexpr std::size_t walks_per_purge_max = 4;
+  static constexpr std::chrono::milliseconds deadline_tolerance{1500};  // a timeout that differs by less is no drift
+  static constexpr std::chrono::seconds nft_timeout{60};
+
+ private:
+  using PortKey = std::tuple<Address, Protocol, Port>;  // a public port, or a device's
+  struct HashPortKey {
+    std::size_t operator()(const PortKey& key) const noexcept;
+  };
+  struct Change {
+    std::span<const lease::Redirection> remove;
+    std::span<const lease::Redirection> put;  // installs and renewals
+  };
+  // A change as elements.
+  struct Edit {
+    std::map<std::string, std::vector<Bytes>> remove;  // by set; sorted, each once
+    std::map<std::string, std::vector<system::NftElement>> put;
+  };
+
+  NftRedirect(firewall::GatewayRuleset ruleset, Options options, system::NftTable table, system::Conntrack conntrack)
+      : ruleset_(std::move(ruleset)), options_(options), table_(std::move(table)), conntrack_(std::move(conntrack)) {}
+
+  DeadMan dead_man() const { return DeadMan(ruleset_.tunnel_interface, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
+  Status take_table();
+  Status apply_structure(bool table_is_new);
+  Status probe_kernel();
+  Status build_up(std::span<const lease::Redirection> desired, Time now);
+  Status apply_change(const Change& change, Time now);
+  Edit edit_for(const Change& change, Time now) const;
+  Status apply_edit(const Edit& edit);
+  Status apply_edit_slowly(const Edit& edit);
+  void put_removals(system::NftBatch& batch, const std::string& set, const std::vector<Bytes>& keys) const;
+  Status commit(const system::NftBatch& batch, std::string_view attempt);
+  Result<std::size_t> repair(std::span<const lease::Redirection> desired, Time now);
+  Status repair_endpoints();
+  Status purge(std::vector<lease::Generation> generations);
+  Status purge_stale();
+  bool in_tunnel(const Address& address) const;
+  void remember(const lease::Redirection& redirection);
+  void forget(const lease::Redirection& redirection);
+  void note_generation();
+
+  firewall::GatewayRuleset ruleset_;
+  Options options_;
+  system::NftTable table_;
+  system::Conntrack conntrack_;
+  bool owned_ = false;
+  bool renews_in_place_ = false;
+  bool destroys_ = false;
+  bool foreign_change_ = false;
+  std::uint32_t generation_ = 0;  // of the kernel's rule sets, when we last looked
+  std::string fingerprint_;
+  std::unordered_map<Address, Time> endpoints_;                                           // by the elements' addresses, until when
+  std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;                // by public port
+  std::unordered_map<PortKey, std::vector<lease::Redirection>, HashPortKey> leading_to_;  // by device port, in order; nearly always one
+  std::unordered_map<std::uint32_t, std::uint32_t> generation_users_;                     // redirections per lease generation: one or two
+};
+
+}  // namespace drpf::redirect

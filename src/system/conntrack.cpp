@@ -1,0 +1,137 @@
+#include "system/conntrack.h"
+
+#include <fmt/format.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "system/nft_messages.h"
+
+namespace drpf::system {
+namespace {
+
+std::optional<ConntrackTuple> parse_tuple(ByteView bytes) {
+  const auto ip = find_attribute(bytes, CTA_TUPLE_IP);
+  const auto proto = find_attribute(bytes, CTA_TUPLE_PROTO);
+  if (!ip || !proto) return std::nullopt;
+  ConntrackTuple tuple;
+  int addresses = 0;
+  NetlinkAttributes ip_fields(ip->payload);
+  while (const auto field = ip_fields.next()) {
+    const bool v4 = field->type == CTA_IP_V4_SRC || field->type == CTA_IP_V4_DST;
+    const bool v6 = field->type == CTA_IP_V6_SRC || field->type == CTA_IP_V6_DST;
+    if (!v4 && !v6) continue;
+    if (field->payload.size() != (v4 ? 4U : 16U)) return std::nullopt;
+    const bool source = field->type == CTA_IP_V4_SRC || field->type == CTA_IP_V6_SRC;
+    (source ? tuple.source : tuple.destination).address = Address::from_bytes(field->payload);
+    ++addresses;
+  }
+  NetlinkAttributes proto_fields(proto->payload);
+  while (const auto field = proto_fields.next()) {
+    if (field->type == CTA_PROTO_NUM) tuple.protocol = field->u8();
+    if (field->type == CTA_PROTO_SRC_PORT) tuple.source.port = Port{field->u16_big_endian()};
+    if (field->type == CTA_PROTO_DST_PORT) tuple.destination.port = Port{field->u16_big_endian()};
+  }
+  if (addresses != 2) return std::nullopt;
+  return tuple;
+}
+
+}  // namespace
+
+Result<Conntrack> Conntrack::open() {
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!socket) return fail(socket.error());
+  return Conntrack(std::move(*socket));
+}
+
+std::optional<NetlinkWriter> Conntrack::encode_delete_marked(std::uint32_t mark, std::uint32_t sequence) {
+  if (mark == 0) return std::nullopt;
+  NetlinkWriter message;
+  message.message(conntrack_message(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK, sequence).header(netfilter_header(AF_UNSPEC, 0));
+  message.u32_big_endian(CTA_MARK, mark).u32_big_endian(CTA_MARK_MASK, 0xffffffff);
+  return message;
+}
+
+std::optional<NetlinkWriter> Conntrack::encode_delete_entry(const ConntrackEntry& entry, std::uint32_t sequence) {
+  if (entry.original_attribute.empty()) return std::nullopt;
+  NetlinkWriter message;
+  message.message(conntrack_message(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK, sequence).header(netfilter_header(entry.family, 0));
+  message.attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, entry.original_attribute);
+  // The tuple may have been used again since it was read; the id tells the two apart.
+  if (entry.id != 0) message.u32(CTA_ID, entry.id);
+  return message;
+}
+
+std::optional<ConntrackEntry> Conntrack::parse_entry(const NetlinkMessage& message) {
+  if (message.type != conntrack_message(IPCTNL_MSG_CT_NEW) || message.payload.size() < netfilter_header_size) return std::nullopt;
+  ConntrackEntry entry;
+  entry.family = message.payload[0];
+  bool original = false;
+  bool reply = false;
+  NetlinkAttributes fields(message.attributes(netfilter_header_size));
+  while (const auto field = fields.next()) {
+    if (field->type == CTA_TUPLE_ORIG) {
+      const auto tuple = parse_tuple(field->payload);
+      if (!tuple) return std::nullopt;
+      entry.original = *tuple;
+      entry.original_attribute.assign(field->payload.begin(), field->payload.end());
+      original = true;
+    }
+    if (field->type == CTA_TUPLE_REPLY) {
+      const auto tuple = parse_tuple(field->payload);
+      if (!tuple) return std::nullopt;
+      entry.reply = *tuple;
+      reply = true;
+    }
+    if (field->type == CTA_MARK) entry.mark = field->u32_big_endian();
+    if (field->type == CTA_ID) entry.id = field->u32();  // opaque: given back as it came
+  }
+  if (!original || !reply) return std::nullopt;
+  return entry;
+}
+
+Status Conntrack::delete_marked(std::uint32_t mark) {
+  auto message = encode_delete_marked(mark, socket_.next_sequence());
+  if (!message) return fail(failure("mark_zero", "connections without a mark are not ours to delete"));
+  auto deleted = socket_.request(*message, fmt::format("delete the connections of generation {}", mark));
+  if (!deleted && is_errno(deleted.error(), ENOENT)) return {};
+  return deleted;
+}
+
+Status Conntrack::visit(const std::function<void(ConntrackEntry)>& visitor) {
+  NetlinkWriter message;
+  message.message(conntrack_message(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, socket_.next_sequence())
+      .header(netfilter_header(AF_UNSPEC, 0));
+  const auto read = socket_.dump(message, "read the connection table", [&](const NetlinkMessage& reply) {
+    if (auto entry = parse_entry(reply)) visitor(std::move(*entry));
+  });
+  if (!read) return fail(read.error());
+  return {};
+}
+
+Result<std::size_t> Conntrack::delete_where(const std::function<bool(const ConntrackEntry&)>& chosen) {
+  std::vector<ConntrackEntry> found;
+  const auto read = visit([&](ConntrackEntry entry) {
+    if (chosen(entry)) found.push_back(std::move(entry));
+  });
+  if (!read) return fail(read.error());
+  for (const auto& entry : found) {
+    auto message = encode_delete_entry(entry, socket_.next_sequence());
+    if (!message) continue;
+    const auto deleted = socket_.request(*message, "delete a connection");
+    if (!deleted && !is_errno(deleted.error(), ENOENT)) return fail(deleted.error());
+  }
+  return found.size();
+}
+
+Result<std::vector<ConntrackEntry>> Conntrack::entries() {
+  std::vector<ConntrackEntry> out;
+  const auto read = visit([&](ConntrackEntry entry) { out.push_back(std::move(entry)); });
+  if (!read) return fail(read.error());
+  return out;
+}
+
+}  // namespace drpf::system

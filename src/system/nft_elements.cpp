@@ -1,0 +1,155 @@
+#include "system/nft_elements.h"
+
+#include <fmt/format.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "core/encoding.h"
+#include "system/nft_messages.h"
+
+namespace drpf::system {
+namespace {
+
+constexpr std::uint16_t destroy_set_element = 30;  // NFT_MSG_DESTROYSETELEM, newer than Debian 12's headers
+constexpr std::size_t element_overhead_bytes = 40;
+
+std::size_t encoded_size(const NftElement& element) { return element_overhead_bytes + element.key.size() + element.data.size(); }
+
+}  // namespace
+
+NftData& NftData::address(const Address& value) {
+  bytes_.insert(bytes_.end(), value.bytes().begin(), value.bytes().end());
+  return *this;
+}
+
+NftData& NftData::protocol(Protocol value) {
+  bytes_.insert(bytes_.end(), {static_cast<std::uint8_t>(value), 0, 0, 0});
+  return *this;
+}
+
+NftData& NftData::port(Port value) {
+  bytes_.insert(bytes_.end(), {static_cast<std::uint8_t>(value.value() >> 8), static_cast<std::uint8_t>(value.value() & 0xff), 0, 0});
+  return *this;
+}
+
+NftData& NftData::mark(std::uint32_t value) {
+  const auto host_order = std::bit_cast<std::array<std::uint8_t, 4>>(value);
+  bytes_.insert(bytes_.end(), host_order.begin(), host_order.end());
+  return *this;
+}
+
+void NftBatch::put_elements(std::uint16_t type, std::uint16_t flags, std::string_view set, std::vector<NftElement> elements) {
+  Command command{type, flags, std::string(set), 0, {}};
+  std::size_t size = 0;
+  for (auto& element : elements) {
+    if (size + encoded_size(element) > element_list_bytes_max) {
+      commands_.push_back(std::move(command));
+      command = Command{type, flags, std::string(set), 0, {}};
+      size = 0;
+    }
+    size += encoded_size(element);
+    size_estimate_ += encoded_size(element);
+    command.elements.push_back(std::move(element));
+  }
+  if (!command.elements.empty()) commands_.push_back(std::move(command));
+}
+
+Status NftBatch::add(std::string_view set, const std::vector<NftElement>& elements) {
+  for (const auto& element : elements)
+    if (element.timeout.count() <= 0)
+      return fail(failure("element_without_timeout", fmt::format("an element for set {} has no timeout: {}", set, to_hex(element.key))));
+  put_elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set, elements);
+  return {};
+}
+
+void NftBatch::remove(std::string_view set, const std::vector<Bytes>& keys) {
+  std::vector<NftElement> elements;
+  for (const auto& key : keys) elements.push_back({key, {}, {}});
+  put_elements(NFT_MSG_DELSETELEM, 0, set, std::move(elements));
+}
+
+void NftBatch::destroy(std::string_view set, const std::vector<Bytes>& keys) {
+  std::vector<NftElement> elements;
+  for (const auto& key : keys) elements.push_back({key, {}, {}});
+  put_elements(destroy_set_element, 0, set, std::move(elements));
+}
+
+void NftBatch::put_table(std::uint32_t flags) {
+  commands_.push_back({NFT_MSG_NEWTABLE, NLM_F_CREATE, {}, flags, {}});
+  size_estimate_ += element_overhead_bytes;
+}
+
+void NftBatch::remove_table() {
+  commands_.push_back({NFT_MSG_DELTABLE, 0, {}, 0, {}});
+  size_estimate_ += element_overhead_bytes;
+}
+
+NetlinkWriter NftBatch::encode(std::uint32_t first, std::uint32_t& last) const {
+  NetlinkWriter writer;
+  auto sequence = first;
+  writer.message(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, sequence).header(netfilter_header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
+  for (const auto& command : commands_) {
+    last = ++sequence;
+    const bool is_last = &command == &commands_.back();
+    const auto flags = static_cast<std::uint16_t>(NLM_F_REQUEST | command.flags | (is_last ? NLM_F_ACK : 0));
+    writer.message(nft_message(command.type), flags, sequence).header(netfilter_header(NFPROTO_INET, 0));
+    if (command.set.empty()) {
+      writer.text(NFTA_TABLE_NAME, table_);
+      if (command.type == NFT_MSG_NEWTABLE) writer.u32_big_endian(NFTA_TABLE_FLAGS, command.table_flags);
+      continue;
+    }
+    writer.text(NFTA_SET_ELEM_LIST_TABLE, table_).text(NFTA_SET_ELEM_LIST_SET, command.set);
+    const auto list = writer.open(NFTA_SET_ELEM_LIST_ELEMENTS);
+    for (const auto& element : command.elements) {
+      const auto item = writer.open(NFTA_LIST_ELEM);
+      const auto key = writer.open(NFTA_SET_ELEM_KEY);
+      writer.attribute(NFTA_DATA_VALUE, element.key).close(key);
+      if (!element.data.empty()) {
+        const auto data = writer.open(NFTA_SET_ELEM_DATA);
+        writer.attribute(NFTA_DATA_VALUE, element.data).close(data);
+      }
+      if (element.timeout.count() > 0) writer.u64_big_endian(NFTA_SET_ELEM_TIMEOUT, static_cast<std::uint64_t>(element.timeout.count()));
+      writer.close(item);
+    }
+    writer.close(list);
+  }
+  writer.message(NFNL_MSG_BATCH_END, NLM_F_REQUEST, ++sequence).header(netfilter_header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
+  return writer;
+}
+
+std::vector<NftElement> parse_elements(const NetlinkMessage& message) {
+  std::vector<NftElement> out;
+  if (message.type != nft_message(NFT_MSG_NEWSETELEM)) return out;
+  const auto list = find_attribute(message.attributes(netfilter_header_size), NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (!list) return out;
+  const auto value_of = [](const NetlinkAttribute& attribute) {
+    const auto value = find_attribute(attribute.payload, NFTA_DATA_VALUE);
+    return value ? Bytes(value->payload.begin(), value->payload.end()) : Bytes();
+  };
+  NetlinkAttributes items(list->payload);
+  while (const auto item = items.next()) {
+    NftElement element;
+    bool ending = false;
+    NetlinkAttributes fields(item->payload);
+    while (const auto field = fields.next()) {
+      if (field->type == NFTA_SET_ELEM_KEY) element.key = value_of(*field);
+      if (field->type == NFTA_SET_ELEM_DATA) element.data = value_of(*field);
+      if (field->type == NFTA_SET_ELEM_EXPIRATION) {
+        constexpr std::uint64_t longest_ms = std::uint64_t{1} << 50;
+        const auto left = std::min(field->u64_big_endian(), longest_ms);
+        element.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(left));
+        ending = left == 0;
+      }
+    }
+    if (!element.key.empty() && !ending) out.push_back(std::move(element));
+  }
+  return out;
+}
+
+}  // namespace drpf::system

@@ -1,0 +1,78 @@
+// Elements of nftables sets and maps as values, and as netlink bytes. Every element written here has a timeout: one without would outlive
+// us, so the encoder cannot write it. Pure; the conversation is in nft_table.h.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/address.h"
+#include "core/bytes.h"
+#include "core/port.h"
+#include "core/result.h"
+#include "system/netlink_message.h"
+
+namespace drpf::system {
+
+// A key or a value as the kernel holds it: each part of a concatenation filled up to four bytes.
+class NftData {
+ public:
+  NftData& address(const Address& value);
+  NftData& protocol(Protocol value);
+  NftData& port(Port value);
+  NftData& mark(std::uint32_t value);  // host order, as packet and conntrack marks are
+  const Bytes& bytes() const { return bytes_; }
+
+ private:
+  Bytes bytes_;
+};
+
+struct NftElement {
+  Bytes key;
+  Bytes data;                            // empty for a set
+  std::chrono::milliseconds timeout{0};  // in a dump: what is left of it
+  bool operator==(const NftElement&) const = default;
+};
+
+// The commands of one transaction. The kernel does all or nothing of it.
+class NftBatch {
+ public:
+  explicit NftBatch(std::string table) : table_(std::move(table)) {}
+
+  // Error "element_without_timeout" for a timeout that is not positive; nothing is added to the batch then.
+  Status add(std::string_view set, const std::vector<NftElement>& elements);
+  // Fails in the kernel (ENOENT) where one is missing.
+  void remove(std::string_view set, const std::vector<Bytes>& keys);
+  // Like remove, but what is missing is no error; Linux 6.3 or newer.
+  void destroy(std::string_view set, const std::vector<Bytes>& keys);
+  void put_table(std::uint32_t flags);  // creates it, or changes its flags
+  void remove_table();
+
+  bool empty() const { return commands_.empty(); }
+  std::size_t size_estimate() const { return size_estimate_; }
+  // The bytes, numbered from `first`; the last command asks for an acknowledgement and has the number that is returned in `last`.
+  NetlinkWriter encode(std::uint32_t first, std::uint32_t& last) const;
+
+  static constexpr std::size_t element_list_bytes_max = 60'000;  // an attribute holds 65535 bytes
+
+ private:
+  struct Command {
+    std::uint16_t type = 0;
+    std::uint16_t flags = 0;
+    std::string set;  // empty: about the table
+    std::uint32_t table_flags = 0;
+    std::vector<NftElement> elements;
+  };
+  void put_elements(std::uint16_t type, std::uint16_t flags, std::string_view set, std::vector<NftElement> elements);
+
+  std::string table_;
+  std::vector<Command> commands_;
+  std::size_t size_estimate_ = 0;
+};
+
+// The elements in one reply to a dump; none where the message is something else. Elements that are about to end (timeout 0) are left out.
+std::vector<NftElement> parse_elements(const NetlinkMessage& message);
+
+}  // namespace drpf::system
