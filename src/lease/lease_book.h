@@ -39,6 +39,8 @@ struct LeaseRequest {
 
 class LeaseBook {
  public:
+  // `policy` has passed validate(Policy) and `state` validate(State), both in lease/validation.h. After a start call
+  // reconfigure(policy(), now) once: the policy may be another than the one that the state was made under.
   LeaseBook(Policy policy, State state);
   ~LeaseBook();
   LeaseBook(LeaseBook&&) noexcept;
@@ -46,8 +48,8 @@ class LeaseBook {
 
   // --- decisions; const: nothing changes until apply(). Refusals are Error::Kind::refusal with these codes:
   // quota_exhausted, pool_exhausted, no_contiguous_range, port_reserved, port_outside_pool, port_zero, port_taken, port_quarantined,
-  // port_choice_not_allowed, account_suspended, device_limit, name_taken, name_invalid, addresses_exhausted, not_connected; others are
-  // not_found: account_unknown, device_unknown, plan_unknown, lease_unknown, host_unknown.
+  // port_choice_not_allowed, account_suspended, account_limit, device_limit, name_taken, name_invalid, addresses_exhausted, not_connected;
+  // others are not_found: account_unknown, device_unknown, plan_unknown, lease_unknown, host_unknown.
   Result<Decided<Account>> add_account(std::string_view name, std::optional<std::string_view> plan) const;
   Result<Transaction> set_account(AccountId id, std::optional<std::string_view> plan, std::optional<bool> suspended, Time now) const;
   Result<Transaction> remove_account(AccountId id, Time now) const;  // with its devices and grants; ports go to quarantine
@@ -55,13 +57,15 @@ class LeaseBook {
   Result<Transaction> remove_device(DeviceId id, Time now) const;
 
   // First connect: grants of the plan; every connect: leases become active with new generations. A quota or pool refusal for automatic
-  // ports does not refuse the connect: the device is then connected without (or with fewer) ports and `shortfall` says why.
+  // ports does not refuse the connect: the device is then connected without (or with fewer) ports and `shortfall` says why; so does
+  // a suspended account's. Calling it for a connected device is harmless and mostly an empty transaction: due deadlines are renewed, and
+  // missing automatic ports are tried again.
   struct Connected {
     Transaction transaction;
     std::optional<Error> shortfall;
   };
   Result<Connected> connect(DeviceId id, Time now) const;
-  Result<Transaction> disconnect(DeviceId id, Time now) const;
+  Result<Transaction> disconnect(DeviceId id, Time now) const;  // empty when it is not connected
 
   Result<Decided<std::vector<Lease>>> add_lease(const LeaseRequest& request, Time now) const;
   Result<Transaction> set_lease(const PublicPort& on, Port local_port, Time now) const;
@@ -69,7 +73,8 @@ class LeaseBook {
   Result<Transaction> remove_lease(const PublicPort& on, Time now) const;
 
   // What time alone brings: renewals of connected devices' leases (at half of the lifetime), leases past their deadline, grants past
-  // their grace, quarantines past their end. Call when `now >= next_deadline()`. At most `limit` leases are renewed in one call.
+  // their grace, quarantines past their end. Call when `now >= next_deadline()`. At most `limit` leases are looked at in one call; what
+  // is left over is due at once. A device whose leases ran out (the book was not asked in time) is disconnected by it.
   Transaction tick(Time now, std::size_t limit = 1000) const;
   std::optional<Time> next_deadline() const;
 
@@ -99,7 +104,8 @@ class LeaseBook {
   std::vector<const Grant*> grants_of(AccountId account) const;
   std::vector<const Quarantine*> quarantines() const;
   std::uint32_t ports_held(AccountId account) const;
-  State state() const;  // everything, as the store would keep it
+  std::uint64_t ports_free() const;  // over all hosts: neither held nor resting nor reserved
+  State state() const;               // everything, as the store would keep it
 
   // Every active lease as the kernel must have it now, one per address family: the desired state of the redirect.
   std::vector<Redirection> redirections() const;

@@ -1,4 +1,5 @@
 // What a decision of the lease book changes: records to commit, then redirects to carry out. A value; applied whole or not at all.
+// The counters are the book's values after the decision; 0 in a hand-made transaction leaves what is kept unchanged.
 #pragma once
 
 #include <variant>
@@ -61,6 +62,7 @@ struct Transaction {
   std::vector<Redirection> renew;         // same generation, later deadline
   std::uint32_t generations_used_to = 0;  // highest generation handed out so far; persisted ahead of use
   std::uint32_t next_id = 0;              // next free AccountId/DeviceId/GrantId; persisted
+  std::uint32_t addresses_used_to = 0;    // offset in the tunnel prefix of the address given last; persisted
 
   bool empty() const { return records.empty() && remove.empty() && install.empty() && renew.empty(); }
 };
@@ -74,6 +76,7 @@ struct State {
   std::vector<Quarantine> quarantines;
   std::uint32_t generations_used_to = 0;
   std::uint32_t next_id = 1;
+  std::uint32_t addresses_used_to = 0;
 };
 
 }  // namespace drpf::lease

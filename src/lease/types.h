@@ -124,6 +124,11 @@ struct Policy {
   bool operator==(const Policy&) const = default;
 
   static constexpr Duration quarantine_min = std::chrono::seconds(120);
+  static constexpr Duration lease_lifetime_min = std::chrono::seconds(1);
+  static constexpr Duration lease_lifetime_max = std::chrono::hours(24 * 7);
+  // What a program may ask for; shorter and longer wishes are brought inside.
+  static constexpr Duration requested_lifetime_min = std::chrono::seconds(120);
+  static constexpr Duration requested_lifetime_max = std::chrono::hours(24);
 };
 
 std::string_view to_string(LeaseKind kind);

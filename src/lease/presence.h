@@ -1,0 +1,26 @@
+// What a device's coming and going does to its grants and leases.
+#pragma once
+
+#include <optional>
+
+#include "core/result.h"
+#include "lease/draft.h"
+#include "lease/tables.h"
+
+namespace drpf::lease {
+
+// What the lease is while its device is away; none: a requested lease ends.
+std::optional<Lease> held(const Lease& lease);
+// Whether the half of its lifetime is over, so that a renewal is worth a write.
+bool is_renewal_due(const Lease& lease, Duration lifetime, Time now);
+
+// Connected: activates and renews what the device has, and gives it its automatic ports where it has none. Returns the shortfall.
+std::optional<Error> arrive(Draft& draft, const Tables& tables, const DeviceEntry& device);
+void depart(Draft& draft, const Tables& tables, const DeviceEntry& device);
+// An account's suspension begins (all is held) or ends (leases of connected devices become active).
+void suspend(Draft& draft, const Tables& tables, const DeviceEntry& device);
+void resume(Draft& draft, const Tables& tables, const DeviceEntry& device);
+// The device is no more: all its ports go to the quarantine.
+void dissolve(Draft& draft, const Tables& tables, const DeviceEntry& device);
+
+}  // namespace drpf::lease
