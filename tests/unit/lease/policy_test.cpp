@@ -1,4 +1,5 @@
 #include "book_fixture.h"
+#include "lease/port_set.h"
 
 namespace drpf::lease::test {
 
@@ -100,6 +101,7 @@ TEST_F(BookTest, PortsThatBecomeReservedOrLeaveThePoolEnd) {
   const auto gone = book.reconfigure(policy, now);
   book.apply(gone);
   book.adopt(policy);
+  redirect.carry_out(gone);
   EXPECT_TRUE(ports_of(id).empty());
   EXPECT_TRUE(book.redirections().empty());
   EXPECT_EQ(book.ports_held(alice), 0U);

@@ -1,0 +1,322 @@
+#include "store/sqlite/records.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace drpf::store::sqlite {
+
+namespace {
+
+template <class Id>
+std::int64_t number(Id id) {
+  return static_cast<std::int64_t>(static_cast<std::uint32_t>(id));
+}
+std::int64_t number(Port port) { return port.value(); }
+std::int64_t number(Time time) { return time.time_since_epoch().count(); }
+
+std::optional<std::int64_t> number(const std::optional<Time>& time) { return time ? std::optional(number(*time)) : std::nullopt; }
+std::optional<ByteView> bytes(const std::optional<Address>& address) {
+  return address ? std::optional<ByteView>(address->bytes()) : std::nullopt;
+}
+
+// The schema's checks have bounded every value that is read here; a width that is not right all the same becomes zeros.
+template <class Id>
+Id id(Statement& row) {
+  return Id{static_cast<std::uint32_t>(row.integer())};
+}
+Port port(Statement& row) { return Port{static_cast<std::uint16_t>(row.integer())}; }
+Time time(Statement& row) { return Time(Duration(row.integer())); }
+PortRange ports(Statement& row) {
+  const auto first = port(row);
+  return PortRange(first, port(row));
+}
+std::optional<Address> address(Statement& row) {
+  const auto raw = row.blob();
+  if (raw.size() != 4 && raw.size() != 16) return std::nullopt;
+  return Address::from_bytes(raw);
+}
+template <std::size_t N>
+std::array<std::uint8_t, N> array(Statement& row) {
+  return ByteReader(row.blob()).array<N>();
+}
+lease::LeaseKind kind(Statement& row) {
+  const auto text = row.text();
+  for (const auto one : {lease::LeaseKind::automatic, lease::LeaseKind::requested})
+    if (text == to_string(one)) return one;
+  return lease::LeaseKind::fixed;
+}
+
+template <class Value, class Read>
+Result<std::vector<Value>> all(Statement& statement, Read read) {
+  std::vector<Value> values;
+  while (true) {
+    const auto row = statement.step();
+    if (!row) return fail(row.error());
+    if (!*row) return values;
+    values.push_back(read(statement));
+  }
+}
+
+lease::Account account(Statement& row) {
+  lease::Account account;
+  account.id = id<lease::AccountId>(row);
+  account.name = row.text();
+  account.plan = row.text();
+  account.suspended = row.integer() != 0;
+  return account;
+}
+
+lease::Device device(Statement& row) {
+  lease::Device device;
+  device.id = id<lease::DeviceId>(row);
+  device.account = id<lease::AccountId>(row);
+  device.name = row.text();
+  device.tunnel_v4 = address(row).value_or(Address{});
+  device.tunnel_v6 = address(row);
+  device.connected = row.integer() != 0;
+  return device;
+}
+
+lease::Grant grant(Statement& row) {
+  lease::Grant grant;
+  grant.id = id<lease::GrantId>(row);
+  grant.account = id<lease::AccountId>(row);
+  grant.device = id<lease::DeviceId>(row);
+  grant.host = row.text();
+  grant.ports = ports(row);
+  grant.kind = kind(row);
+  if (!row.next_is_null()) grant.kept_until = time(row);
+  return grant;
+}
+
+lease::Lease lease(Statement& row) {
+  lease::Lease lease;
+  lease.on.host = row.text();
+  lease.on.protocol = row.integer() == 17 ? Protocol::udp : Protocol::tcp;
+  lease.on.port = port(row);
+  lease.grant = id<lease::GrantId>(row);
+  lease.device = id<lease::DeviceId>(row);
+  lease.local_port = port(row);
+  lease.kind = kind(row);
+  lease.state = row.text() == to_string(lease::LeaseState::active) ? lease::LeaseState::active : lease::LeaseState::held;
+  lease.generation = id<lease::Generation>(row);
+  lease.deadline = time(row);
+  return lease;
+}
+
+lease::Quarantine quarantine(Statement& row) {
+  lease::Quarantine quarantine;
+  quarantine.host = row.text();
+  quarantine.ports = ports(row);
+  quarantine.last_holder = id<lease::AccountId>(row);
+  quarantine.until = time(row);
+  return quarantine;
+}
+
+WireGuardPeer peer(Statement& row) {
+  WireGuardPeer peer;
+  peer.device = id<lease::DeviceId>(row);
+  peer.public_key = array<32>(row);
+  peer.preshared_key = array<32>(row);
+  if (row.next_is_null())
+    row.skip();
+  else
+    peer.private_key = array<32>(row);
+  const auto host = address(row);
+  const auto at = port(row);
+  if (host) peer.endpoint = Endpoint{*host, at};
+  peer.last_timestamp = array<12>(row);
+  return peer;
+}
+
+}  // namespace
+
+Result<Records> Records::prepare(Database& database) {
+  Records records;
+  const std::pair<Statement Records::*, const char*> texts[] = {
+      {&Records::begin, "BEGIN IMMEDIATE"},
+      {&Records::commit, "COMMIT"},
+      {&Records::rollback, "ROLLBACK"},
+      {&Records::put_account_,
+       "INSERT INTO accounts (id, name, plan, suspended) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
+       "plan = excluded.plan, suspended = excluded.suspended"},
+      {&Records::drop_account_, "DELETE FROM accounts WHERE id = ?"},
+      {&Records::put_device_,
+       "INSERT INTO devices (id, account, name, tunnel_v4, tunnel_v6, connected) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+       "account = excluded.account, name = excluded.name, tunnel_v4 = excluded.tunnel_v4, tunnel_v6 = excluded.tunnel_v6, "
+       "connected = excluded.connected"},
+      {&Records::drop_device_, "DELETE FROM devices WHERE id = ?"},
+      {&Records::put_grant_,
+       "INSERT INTO grants (id, account, device, host, port_first, port_last, kind, kept_until_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+       "ON CONFLICT (id) DO UPDATE SET account = excluded.account, device = excluded.device, host = excluded.host, "
+       "port_first = excluded.port_first, port_last = excluded.port_last, kind = excluded.kind, kept_until_ns = excluded.kept_until_ns"},
+      {&Records::drop_grant_, "DELETE FROM grants WHERE id = ?"},
+      {&Records::put_lease_,
+       "INSERT INTO leases (host, protocol, port, grant_id, device, local_port, kind, state, generation, deadline_ns) "
+       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host, protocol, port) DO UPDATE SET grant_id = excluded.grant_id, "
+       "device = excluded.device, local_port = excluded.local_port, kind = excluded.kind, state = excluded.state, "
+       "generation = excluded.generation, deadline_ns = excluded.deadline_ns"},
+      {&Records::drop_lease_, "DELETE FROM leases WHERE host = ? AND protocol = ? AND port = ?"},
+      {&Records::put_quarantine_,
+       "INSERT INTO quarantines (host, port_first, port_last, last_holder, until_ns) VALUES (?, ?, ?, ?, ?) "
+       "ON CONFLICT (host, port_first) DO UPDATE SET port_last = excluded.port_last, last_holder = excluded.last_holder, "
+       "until_ns = excluded.until_ns"},
+      {&Records::drop_quarantine_, "DELETE FROM quarantines WHERE host = ? AND port_first = ?"},
+      {&Records::put_peer_,
+       "INSERT INTO wireguard_peers (device, public_key, preshared_key, private_key, endpoint_address, endpoint_port, last_timestamp) "
+       "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET public_key = excluded.public_key, "
+       "preshared_key = excluded.preshared_key, private_key = excluded.private_key, endpoint_address = excluded.endpoint_address, "
+       "endpoint_port = excluded.endpoint_port, last_timestamp = excluded.last_timestamp"},
+      {&Records::put_identity_,
+       "INSERT INTO wireguard_identity (id, private_key, timestamp_floor) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+       "private_key = excluded.private_key, timestamp_floor = excluded.timestamp_floor"},
+      {&Records::put_book_,
+       "UPDATE book SET generations_used_to = coalesce(nullif(?, 0), generations_used_to), next_id = coalesce(nullif(?, 0), next_id), "
+       "addresses_used_to = coalesce(nullif(?, 0), addresses_used_to), boot_id = ?, boot_ns = ?, wall_ns = ?"},
+      {&Records::all_accounts_, "SELECT id, name, plan, suspended FROM accounts ORDER BY id"},
+      {&Records::all_devices_, "SELECT id, account, name, tunnel_v4, tunnel_v6, connected FROM devices ORDER BY id"},
+      {&Records::all_grants_, "SELECT id, account, device, host, port_first, port_last, kind, kept_until_ns FROM grants ORDER BY id"},
+      {&Records::all_leases_,
+       "SELECT host, protocol, port, grant_id, device, local_port, kind, state, generation, deadline_ns FROM leases "
+       "ORDER BY host, protocol, port"},
+      {&Records::all_quarantines_, "SELECT host, port_first, port_last, last_holder, until_ns FROM quarantines ORDER BY host, port_first"},
+      {&Records::all_peers_,
+       "SELECT device, public_key, preshared_key, private_key, endpoint_address, endpoint_port, last_timestamp FROM wireguard_peers "
+       "ORDER BY device"},
+      {&Records::one_identity_, "SELECT private_key, timestamp_floor FROM wireguard_identity"},
+      {&Records::one_book_, "SELECT generations_used_to, next_id, addresses_used_to, boot_id, boot_ns, wall_ns FROM book"},
+      {&Records::convert_leases_, "UPDATE leases SET deadline_ns = max(deadline_ns + ?, ?) WHERE state = 'active'"},
+      {&Records::lose_leases_, "UPDATE leases SET deadline_ns = ? WHERE state = 'active'"},
+      {&Records::convert_grants_, "UPDATE grants SET kept_until_ns = max(kept_until_ns + ?, ?) WHERE kept_until_ns IS NOT NULL"},
+      {&Records::convert_quarantines_, "UPDATE quarantines SET until_ns = max(until_ns + ?, ?)"},
+  };
+  for (const auto& [member, sql] : texts) {
+    auto statement = database.prepare(sql);
+    if (!statement) return fail(std::move(statement.error()));
+    records.*member = std::move(*statement);
+  }
+  return records;
+}
+
+Status Records::write(const lease::RecordChange& change_of) {
+  return std::visit([this](const auto& one) { return change(one); }, change_of);
+}
+
+Status Records::change(const lease::PutAccount& put) {
+  const auto& one = put.account;
+  return put_account_.bind(number(one.id)).bind(one.name).bind(one.plan).bind(std::int64_t{one.suspended}).run();
+}
+Status Records::change(const lease::DropAccount& drop) { return drop_account_.bind(number(drop.id)).run(); }
+
+Status Records::change(const lease::PutDevice& put) {
+  const auto& one = put.device;
+  put_device_.bind(number(one.id)).bind(number(one.account)).bind(one.name).bind(one.tunnel_v4.bytes()).bind(bytes(one.tunnel_v6));
+  return put_device_.bind(std::int64_t{one.connected}).run();
+}
+Status Records::change(const lease::DropDevice& drop) { return drop_device_.bind(number(drop.id)).run(); }
+
+Status Records::change(const lease::PutGrant& put) {
+  const auto& one = put.grant;
+  put_grant_.bind(number(one.id)).bind(number(one.account)).bind(number(one.device)).bind(one.host);
+  put_grant_.bind(number(one.ports.first())).bind(number(one.ports.last()));
+  return put_grant_.bind(to_string(one.kind)).bind(number(one.kept_until)).run();
+}
+Status Records::change(const lease::DropGrant& drop) { return drop_grant_.bind(number(drop.id)).run(); }
+
+Status Records::change(const lease::PutLease& put) {
+  const auto& one = put.lease;
+  put_lease_.bind(one.on.host).bind(std::int64_t{static_cast<std::uint8_t>(one.on.protocol)}).bind(number(one.on.port));
+  put_lease_.bind(number(one.grant)).bind(number(one.device)).bind(number(one.local_port)).bind(to_string(one.kind));
+  return put_lease_.bind(to_string(one.state)).bind(number(one.generation)).bind(number(one.deadline)).run();
+}
+Status Records::change(const lease::DropLease& drop) {
+  const auto& on = drop.on;
+  return drop_lease_.bind(on.host).bind(std::int64_t{static_cast<std::uint8_t>(on.protocol)}).bind(number(on.port)).run();
+}
+
+Status Records::change(const lease::PutQuarantine& put) {
+  const auto& one = put.quarantine;
+  put_quarantine_.bind(one.host).bind(number(one.ports.first())).bind(number(one.ports.last()));
+  return put_quarantine_.bind(number(one.last_holder)).bind(number(one.until)).run();
+}
+Status Records::change(const lease::DropQuarantine& drop) {
+  return drop_quarantine_.bind(drop.quarantine.host).bind(number(drop.quarantine.ports.first())).run();
+}
+
+Status Records::write(const WireGuardPeer& peer) {
+  put_peer_.bind(number(peer.device)).bind(ByteView(peer.public_key)).bind(ByteView(peer.preshared_key));
+  put_peer_.bind(peer.private_key ? std::optional<ByteView>(*peer.private_key) : std::nullopt);
+  put_peer_.bind(peer.endpoint ? std::optional<ByteView>(peer.endpoint->address.bytes()) : std::nullopt);
+  put_peer_.bind(peer.endpoint ? std::optional(number(peer.endpoint->port)) : std::nullopt);
+  return put_peer_.bind(ByteView(peer.last_timestamp)).run();
+}
+
+Status Records::write(const WireGuardIdentity& identity) {
+  return put_identity_.bind(ByteView(identity.private_key)).bind(ByteView(identity.timestamp_floor)).run();
+}
+
+Status Records::write_book(const lease::Transaction& transaction, const ClockReading& now) {
+  put_book_.bind(std::int64_t{transaction.generations_used_to});
+  put_book_.bind(std::int64_t{transaction.next_id}).bind(std::int64_t{transaction.addresses_used_to});
+  return put_book_.bind(now.boot_id).bind(number(now.boot)).bind(std::int64_t{now.wall.time_since_epoch().count()}).run();
+}
+
+Status Records::convert(const Conversion& by, const ClockReading& now) {
+  const auto shift = std::int64_t{by.shift.count()};
+  const auto past = number(now.boot) - 1;
+  Status done = by.time_passed_known ? convert_leases_.bind(shift).bind(past).run() : lose_leases_.bind(past).run();
+  if (done) done = convert_grants_.bind(shift).bind(past).run();
+  if (done) done = convert_quarantines_.bind(shift).bind(past).run();
+  return done;
+}
+
+Result<ClockReading> Records::clock() {
+  const auto row = one_book_.step();
+  if (!row) return fail(row.error());
+  if (!*row) return fail(failure("database_corrupt", "the database has lost its book", "restore it from a backup"));
+  for (int i = 0; i < 3; ++i) one_book_.skip();
+  ClockReading reading;
+  reading.boot_id = one_book_.text();
+  reading.boot = time(one_book_);
+  reading.wall = WallTime(Duration(one_book_.integer()));
+  one_book_.reset();
+  return reading;
+}
+
+Result<lease::State> Records::state() {
+  lease::State state;
+  const auto read = [](auto& into, auto&& values) -> Status {
+    if (!values) return fail(values.error());
+    into = std::move(*values);
+    return {};
+  };
+  Status done = read(state.accounts, all<lease::Account>(all_accounts_, account));
+  if (done) done = read(state.devices, all<lease::Device>(all_devices_, device));
+  if (done) done = read(state.grants, all<lease::Grant>(all_grants_, grant));
+  if (done) done = read(state.leases, all<lease::Lease>(all_leases_, lease));
+  if (done) done = read(state.quarantines, all<lease::Quarantine>(all_quarantines_, quarantine));
+  if (!done) return fail(std::move(done.error()));
+  const auto row = one_book_.step();
+  if (!row) return fail(row.error());
+  if (!*row) return fail(failure("database_corrupt", "the database has lost its book", "restore it from a backup"));
+  state.generations_used_to = static_cast<std::uint32_t>(one_book_.integer());
+  state.next_id = static_cast<std::uint32_t>(one_book_.integer());
+  state.addresses_used_to = static_cast<std::uint32_t>(one_book_.integer());
+  one_book_.reset();
+  return state;
+}
+
+Result<std::optional<WireGuardIdentity>> Records::identity() {
+  const auto row = one_identity_.step();
+  if (!row) return fail(row.error());
+  if (!*row) return std::optional<WireGuardIdentity>{};
+  WireGuardIdentity identity;
+  identity.private_key = array<32>(one_identity_);
+  identity.timestamp_floor = array<12>(one_identity_);
+  one_identity_.reset();
+  return std::optional(identity);
+}
+
+Result<std::vector<WireGuardPeer>> Records::peers() { return all<WireGuardPeer>(all_peers_, peer); }
+
+}  // namespace drpf::store::sqlite

@@ -1,0 +1,36 @@
+// The store in one SQLite file of a state directory that it has for itself. Deadlines are of the boot clock; see store/deadlines.h.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "store/store.h"
+
+namespace drpf::store::sqlite {
+
+class SqliteStore final : public Store {
+ public:
+  static constexpr const char* file_name = "drpf.db";
+
+  // Makes the directory (0700) and the database (0600) where they are missing. Refuses a directory that another gateway uses, and a
+  // database that is damaged, foreign or newer; such a file is left as it is.
+  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& directory);
+  ~SqliteStore() override;
+
+  Result<lease::State> load(const ClockReading& now) override;
+  Status commit(const lease::Transaction& transaction, const ClockReading& now) override;
+  Result<std::optional<WireGuardIdentity>> load_wireguard_identity() override;
+  Status save_wireguard_identity(const WireGuardIdentity& identity) override;
+  Result<std::vector<WireGuardPeer>> load_wireguard_peers() override;
+  Status save_wireguard_peers(const std::vector<WireGuardPeer>& peers) override;
+  Status commit_with_peers(const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers,
+                           const ClockReading& now) override;
+
+ private:
+  struct Impl;
+  explicit SqliteStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace drpf::store::sqlite
