@@ -10,6 +10,7 @@
 #include "core/port.h"
 #include "core/time.h"
 #include "lease/types.h"
+#include "tunnel/offload.h"
 
 namespace drpf::gateway {
 
@@ -31,7 +32,7 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
-enum class Offload : std::uint8_t { automatic, no_uso, no_gso, none };
+using tunnel::Offload;
 
 struct Configuration {
   std::vector<PublicHostConfig> hosts;  // empty = one host "main" found by the default route

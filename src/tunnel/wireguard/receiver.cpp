@@ -1,0 +1,172 @@
+#include "tunnel/wireguard/receiver.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "protocol/ip/packet.h"
+#include "protocol/wireguard/messages.h"
+#include "protocol/wireguard/session_rules.h"
+
+namespace drpf::tunnel::wireguard {
+
+using namespace protocol::wireguard;
+
+Receiver::Receiver(EngineState& state)
+    : state_(state), writer_(state), buffer_(messages_max * message_size), control_(messages_max * system::ReceiveControl::size) {
+  touched_.reserve(protocol::ip::Merger::packets_max);
+  merger_.set_features({state.switches.merge_tcp.load(), state.switches.merge_udp.load()});
+}
+
+void Receiver::run() {
+  const std::array sockets{&state_.sockets.of(Family::v4), &state_.sockets.of(Family::v6)};
+  while (!state_.stopping.load() && !failed_) {
+    // A negative descriptor is passed over by poll(): a machine without IPv6.
+    pollfd waiting[3] = {{sockets[0]->fd.get(), POLLIN, 0}, {sockets[1]->fd.get(), POLLIN, 0}, {state_.receiver_wake.fd(), POLLIN, 0}};
+    ::poll(waiting, 3, -1);
+    if (waiting[2].revents != 0) state_.receiver_wake.clear();
+    for (std::size_t turn = 0; turn < calls_per_turn_max; ++turn) {
+      bool more = false;
+      for (std::size_t i = 0; i < sockets.size(); ++i) {
+        if (waiting[i].revents == 0 || failed_) continue;
+        if (receive(*sockets[i]))
+          more = true;
+        else
+          waiting[i].revents = 0;
+      }
+      if (!more) break;
+    }
+  }
+}
+
+// True if it may have left something.
+bool Receiver::receive(const system::UdpSocket& socket) {
+  std::array<mmsghdr, messages_max> messages{};
+  std::array<sockaddr_storage, messages_max> names;
+  std::array<iovec, messages_max> parts;
+  for (std::size_t i = 0; i < messages_max; ++i) {
+    parts[i] = {buffer_.data() + i * message_size, message_size};
+    auto& message = messages[i].msg_hdr;
+    message.msg_name = &names[i];
+    message.msg_namelen = sizeof names[i];
+    message.msg_iov = &parts[i];
+    message.msg_iovlen = 1;
+    message.msg_control = control_.data() + i * system::ReceiveControl::size;
+    message.msg_controllen = system::ReceiveControl::size;
+  }
+  const int count = state_.io.receive_many(socket.fd.get(), messages);
+  if (count < 0) {
+    if (errno == EBADF || errno == ENOTSOCK) {
+      state_.fail(failure("udp_socket_gone", std::string("receiving on the UDP socket failed: ") + std::strerror(errno)));
+      failed_ = true;
+    }
+    return errno == EINTR;  // EAGAIN: empty; others tell of an earlier datagram and pass
+  }
+  state_.quiescence.enter(Quiescence::receiver);
+  now_ = state_.clock.now();
+  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+    const auto& message = messages[i].msg_hdr;
+    const auto from = system::from_socket_address(names[i]);
+    if (!from || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+      Counters::add(state_.counters.datagram_malformed);
+      continue;
+    }
+    const auto control = system::ReceiveControl::read(message);
+    arrival_ = {*from, control.source, nullptr, false, false};
+    on_message(MutableByteView(buffer_).subspan(i * message_size, messages[i].msg_len), control.segment_size);
+  }
+  finish_batch();
+  state_.quiescence.leave(Quiescence::receiver);
+  return static_cast<std::size_t>(count) == messages_max;
+}
+
+void Receiver::on_message(MutableByteView bytes, std::size_t segment_size) {
+  if (segment_size == 0) return on_datagram(bytes);
+  for (std::size_t at = 0; at < bytes.size(); at += segment_size) on_datagram(bytes.subspan(at, std::min(segment_size, bytes.size() - at)));
+}
+
+void Receiver::on_datagram(MutableByteView datagram) {
+  const auto type = classify(datagram);
+  if (!type) return Counters::add(state_.counters.datagram_malformed);
+  if (*type == MessageType::data) return on_data(datagram);
+  if (state_.handshakes.push(datagram, arrival_.from, arrival_.source))
+    handshakes_arrived_ = true;
+  else
+    Counters::add(state_.counters.handshake_queue_full);
+}
+
+void Receiver::on_data(MutableByteView datagram) {
+  const auto header = read_data_header(datagram);
+  auto* const session = state_.sessions.find(header.receiver);
+  if (session == nullptr) return Counters::add(state_.counters.unknown_session);
+  if (!may_receive(session->facts, now_)) return Counters::add(state_.counters.session_expired);
+  const auto sealed = datagram.subspan(data_header_size);
+  if (!session->open.open(header.counter, sealed)) return Counters::add(state_.counters.not_authentic);
+  if (!session->window.accept(header.counter)) return Counters::add(state_.counters.replayed);
+
+  const auto plain = sealed.first(sealed.size() - tag_size);
+  auto& peer = session->peer;
+  if (arrival_.peer != &peer) look_at_arrival(peer);
+  if (!session->in_batch) {
+    session->in_batch = true;
+    touched_.push_back(session);
+  }
+  session->batch_bytes += datagram.size();
+  session->batch_data = session->batch_data || !plain.empty();
+  if (arrival_.known) {
+    session->batch_from.reset();
+  } else {
+    session->batch_from = arrival_.from;
+    session->batch_source = arrival_.source;
+  }
+  if (!plain.empty()) deliver(plain, *session);
+}
+
+void Receiver::deliver(MutableByteView plain, const Session& session) {
+  if (!arrival_.admitted) return Counters::add(state_.counters.not_admitted);
+  const auto layout = protocol::ip::walk(plain);
+  if (!layout) return Counters::add(state_.counters.packet_malformed);
+  if (state_.routes.load()->addresses.lookup_source(plain) != session.peer.id) return Counters::add(state_.counters.wrong_source);
+  if (merger_.full()) writer_.write(merger_);
+  merger_.add(plain.first(layout->length), *layout);
+}
+
+void Receiver::look_at_arrival(PeerState& peer) {
+  const auto& path = peer.path.refresh(peer.receiver.path);
+  arrival_.peer = &peer;
+  arrival_.known = path.endpoint == arrival_.from && path.source == arrival_.source;
+  arrival_.admitted = !state_.require_admission || path.admitted == arrival_.from.address;
+}
+
+void Receiver::finish_batch() {
+  if (!merger_.empty()) writer_.write(merger_);
+  for (auto* const session : touched_) {
+    auto& peer = session->peer;
+    auto& bytes = peer.receiver.bytes;
+    bytes.store(bytes.load(std::memory_order_relaxed) + session->batch_bytes, std::memory_order_relaxed);
+    peer.receiver.last_authenticated.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
+    {
+      const std::lock_guard lock(peer.report_mutex);
+      auto& reports = peer.report.received;
+      auto slot =
+          std::find_if(reports.begin(), reports.end(), [&](const auto& one) { return one && one->local_index == session->local_index; });
+      if (slot == reports.end()) slot = std::find(reports.begin(), reports.end(), std::nullopt);
+      if (slot == reports.end()) slot = reports.begin();
+      const bool data = session->batch_data || (*slot && (*slot)->local_index == session->local_index && (*slot)->data);
+      *slot = PeerReport::Received{session->local_index, data, now_, session->batch_from, session->batch_source};
+    }
+    // The first packet of a session may be what the other side's staged packets wait for.
+    const bool urgent = !session->heard || session->batch_from.has_value();
+    session->heard = true;
+    session->in_batch = session->batch_data = false;
+    session->batch_bytes = 0;
+    session->batch_from.reset();
+    state_.report(peer, urgent);
+  }
+  touched_.clear();
+  if (std::exchange(handshakes_arrived_, false)) state_.handshaker_wake.wake();
+}
+
+}  // namespace drpf::tunnel::wireguard

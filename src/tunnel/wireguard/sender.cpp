@@ -1,0 +1,230 @@
+#include "tunnel/wireguard/sender.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "protocol/ip/packet.h"
+#include "protocol/ip/splitter.h"
+#include "protocol/ip/too_big.h"
+#include "protocol/ip/wire.h"
+#include "protocol/wireguard/constants.h"
+#include "protocol/wireguard/messages.h"
+#include "protocol/wireguard/session_rules.h"
+
+namespace drpf::tunnel::wireguard {
+
+using namespace protocol::wireguard;
+using protocol::ip::OffloadHeader;
+
+namespace {
+
+bool tun_is_gone(int error) { return error == EBADFD || error == EFAULT || error == ENODEV || error == ENXIO || error == EBADF; }
+
+}  // namespace
+
+Sender::Sender(EngineState& state) : state_(state), datagrams_(state), read_buffer_(read_size), slab_(slab_size) {}
+
+void Sender::run() {
+  while (!state_.stopping.load() && !failed_) {
+    pollfd waiting[2] = {{state_.tun.fd(), POLLIN, 0}, {state_.sender_wake.fd(), POLLIN, 0}};
+    ::poll(waiting, 2, -1);
+    if (waiting[1].revents != 0) state_.sender_wake.clear();
+    state_.quiescence.enter(Quiescence::sender);
+    now_ = state_.clock.now();
+    if (waiting[1].revents != 0) perform_commands();
+    if (waiting[0].revents != 0) failed_ = !read_packets();
+    flush();
+    state_.quiescence.leave(Quiescence::sender);
+  }
+}
+
+// False when the device is gone.
+bool Sender::read_packets() {
+  for (std::size_t i = 0; i < reads_per_turn_max; ++i) {
+    const auto size = state_.io.read_tun(state_.tun.fd(), read_buffer_);
+    if (size > 0) {
+      on_tun_packet(ByteView(read_buffer_).first(static_cast<std::size_t>(size)));
+      continue;
+    }
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && tun_is_gone(errno)) {
+      state_.fail(failure("tun_gone", "the TUN device '" + state_.tun.name() + "' is gone: " + std::strerror(errno),
+                          "start again; do not delete the device"));
+      return false;
+    }
+    return true;  // EAGAIN: empty; anything else passes, such as EIO while the device is down
+  }
+  return true;
+}
+
+void Sender::on_tun_packet(ByteView bytes) {
+  OffloadHeader header;
+  if (state_.tun.offload_header()) {
+    if (bytes.size() < sizeof header) return Counters::add(state_.counters.tun_malformed);
+    std::memcpy(&header, bytes.data(), sizeof header);
+    bytes = bytes.subspan(sizeof header);
+  }
+  auto splitter = protocol::ip::Splitter::start(header, bytes);
+  if (!splitter) return Counters::add(state_.counters.tun_malformed);
+  const auto& routes = *state_.routes.load();
+  const auto id = routes.addresses.lookup_destination(bytes);
+  if (!id) return Counters::add(state_.counters.no_route);
+  auto& peer = *routes.peers[*id];
+  if (!peer.path.refresh(peer.sender.path).endpoint) return Counters::add(state_.counters.no_endpoint, splitter->count());
+
+  if (!peer.sender.staged.empty()) flush_staged(peer);
+  while (!splitter->done()) {
+    std::optional<std::uint32_t> refused;
+    auto* const session = usable_session(peer, &refused);
+    const auto size = splitter->next_size();
+    if (session == nullptr) {
+      Bytes packet(size);
+      splitter->next(packet);
+      stage(peer, std::move(packet), refused);
+      continue;
+    }
+    splitter->next(reserve(peer, *session, size));
+    commit(size);
+  }
+}
+
+Session* Sender::usable_session(PeerState& peer, std::optional<std::uint32_t>* refused) const {
+  auto* const session = peer.sending.load();
+  if (session == nullptr) return nullptr;
+  if (may_send(session->facts, session->next_counter, now_)) return session;
+  if (refused != nullptr) *refused = session->local_index;
+  return nullptr;
+}
+
+void Sender::stage(PeerState& peer, Bytes packet, std::optional<std::uint32_t> refused) {
+  auto& staged = peer.sender.staged;
+  if (staged.size() >= staged_packets_max) {  // the oldest is worth least
+    staged.pop_front();
+    --state_.staged_total;
+    Counters::add(state_.counters.staged_dropped);
+  }
+  if (state_.staged_total >= staged_total_max) return Counters::add(state_.counters.staged_dropped);
+  staged.push_back(std::move(packet));
+  ++state_.staged_total;
+  if (peer.sender.staged_reported && now_ - *peer.sender.staged_reported < staged_report_interval) return;
+  peer.sender.staged_reported = now_;
+  {
+    const std::lock_guard lock(peer.report_mutex);
+    peer.report.staged = true;
+    peer.report.refused = refused;
+  }
+  state_.report(peer, true);
+}
+
+void Sender::flush_staged(PeerState& peer) {
+  auto& staged = peer.sender.staged;
+  while (!staged.empty()) {
+    auto* const session = usable_session(peer);
+    if (session == nullptr || !peer.path.refresh(peer.sender.path).endpoint) return;
+    const auto& packet = staged.front();
+    const auto room = reserve(peer, *session, packet.size());
+    std::copy(packet.begin(), packet.end(), room.begin());
+    commit(packet.size());
+    staged.pop_front();
+    --state_.staged_total;
+  }
+  peer.sender.staged_reported.reset();
+}
+
+void Sender::drop_staged(PeerState& peer) {
+  Counters::add(state_.counters.staged_dropped, peer.sender.staged.size());
+  state_.staged_total -= peer.sender.staged.size();
+  peer.sender.staged.clear();
+  peer.sender.staged_reported.reset();
+}
+
+void Sender::perform_commands() {
+  state_.take_commands(commands_);
+  for (const auto& [what, peer] : commands_) {
+    if (what == SenderCommand::What::drop_staged) {
+      drop_staged(*peer);
+      continue;
+    }
+    const bool nothing_waits = peer->sender.staged.empty();
+    flush_staged(*peer);
+    auto* const session = usable_session(*peer);
+    if (what != SenderCommand::What::keepalive || !nothing_waits || session == nullptr) continue;
+    if (!peer->path.refresh(peer->sender.path).endpoint) continue;
+    reserve(*peer, *session, 0);
+    commit(0);
+  }
+}
+
+MutableByteView Sender::reserve(PeerState& peer, Session& session, std::size_t size) {
+  const auto wire = padded_size(size, state_.mtu) + data_overhead;
+  const auto family_max = batch_.to.address.is_v4() ? DatagramSender::bytes_max_v4 : DatagramSender::bytes_max_v6;
+  const bool fits = batch_.count > 0 && batch_.peer == &peer && batch_.session == &session && !batch_.closed && wire <= batch_.stride &&
+                    batch_.count < DatagramSender::run_max && batch_.size + wire <= family_max;
+  if (!fits) {
+    flush();
+    batch_.peer = &peer;
+    batch_.session = &session;
+    const auto& path = peer.path.refresh(peer.sender.path);
+    batch_.to = *path.endpoint;
+    batch_.source = path.source;
+    batch_.stride = wire;
+  }
+  return MutableByteView(slab_).subspan(batch_.size + data_header_size, size);
+}
+
+void Sender::commit(std::size_t size) {
+  auto& session = *batch_.session;
+  const auto plain = padded_size(size, state_.mtu);
+  auto* const slot = slab_.data() + batch_.size;
+  if (batch_.count == 0) {
+    batch_.quote_bytes = std::min(size, quote_size);
+    std::memcpy(batch_.quote.data(), slot + data_header_size, batch_.quote_bytes);
+  }
+  std::memset(slot + data_header_size + size, 0, plain - size);
+  const auto counter = session.next_counter++;
+  write_data_header(MutableByteView(slot, data_header_size), session.remote_index, counter);
+  session.seal.seal(counter, MutableByteView(slot + data_header_size, plain + tag_size));
+  const auto wire = plain + data_overhead;
+  batch_.closed = wire < batch_.stride;
+  batch_.size += wire;
+  batch_.plain_bytes += wire;
+  batch_.data = batch_.data || size > 0;
+  ++batch_.count;
+}
+
+void Sender::flush() {
+  if (batch_.count == 0) return;
+  const auto outcome = datagrams_.send(batch_.to, batch_.source, {MutableByteView(slab_).first(batch_.size), batch_.stride});
+  auto& peer = *batch_.peer;
+  auto& bytes = peer.sender.bytes;
+  bytes.store(bytes.load(std::memory_order_relaxed) + batch_.plain_bytes, std::memory_order_relaxed);
+  if (outcome.too_long) answer_too_long(outcome);
+  {
+    const std::lock_guard lock(peer.report_mutex);
+    const bool data = batch_.data || (peer.report.sent && peer.report.sent->data);
+    peer.report.sent = PeerReport::Sent{batch_.session->local_index, batch_.session->next_counter, data, now_};
+    peer.report.source_unusable = peer.report.source_unusable || outcome.source_unusable;
+  }
+  if (outcome.source_unusable) peer.sender.path.path.source = {};
+  state_.report(peer, outcome.source_unusable);
+  batch_ = {};
+}
+
+void Sender::answer_too_long(const SendOutcome& outcome) {
+  const std::size_t outer = batch_.to.address.is_v4() ? 20 + 8 : 40 + 8;
+  const auto path = outcome.path_mtu.value_or(static_cast<std::uint32_t>(batch_.stride + outer - padding_multiple));
+  const auto overhead = outer + data_overhead;
+  // Inside, padding may fill up to the tunnel's MTU: only a multiple of 16 is sure to fit.
+  const auto inner = path > overhead ? (path - overhead) / padding_multiple * padding_multiple : 0;
+  const auto answer = protocol::ip::too_big_answer(ByteView(batch_.quote).first(batch_.quote_bytes), static_cast<std::uint32_t>(inner));
+  if (!answer) return;
+  OffloadHeader header;
+  std::array<iovec, 2> parts{iovec{&header, sizeof header}, iovec{const_cast<std::uint8_t*>(answer->data()), answer->size()}};
+  const auto used = state_.tun.offload_header() ? std::span<const iovec>(parts) : std::span<const iovec>(parts).subspan(1);
+  if (state_.io.write_tun(state_.tun.fd(), used) < 0) Counters::add(state_.counters.tun_write_failed);
+}
+
+}  // namespace drpf::tunnel::wireguard
