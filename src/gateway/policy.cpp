@@ -24,4 +24,6 @@ lease::Policy make_policy(const Configuration& configuration, const std::vector<
   return policy;
 }
 
+Address gateway_address_for(const Address& device_v4) { return Prefix(device_v4, 24).nth(1); }
+
 }  // namespace drpf::gateway

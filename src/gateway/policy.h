@@ -25,4 +25,7 @@ struct Listener {
 // The book's policy. Ports of listeners inside the pool are reserved: they are never leased.
 lease::Policy make_policy(const Configuration& configuration, const std::vector<FoundHost>& hosts, const std::vector<Listener>& listeners);
 
+// Where a device finds the gateway inside the tunnel: x.y.z.1 of the device's own /24, which programs guess without being told.
+Address gateway_address_for(const Address& device_v4);
+
 }  // namespace drpf::gateway

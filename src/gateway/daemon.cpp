@@ -1,0 +1,339 @@
+#include "gateway/daemon.h"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+
+#include "firewall/port_plan.h"
+#include "gateway/configuration_file.h"
+#include "gateway/host_check.h"
+#include "gateway/public_hosts.h"
+#include "lease/validation.h"
+#include "system/service_notification.h"
+#include "system/sysctl.h"
+
+namespace drpf::gateway {
+namespace {
+
+constexpr const char* default_configuration_file = "/etc/drpf/drpf.toml";
+constexpr const char* control_socket_folder = "/var/run/wireguard/";  // where `wg show` looks for engines outside the kernel
+constexpr std::uint32_t last_resort_metric = 4'000'000'000;           // behind every route that anybody sets
+
+firewall::PortClaim claim(PortRange range, firewall::PortUse use, std::string origin) { return {range, use, std::move(origin)}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::shared_ptr<spdlog::logger> log) {
+  std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
+  // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
+  for (const auto step : {&Daemon::read_configuration, &Daemon::open_store, &Daemon::prove_port_plan, &Daemon::start_redirect,
+                          &Daemon::start_tunnel, &Daemon::open_gateway, &Daemon::open_doors})
+    if (auto done = ((*daemon).*step)(); !done) return fail(done.error());
+  return daemon;
+}
+
+Daemon::~Daemon() {
+  watches_.clear();
+  servers_.clear();
+}
+
+Result<Configuration> Daemon::load_configuration() const {
+  if (options_.config_file) return read_configuration_file(*options_.config_file);
+  if (std::filesystem::exists(default_configuration_file)) return read_configuration_file(default_configuration_file);
+  return default_configuration();
+}
+
+Status Daemon::read_configuration() {
+  auto configuration = load_configuration();
+  if (!configuration) return fail(configuration.error());
+  configuration_ = std::move(*configuration);
+
+  auto network = system::LinksAndRoutes::open();
+  if (!network) return fail(network.error());
+  network_ = std::make_unique<system::LinksAndRoutes>(std::move(*network));
+  auto hosts = find_public_hosts(configuration_, *network_);
+  if (!hosts) return fail(hosts.error());
+  hosts_ = std::move(*hosts);
+  for (const auto& found : hosts_)
+    log_->info("public host {}: {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "no IPv4",
+               found.host.v6 ? " and " + to_string(*found.host.v6) : "", ", leased ports " + to_string(configuration_.pool));
+  return {};
+}
+
+Status Daemon::open_store() {
+  auto store = store::sqlite::SqliteStore::open(options_.state_directory);
+  if (!store) return fail(store.error());
+  store_ = std::move(*store);
+
+  auto identity = store_->load_wireguard_identity();
+  if (!identity) return fail(identity.error());
+  if (*identity) {
+    identity_ = **identity;
+  } else {
+    identity_.private_key = crypto::generate_private_key(random_);
+    if (auto saved = store_->save_wireguard_identity(identity_); !saved) return saved;
+  }
+
+  listeners_ = reachable_listeners(configuration_);
+  const auto policy = make_policy(configuration_, hosts_, listeners_);
+  auto book = load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
+  if (!book) return fail(book.error());
+  loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
+  return {};
+}
+
+Status Daemon::prove_port_plan() {
+  if (auto written = system::write_ephemeral_ports(configuration_.ephemeral); !written) return written;
+  using firewall::PortUse;
+  std::vector<firewall::PortClaim> claims{
+      claim(configuration_.pool, PortUse::lease_pool, "the lease pool ([ports] pool)"),
+      claim(configuration_.snat, PortUse::snat, "the range that devices' traffic is translated to ([ports] snat)"),
+      claim(configuration_.ephemeral, PortUse::ephemeral, "this host's own connections ([ports] ephemeral)"),
+      claim(PortRange(configuration_.wireguard_port), PortUse::service, "WireGuard ([tunnel] port)"),
+      claim(PortRange(configuration_.api_port), PortUse::service, "the devices' API"),
+  };
+  for (const auto& port : configuration_.input_tcp)
+    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (tcp)"));
+  for (const auto& port : configuration_.input_udp)
+    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (udp)"));
+  for (const auto& listener : listeners_) {
+    const auto name =
+        "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
+    if (configuration_.pool.contains(listener.port)) {
+      log_->warn("{} is inside the lease pool: the port is not leased", name);
+    } else if (listener.protocol == Protocol::tcp) {
+      claims.push_back(claim(PortRange(listener.port), PortUse::listener, name));
+    } else if (configuration_.snat.contains(listener.port)) {
+      // Most often a client's socket that was opened before the ephemeral range was set; it goes away by itself.
+      log_->warn("{} is inside the range that devices' traffic is translated to; `drpf check` shows whether it stays", name);
+    }
+  }
+  return firewall::prove_disjoint(claims);
+}
+
+firewall::GatewayRuleset Daemon::ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const {
+  firewall::GatewayRuleset ruleset;
+  bool shares_address = !configuration.entry_v4 && !configuration.entry_v6;
+  for (const auto& found : hosts) {
+    ruleset.hosts.push_back(found.host);
+    for (const auto& interface : found.interfaces)
+      if (std::find(ruleset.public_interfaces.begin(), ruleset.public_interfaces.end(), interface) == ruleset.public_interfaces.end())
+        ruleset.public_interfaces.push_back(interface);
+    if ((configuration.entry_v4 && configuration.entry_v4 == found.host.v4) ||
+        (configuration.entry_v6 && configuration.entry_v6 == found.host.v6))
+      shares_address = true;
+  }
+  ruleset.entry_shares_lease_address = shares_address;
+  ruleset.tunnel_interface = configuration.tunnel_interface;
+  ruleset.tunnel_v4 = configuration.tunnel_v4;
+  ruleset.tunnel_v6 = configuration.tunnel_v6;
+  ruleset.pool = configuration.pool;
+  ruleset.snat = configuration.snat;
+  ruleset.wireguard_port = configuration.wireguard_port;
+  ruleset.api_port = configuration.api_port;
+  for (const auto port : configuration.input_tcp) ruleset.input_tcp.emplace_back(port);
+  for (const auto port : configuration.input_udp) ruleset.input_udp.emplace_back(port);
+  ruleset.connections_per_device = configuration.limits.connections_per_device;
+  ruleset.new_connections_per_lease_per_s = configuration.limits.packets_per_lease_per_s;
+  return ruleset;
+}
+
+Status Daemon::start_redirect() {
+  // When the tunnel device is gone (a crash), packets to devices must not leave by the default route.
+  system::Route nowhere;
+  nowhere.type = system::RouteType::blackhole;
+  nowhere.metric = last_resort_metric;
+  nowhere.destination = configuration_.tunnel_v4;
+  if (auto put = network_->put_route(nowhere); !put) return put;
+  if (configuration_.tunnel_v6) {
+    nowhere.destination = *configuration_.tunnel_v6;
+    if (auto put = network_->put_route(nowhere); !put) return put;
+  }
+  auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now());
+  if (!redirect) return fail(redirect.error());
+  redirect_ = std::move(*redirect);
+  if (!redirect_->owns_table())
+    log_->warn("this kernel cannot keep others from changing our table (Linux 6.9 can); it is inspected and restored every {} s instead",
+               std::chrono::duration_cast<std::chrono::seconds>(inspect_interval).count());
+  return {};
+}
+
+Status Daemon::start_tunnel() {
+  using tunnel::wireguard::Engine;
+  auto tun = system::Tun::open(Engine::tun_options(configuration_.tunnel_interface, configuration_.mtu, configuration_.offload));
+  if (!tun) return fail(tun.error());
+  const auto interface = tun->name();
+  if (auto added = network_->add_address(interface, configuration_.tunnel_v4.nth(1), configuration_.tunnel_v4.length()); !added)
+    return added;
+  if (configuration_.tunnel_v6)
+    if (auto added = network_->add_address(interface, configuration_.tunnel_v6->nth(1), configuration_.tunnel_v6->length()); !added)
+      return added;
+  system::LinkChange link_up;
+  link_up.up = true;
+  if (auto up = network_->change_link(interface, link_up); !up) return up;
+  // Leased packets keep their visitors' addresses, which are not reached through the tunnel: strict reverse-path filtering would drop them.
+  if (auto written = system::write_sysctl("net.ipv4.conf." + interface + ".rp_filter", "0"); !written) return written;
+
+  auto sockets = system::UdpSockets::open(Engine::udp_options(configuration_.wireguard_port, 0, configuration_.offload));
+  if (!sockets) return fail(sockets.error());
+  std::error_code ignored;
+  std::filesystem::create_directories(control_socket_folder, ignored);  // the engine says it if its socket cannot be made
+
+  tunnel::wireguard::EngineConfig config;
+  config.private_key = identity_.private_key;
+  config.timestamp_floor = identity_.timestamp_floor;
+  config.mtu = configuration_.mtu;
+  config.offload = configuration_.offload;
+  config.require_admission = true;
+  config.control_socket_path = control_socket_folder + interface + ".sock";
+  config.disconnect_after = configuration_.disconnect_after;
+  auto engine = Engine::start(
+      std::move(config), std::move(*tun), std::move(*sockets), random_, clock_,
+      [this](tunnel::Event event) {
+        loop_.post([this, event = std::move(event)] {
+          if (const auto* failed = std::get_if<tunnel::EngineFailed>(&event)) {
+            log_->critical("the tunnel has failed: {}", failed->error.message);
+            failed_ = true;
+            loop_.stop();
+          } else if (gateway_) {
+            gateway_->on_tunnel_event(event);
+          }
+        });
+      },
+      log_);
+  if (!engine) return fail(engine.error());
+  engine_ = std::move(*engine);
+  return {};
+}
+
+Status Daemon::open_gateway() {
+  auto gateway = Gateway::open(configuration_, std::move(*loaded_book_), identity_,
+                               Parts{*store_, *redirect_, *engine_, clock_, random_, log_, system::boot_id(),
+                                     [this] { return check_host(configuration_, hosts_, true); },
+                                     [this](const lease::Device& device) { return add_gateway_address(device); }});
+  if (!gateway) return fail(gateway.error());
+  gateway_ = std::move(*gateway);
+  loaded_book_.reset();
+  return {};
+}
+
+// The gateway answers at x.y.z.1 of each device's own /24: without a next hop in WireGuard, programs guess it there.
+Status Daemon::add_gateway_address(const lease::Device& device) {
+  const auto address = gateway_address_for(device.tunnel_v4);
+  if (address == configuration_.tunnel_v4.nth(1)) return {};
+  return network_->add_address(configuration_.tunnel_interface, address, address.bits());
+}
+
+Status Daemon::open_doors() {
+  admin_api_ = std::make_unique<api::AdminApi>(*gateway_);
+  device_api_ = std::make_unique<api::DeviceApi>(*gateway_);
+  net::HttpLimits limits;
+  limits.body_bytes = configuration_.limits.api_body_max;
+  limits.connections = configuration_.limits.api_connections_max;
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(options_.socket_path).parent_path(), error);
+  auto admin = net::HttpServer::listen_unix(
+      loop_, options_.socket_path, [this](const net::Request& request) { return admin_api_->handle(request); }, limits);
+  if (!admin) return fail(admin.error());
+  servers_.push_back(std::move(*admin));
+
+  const auto answer_device = [this](const net::Request& request) { return device_api_->handle(request); };
+  std::vector<Address> inside{Address::v4(0)};
+  if (configuration_.tunnel_v6) inside.push_back(configuration_.tunnel_v6->nth(1));
+  for (const auto& address : inside) {
+    // Bound to the tunnel device, so that it stays closed to the outside even without a rule set.
+    auto server =
+        net::HttpServer::listen_tcp(loop_, {address, configuration_.api_port}, answer_device, limits, configuration_.tunnel_interface);
+    if (!server) return fail(server.error());
+    servers_.push_back(std::move(*server));
+  }
+
+  watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
+  watches_.push_back(loop_.every(inspect_interval, [this] { inspect(); }));
+  watches_.push_back(loop_.every(save_interval, [this] { save(); }));
+  for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
+  watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
+  return {};
+}
+
+bool Daemon::serve() {
+  log_->info("READY: WireGuard on UDP port {}, administration at {}", to_string(configuration_.wireguard_port), options_.socket_path);
+  system::notify_service_manager("READY=1\nSTATUS=serving");
+  loop_.run();
+  system::notify_service_manager("STOPPING=1");
+  save();
+  log_->info("stopped; leases stay in the kernel until they end, and nothing is forwarded without the tunnel");
+  return !failed_;
+}
+
+void Daemon::save() {
+  if (auto saved = gateway_->save_tunnel_state(); !saved) log_->error("the tunnel's state was not saved: {}", saved.error().message);
+}
+
+void Daemon::inspect() {
+  using Drift = redirect::NftRedirect::Drift;
+  const auto drift = redirect_->inspect();
+  if (!drift) {
+    log_->error("the table inet drpf could not be inspected: {}", drift.error().message);
+    return;
+  }
+  if (*drift == Drift::none) return;
+  if (*drift == Drift::structure) {
+    log_->warn("another program has changed or removed the table inet drpf; it is restored. `drpf check` looks for who it may have been");
+    if (auto restored = redirect_->restore(gateway_->book().redirections(), clock_.now()); !restored) {
+      log_->error("the table inet drpf could not be restored, nothing is forwarded meanwhile: {}", restored.error().message);
+      return;
+    }
+  }
+  if (auto repaired = gateway_->reconcile(); !repaired) log_->error("the redirects could not be repaired: {}", repaired.error().message);
+}
+
+void Daemon::reload() {
+  system::notify_service_manager("RELOADING=1");
+  if (auto done = try_reload(); done)
+    log_->info("configuration read again");
+  else
+    log_->error("the configuration stays as it was: {}{}", done.error().message,
+                done.error().cure.empty() ? "" : " (" + done.error().cure + ")");
+  system::notify_service_manager("READY=1");
+}
+
+Status Daemon::try_reload() {
+  auto configuration = load_configuration();
+  if (!configuration) return fail(configuration.error());
+  const auto restart_needed = [](std::string_view key) {
+    return fail(refusal("restart_needed", "a change of " + std::string(key) + " needs a restart of the gateway",
+                        "leave it as it was, or restart: leases and keys stay"));
+  };
+  if (configuration->tunnel_interface != configuration_.tunnel_interface) return restart_needed("the tunnel interface");
+  if (configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6)
+    return restart_needed("the tunnel prefixes");
+  if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
+  if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
+  if (configuration->api_port != configuration_.api_port) return restart_needed("the API port");
+  if (configuration->disconnect_after != configuration_.disconnect_after) return restart_needed("disconnect_after");
+
+  auto hosts = find_public_hosts(*configuration, *network_);
+  if (!hosts) return fail(hosts.error());
+  auto listeners = reachable_listeners(*configuration);
+  auto policy = make_policy(*configuration, *hosts, listeners);
+  if (auto valid = lease::validate(policy); !valid) return valid;
+
+  std::swap(configuration_, *configuration);
+  std::swap(hosts_, *hosts);
+  std::swap(listeners_, listeners);
+  const auto take_back = [&](const Error& error) {
+    std::swap(configuration_, *configuration);
+    std::swap(hosts_, *hosts);
+    std::swap(listeners_, listeners);
+    return fail(error);
+  };
+  if (auto proven = prove_port_plan(); !proven) return take_back(proven.error());
+  // The rule set first: it is refused whole or taken whole. Then the leases, which fit both.
+  if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
+      !changed)
+    return take_back(changed.error());
+  return gateway_->reconfigure(configuration_, std::move(policy));
+}
+
+}  // namespace drpf::gateway

@@ -1,0 +1,82 @@
+// The running gateway: everything is built here once, top to bottom, and destroyed in reverse. It decides nothing about leases.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <spdlog/logger.h>
+
+#include "api/admin_api.h"
+#include "api/device_api.h"
+#include "core/result.h"
+#include "crypto/wireguard_primitives.h"
+#include "firewall/gateway_ruleset.h"
+#include "gateway/configuration.h"
+#include "gateway/gateway.h"
+#include "gateway/policy.h"
+#include "gateway/run.h"
+#include "net/event_loop.h"
+#include "net/http_server.h"
+#include "redirect/nft_redirect.h"
+#include "store/sqlite/sqlite_store.h"
+#include "system/boot_clock.h"
+#include "system/links_and_routes.h"
+#include "tunnel/wireguard/engine.h"
+
+namespace drpf::gateway {
+
+class Daemon {
+ public:
+  static constexpr Duration tick_interval = std::chrono::milliseconds(500);
+  static constexpr Duration inspect_interval = std::chrono::seconds(2);  // our table against foreign changes
+  static constexpr Duration save_interval = std::chrono::seconds(5);
+
+  static Result<std::unique_ptr<Daemon>> build(const RunOptions& options, std::shared_ptr<spdlog::logger> log);
+  ~Daemon();
+
+  bool serve();  // until SIGINT or SIGTERM; false if the tunnel failed
+
+ private:
+  Daemon(RunOptions options, std::shared_ptr<spdlog::logger> log) : options_(std::move(options)), log_(std::move(log)) {}
+
+  // The steps of the start, in this order. On any doubt nothing has been opened yet.
+  Status read_configuration();
+  Status open_store();
+  Status prove_port_plan();
+  Status start_redirect();
+  Status start_tunnel();
+  Status open_gateway();
+  Status open_doors();
+
+  Result<Configuration> load_configuration() const;
+  firewall::GatewayRuleset ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const;
+  Status add_gateway_address(const lease::Device& device);
+  void reload();
+  Status try_reload();
+  void inspect();
+  void save();
+
+  RunOptions options_;
+  std::shared_ptr<spdlog::logger> log_;
+  system::SystemClock clock_;
+  crypto::SystemRandom random_;
+  Configuration configuration_;
+  std::unique_ptr<system::LinksAndRoutes> network_;
+  std::vector<FoundHost> hosts_;
+  std::vector<Listener> listeners_;
+  std::unique_ptr<store::sqlite::SqliteStore> store_;
+  store::WireGuardIdentity identity_;
+  std::unique_ptr<lease::LeaseBook> loaded_book_;  // between open_store() and open_gateway()
+  std::unique_ptr<redirect::NftRedirect> redirect_;
+  net::EventLoop loop_;
+  std::unique_ptr<tunnel::wireguard::Engine> engine_;
+  std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<api::AdminApi> admin_api_;
+  std::unique_ptr<api::DeviceApi> device_api_;
+  std::vector<std::unique_ptr<net::HttpServer>> servers_;
+  std::vector<net::Watch> watches_;
+  bool failed_ = false;
+};
+
+}  // namespace drpf::gateway

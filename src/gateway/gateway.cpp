@@ -1,0 +1,179 @@
+#include "gateway/gateway.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lease/validation.h"
+#include "protocol/wireguard/tai64n.h"
+
+namespace drpf::gateway {
+
+Gateway::Gateway(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts)
+    : configuration_(std::move(configuration)),
+      book_(std::move(book)),
+      identity_(identity),
+      parts_(std::move(parts)),
+      started_(parts_.clock.now()) {}
+
+Gateway::~Gateway() = default;
+
+Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading) {
+  if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
+  auto state = store.load(reading);
+  if (!state) return fail(state.error());
+  if (auto valid = lease::validate(*state); !valid) return fail(valid.error());
+  lease::LeaseBook book(policy, std::move(*state));
+  // What the policy and the passed time changed while nobody served comes first, so that nothing stale is ever put into the kernel.
+  for (auto due = book.reconfigure(policy, reading.boot); !due.empty(); due = book.tick(reading.boot)) {
+    if (auto committed = store.commit(due, reading); !committed) return fail(committed.error());
+    book.apply(due);
+  }
+  return book;
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::open(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity,
+                                               Parts parts) {
+  auto peers = parts.store.load_wireguard_peers();
+  if (!peers) return fail(peers.error());
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(configuration), std::move(book), identity, std::move(parts)));
+  if (auto started = gateway->start(std::move(*peers)); !started) return fail(started.error());
+  return gateway;
+}
+
+Status Gateway::start(std::vector<store::WireGuardPeer> peers) {
+  for (auto& peer : peers) {
+    const auto* device = book_.device(peer.device);
+    if (device == nullptr) continue;
+    if (auto prepared = parts_.prepare_tunnel_addresses(*device); !prepared) return prepared;
+    if (auto added = add_peer_to_tunnel(peer); !added) return added;
+    if (!device->connected) continue;
+    restored_until_[device->id] = now() + configuration_.disconnect_after;
+    if (!peer.endpoint) continue;
+    // The device does not know that we were away: our handshake brings it back before its own timers would.
+    if (auto admitted = parts_.redirect.admit_endpoint(peer.endpoint->address, endpoint_lifetime); !admitted) return admitted;
+    parts_.tunnel.admit(peer.public_key, peer.endpoint->address);
+    parts_.tunnel.initiate(peer.public_key);
+  }
+  return {};
+}
+
+store::ClockReading Gateway::clock_reading() const { return {parts_.boot_id, parts_.clock.now(), parts_.clock.wall_now()}; }
+
+Status Gateway::carry_out(const lease::Transaction& transaction) {
+  if (transaction.empty()) return {};
+  if (auto committed = parts_.store.commit(transaction, clock_reading()); !committed) return committed;
+  return after_commit(transaction);
+}
+
+Status Gateway::after_commit(const lease::Transaction& transaction) {
+  const auto devices = devices_in(transaction);
+  book_.apply(transaction);
+  const auto done = parts_.redirect.carry_out(transaction, now());
+  if (!done) {
+    reconcile_due_ = true;
+    parts_.log->error("the kernel did not take a change of leases, it is repaired at the next tick: {}", done.error().message);
+  }
+  for (const auto device : devices) publish(device, "leases");
+  return done;
+}
+
+std::vector<lease::DeviceId> Gateway::devices_in(const lease::Transaction& transaction) const {
+  std::vector<lease::DeviceId> devices;
+  for (const auto& record : transaction.records) {
+    if (const auto* put = std::get_if<lease::PutLease>(&record)) devices.push_back(put->lease.device);
+    if (const auto* put = std::get_if<lease::PutDevice>(&record)) devices.push_back(put->device.id);
+    if (const auto* drop = std::get_if<lease::DropDevice>(&record)) devices.push_back(drop->id);
+    if (const auto* drop = std::get_if<lease::DropLease>(&record))
+      if (const auto* lease = book_.lease(drop->on)) devices.push_back(lease->device);
+  }
+  std::sort(devices.begin(), devices.end());
+  devices.erase(std::unique(devices.begin(), devices.end()), devices.end());
+  return devices;
+}
+
+void Gateway::tick() {
+  // Bounded steps: a large book is renewed in slices, each committed on its own.
+  for (int slice = 0; slice < tick_slices_max; ++slice) {
+    const auto due = book_.next_deadline();
+    if (!due || now() < *due) break;
+    const auto transaction = book_.tick(now());
+    if (transaction.empty()) break;
+    if (auto done = carry_out(transaction); !done) {
+      parts_.log->error("leases whose time has come could not be renewed or ended: {}", done.error().message);
+      break;
+    }
+  }
+  end_restored_sessions();
+  refresh_endpoints();
+  if (reconcile_due_) {
+    if (auto repaired = reconcile(); !repaired) parts_.log->error("the redirects could not be repaired: {}", repaired.error().message);
+  }
+}
+
+Result<std::size_t> Gateway::reconcile() {
+  const auto repaired = parts_.redirect.reconcile(book_.redirections(), now());
+  if (!repaired) return repaired;
+  reconcile_due_ = false;
+  repairs_ += *repaired;
+  if (*repaired > 0) parts_.log->warn("repaired {} elements of the table inet drpf that were not as the lease book has them", *repaired);
+  return repaired;
+}
+
+Status Gateway::save_tunnel_state() {
+  std::vector<store::WireGuardPeer> changed;
+  for (const auto& status : parts_.tunnel.status()) {
+    const auto device = device_of(status.public_key);
+    if (!device) continue;
+    auto& peer = peers_.at(*device);
+    if (peer.endpoint == status.endpoint && peer.last_timestamp >= status.last_timestamp) continue;
+    if (status.endpoint) peer.endpoint = status.endpoint;
+    peer.last_timestamp = std::max(peer.last_timestamp, status.last_timestamp);
+    changed.push_back(peer);
+  }
+  if (!changed.empty())
+    if (auto saved = parts_.store.save_wireguard_peers(changed); !saved) return saved;
+
+  // Written ahead, so that after a crash no initiation of ours is stamped below one that was sent (safety T3).
+  const auto floor = protocol::wireguard::tai64n(parts_.clock.wall_now() + timestamp_floor_ahead);
+  if (floor <= identity_.timestamp_floor) return {};
+  identity_.timestamp_floor = floor;
+  return parts_.store.save_wireguard_identity(identity_);
+}
+
+Status Gateway::reconfigure(Configuration configuration, lease::Policy policy) {
+  if (auto done = carry_out(book_.reconfigure(policy, now())); !done) return done;
+  book_.adopt(std::move(policy));
+  configuration_ = std::move(configuration);
+  publish(std::nullopt, "configuration");
+  return reconcile().map([](std::size_t) {});
+}
+
+void Gateway::add_warning(std::string warning) {
+  if (warnings_.size() < warnings_max) warnings_.push_back(std::move(warning));
+}
+
+void Gateway::publish(std::optional<lease::DeviceId> device, std::string_view what) {
+  const api::Change change{device, std::string(what)};
+  // A listener may end its own subscription while it is called.
+  const auto listeners = listeners_;
+  for (const auto& [id, listener] : listeners)
+    if (listeners_.contains(id)) listener(change);
+}
+
+class Gateway::Listener final : public api::Service::Subscription {
+ public:
+  Listener(Gateway& gateway, std::uint64_t id) : gateway_(gateway), id_(id) {}
+  ~Listener() override { gateway_.listeners_.erase(id_); }
+
+ private:
+  Gateway& gateway_;
+  std::uint64_t id_;
+};
+
+std::unique_ptr<api::Service::Subscription> Gateway::subscribe(std::function<void(const api::Change&)> listener) {
+  const auto id = next_listener_++;
+  listeners_.emplace(id, std::move(listener));
+  return std::make_unique<Listener>(*this, id);
+}
+
+}  // namespace drpf::gateway

@@ -1,0 +1,123 @@
+// The gateway's one way through the house: decide (book), commit (store), apply, carry out (redirect, tunnel), then answer.
+// It owns no socket, file or thread; those come in as interfaces, so that tests and simulations run the same code.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <spdlog/logger.h>
+
+#include "api/service.h"
+#include "core/random.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "gateway/configuration.h"
+#include "lease/lease_book.h"
+#include "redirect/redirect.h"
+#include "store/store.h"
+#include "tunnel/tunnel.h"
+
+namespace drpf::gateway {
+
+struct Parts {
+  store::Store& store;
+  redirect::Redirect& redirect;
+  tunnel::Tunnel& tunnel;
+  const Clock& clock;
+  Random& random;
+  std::shared_ptr<spdlog::logger> log;
+  std::string boot_id;
+  std::function<std::vector<api::Finding>()> check;                      // looks at the live host
+  std::function<Status(const lease::Device&)> prepare_tunnel_addresses;  // the gateway's own address in the device's /24
+};
+
+// The book as it was committed, with what the policy and the time that passed since have changed, committed too.
+Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading);
+
+class Gateway final : public api::Service {
+ public:
+  static constexpr Duration endpoint_lifetime = std::chrono::seconds(900);  // in the firewall's set; longer than any session lives
+  static constexpr Duration endpoint_refresh = std::chrono::seconds(120);
+  static constexpr Duration timestamp_floor_ahead = std::chrono::seconds(20);  // at least twice the interval of save_tunnel_state()
+  static constexpr int tick_slices_max = 16;
+  static constexpr std::size_t warnings_max = 32;
+
+  // Adds every peer of the store to the tunnel, and calls back those that were connected. The redirect already holds the book's leases.
+  static Result<std::unique_ptr<Gateway>> open(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity,
+                                               Parts parts);
+  ~Gateway() override;
+
+  // --- what happens to the gateway; all on the control thread
+  void on_tunnel_event(const tunnel::Event& event);
+  void tick();                      // what time alone brings; call about once a second
+  Status save_tunnel_state();       // endpoints, timestamps and our own timestamp floor; call every few seconds and at the end
+  Result<std::size_t> reconcile();  // repairs the kernel; counts and logs
+  // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
+  Status reconfigure(Configuration configuration, lease::Policy policy);
+  void add_warning(std::string warning);  // shown by `drpf status`
+
+  // --- api::Service
+  const lease::LeaseBook& book() const override { return book_; }
+  Time now() const override { return parts_.clock.now(); }
+  WallTime wall(Time time) const override;
+  api::StatusReport status() const override;
+  std::vector<api::Finding> check() override;
+  std::optional<api::DeviceTunnel> device_tunnel(lease::DeviceId device) const override;
+  Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) override;
+  Status set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override;
+  Status remove_account(std::string_view name) override;
+  Result<lease::Device> add_device(std::string_view account, std::string_view name, std::optional<api::Key> public_key) override;
+  Status remove_device(std::string_view name) override;
+  Result<std::string> device_config(std::string_view name, const api::DeviceConfigOptions& options) override;
+  Status disconnect_device(lease::DeviceId device) override;
+  Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) override;
+  Status set_lease(const lease::PublicPort& on, Port local_port) override;
+  Status remove_lease(const lease::PublicPort& on) override;
+  std::unique_ptr<Subscription> subscribe(std::function<void(const api::Change&)> listener) override;
+
+ private:
+  class Listener;
+
+  Gateway(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts);
+  Status start(std::vector<store::WireGuardPeer> peers);
+  store::ClockReading clock_reading() const;
+  // Commit, apply, carry out. After an error of the kernel the book is right and reconcile() is due.
+  Status carry_out(const lease::Transaction& transaction);
+  Status after_commit(const lease::Transaction& transaction);
+  Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
+  void forget_peer(lease::DeviceId device);
+  Result<const lease::Account*> find_account(std::string_view name) const;
+  Result<const lease::Device*> find_device(std::string_view name) const;
+  std::optional<lease::DeviceId> device_of(const tunnel::Key& key) const;
+  void on_connected(const tunnel::Key& key, const Endpoint& endpoint);
+  void on_roamed(const tunnel::Key& key, const Endpoint& endpoint);
+  void on_disconnected(const tunnel::Key& key);
+  void disconnect(lease::DeviceId device, std::string_view why);
+  void refresh_endpoints();
+  void end_restored_sessions();
+  void publish(std::optional<lease::DeviceId> device, std::string_view what);
+  std::vector<lease::DeviceId> devices_in(const lease::Transaction& transaction) const;
+
+  Configuration configuration_;
+  lease::LeaseBook book_;
+  store::WireGuardIdentity identity_;
+  Parts parts_;
+  Time started_;
+  std::map<lease::DeviceId, store::WireGuardPeer> peers_;
+  std::map<tunnel::Key, lease::DeviceId> devices_by_key_;
+  std::map<lease::DeviceId, Time> restored_until_;  // connected before a restart and not heard of since
+  std::optional<Time> endpoints_refreshed_;
+  bool reconcile_due_ = false;
+  std::uint64_t repairs_ = 0;
+  std::vector<std::string> warnings_;
+  std::map<std::uint64_t, std::function<void(const api::Change&)>> listeners_;
+  std::uint64_t next_listener_ = 0;
+};
+
+}  // namespace drpf::gateway

@@ -1,0 +1,185 @@
+#include "gateway/gateway.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/null_sink.h>
+
+#include "gateway/policy.h"
+#include "store/memory/memory_store.h"
+#include "support/fake_redirect.h"
+#include "support/fake_tunnel.h"
+
+namespace drpf::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+
+class FakeClock final : public Clock {
+ public:
+  Time now() const override { return time; }
+  WallTime wall_now() const override { return WallTime(std::chrono::hours(500'000)) + time.time_since_epoch(); }
+  Time time{1000s};
+};
+
+class CountingRandom final : public Random {
+ public:
+  void fill(MutableByteView out) override {
+    for (auto& byte : out) byte = next_++;
+  }
+
+ private:
+  std::uint8_t next_ = 1;
+};
+
+// A gateway on fakes; restart() throws the process away and keeps what a crash leaves: the store and the kernel's table.
+class GatewayTest : public ::testing::Test {
+ protected:
+  void SetUp() override { restart(); }
+
+  void restart() {
+    gateway_.reset();
+    tunnel_ = FakeTunnelPtr(new tests::FakeTunnel);
+    const auto policy = make_policy(configuration_, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
+    auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()});
+    ASSERT_TRUE(book) << book.error().message;
+    ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
+    auto opened = Gateway::open(configuration_, std::move(*book), {},
+                                Parts{store_, redirect_, *tunnel_, clock_, random_, log_, "boot-1",
+                                      [] { return std::vector<api::Finding>{}; }, [](const lease::Device&) { return Status{}; }});
+    ASSERT_TRUE(opened) << opened.error().message;
+    gateway_ = std::move(*opened);
+  }
+
+  void add_device(std::string_view account, std::string_view device) {
+    if (gateway_->book().account(account) == nullptr) ASSERT_TRUE(gateway_->add_account(account, {}));
+    ASSERT_TRUE(gateway_->add_device(account, device, {}));
+  }
+  lease::DeviceId id(std::string_view device) { return gateway_->book().device(device)->id; }
+  tunnel::Key key(std::string_view device) { return gateway_->device_tunnel(id(device))->public_key; }
+  void connect(std::string_view device, const char* endpoint = "203.0.113.9:40000") {
+    gateway_->on_tunnel_event(tunnel::PeerConnected{key(device), *parse_endpoint(endpoint)});
+  }
+
+  using FakeTunnelPtr = std::unique_ptr<tests::FakeTunnel>;
+  Configuration configuration_ = default_configuration();
+  store::MemoryStore store_;
+  tests::FakeRedirect redirect_;
+  FakeTunnelPtr tunnel_;
+  FakeClock clock_;
+  CountingRandom random_;
+  std::shared_ptr<spdlog::logger> log_ = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
+  std::unique_ptr<Gateway> gateway_;
+};
+
+TEST_F(GatewayTest, FirstConnectGivesThePortsOfThePlanAndOpensThem) {
+  add_device("alice", "laptop");
+  EXPECT_TRUE(redirect_.table.empty());
+  connect("laptop");
+  EXPECT_EQ(gateway_->book().leases_of(id("laptop")).size(), 10U);  // five ports, TCP and UDP
+  EXPECT_EQ(redirect_.table.size(), 10U);
+}
+
+TEST_F(GatewayTest, TheEndpointIsInTheFirewallBeforeTheDeviceIsAdmitted) {
+  add_device("alice", "laptop");
+  connect("laptop", "203.0.113.9:40000");
+  EXPECT_TRUE(redirect_.endpoints.contains(*parse_address("203.0.113.9")));
+  ASSERT_EQ(tunnel_->admitted.size(), 1U);
+  EXPECT_EQ(tunnel_->admitted[0].second, *parse_address("203.0.113.9"));
+}
+
+TEST_F(GatewayTest, GoodByeClosesThePortsAndTheNextConnectOpensTheSame) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  const auto before = redirect_.table;
+  ASSERT_TRUE(gateway_->disconnect_device(id("laptop")));
+  EXPECT_TRUE(redirect_.table.empty());
+  EXPECT_EQ(tunnel_->departed.size(), 1U);
+  connect("laptop");
+  ASSERT_EQ(redirect_.table.size(), before.size());
+  for (const auto& [where, now] : redirect_.table) {
+    ASSERT_TRUE(before.contains(where));
+    EXPECT_NE(now.generation, before.at(where).generation);
+  }
+}
+
+TEST_F(GatewayTest, AfterACrashEveryLeaseIsThereAndTheDeviceIsCalledBack) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  const auto before = redirect_.table;
+  tunnel::PeerStatus status;
+  status.public_key = key("laptop");
+  status.endpoint = parse_endpoint("203.0.113.9:40000").value();
+  status.last_timestamp.fill(7);
+  tunnel_->statuses[status.public_key] = status;
+  ASSERT_TRUE(gateway_->save_tunnel_state());
+  restart();
+  EXPECT_EQ(redirect_.table, before);
+  EXPECT_EQ(tunnel_->initiated, std::vector{key("laptop")});
+  EXPECT_EQ(tunnel_->peers.at(key("laptop")).last_timestamp, status.last_timestamp);
+}
+
+TEST_F(GatewayTest, ADeviceThatDoesNotComeBackAfterARestartIsClosed) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  restart();
+  clock_.time += 179s;
+  gateway_->tick();
+  EXPECT_FALSE(redirect_.table.empty());
+  clock_.time += 2s;
+  gateway_->tick();
+  EXPECT_TRUE(redirect_.table.empty());
+}
+
+TEST_F(GatewayTest, LeasesOfAConnectedDeviceAreRenewedBeforeTheKernelEndsThem) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  const auto first_deadline = redirect_.table.begin()->second.deadline;
+  for (int minute = 0; minute < 120; ++minute) {
+    clock_.time += 60s;
+    gateway_->tick();
+    for (const auto& [where, one] : redirect_.table) ASSERT_GT(one.deadline, clock_.time);
+  }
+  EXPECT_GT(redirect_.table.begin()->second.deadline, first_deadline);
+}
+
+TEST_F(GatewayTest, AKernelThatRefusesIsRepairedAtTheNextTick) {
+  add_device("alice", "laptop");
+  redirect_.refuse = true;
+  connect("laptop");
+  EXPECT_TRUE(redirect_.table.empty());
+  redirect_.refuse = false;
+  gateway_->tick();
+  EXPECT_EQ(redirect_.table.size(), 10U);
+  EXPECT_GT(gateway_->status().repairs, 0U);
+}
+
+TEST_F(GatewayTest, ARemovedDeviceLeavesNothingBehind) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  const auto gone = key("laptop");
+  ASSERT_TRUE(gateway_->remove_device("laptop"));
+  EXPECT_TRUE(redirect_.table.empty());
+  EXPECT_FALSE(tunnel_->peers.contains(gone));
+  restart();
+  EXPECT_TRUE(tunnel_->peers.empty());
+}
+
+TEST_F(GatewayTest, OneKeyBelongsToOneDevice) {
+  add_device("alice", "laptop");
+  const auto second = gateway_->add_device("alice", "phone", key("laptop"));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, "key_taken");
+}
+
+TEST_F(GatewayTest, ListenersHearOfEachChangeUntilTheyLeave) {
+  add_device("alice", "laptop");
+  std::vector<std::string> heard;
+  auto subscription = gateway_->subscribe([&](const api::Change& change) { heard.push_back(change.what); });
+  connect("laptop");
+  EXPECT_EQ(heard, (std::vector<std::string>{"leases", "connected"}));
+  subscription.reset();
+  ASSERT_TRUE(gateway_->disconnect_device(id("laptop")));
+  EXPECT_EQ(heard.size(), 2U);
+}
+
+}  // namespace
+}  // namespace drpf::gateway
