@@ -5,21 +5,15 @@
 #include <boost/json/object.hpp>
 
 #include "api/service.h"
-#include "core/result.h"
 
 namespace drpf::api {
 
-boost::json::object to_json(const Error& error);  // {"error":{"code","message","cure"}}
 boost::json::object to_json(const StatusReport& report);
-boost::json::object to_json(const Finding& finding);
 boost::json::object account_json(const Service& service, const lease::Account& account);
 boost::json::object device_json(const Service& service, const lease::Device& device);
 // One object per public address: a lease on a host with IPv4 and IPv6 gives two.
 void append_lease_json(const Service& service, const lease::Lease& lease, boost::json::array& to);
 // What a device is told of itself: GET /v1/self.
 boost::json::object self_json(const Service& service, const lease::Device& device);
-
-// The other way, for clients of the API: the error in a body, or a general one for the status.
-Error error_from_json(unsigned status, std::string_view body);
 
 }  // namespace drpf::api

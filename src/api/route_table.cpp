@@ -2,8 +2,8 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "api/error_json.h"
 #include "api/json_text.h"
-#include "api/json_values.h"
 
 namespace drpf::api {
 

@@ -1,12 +1,56 @@
 #include "cli/commands.h"
 
-#include <cstdio>
+#include <boost/json/serialize.hpp>
+
+#include "cli/command_line.h"
+#include "cli/terminal.h"
 
 namespace drpf::cli {
 
-int run(int, char**) {
-  std::puts("drpf " DRPF_VERSION);
-  return 0;
+void add_json_flag(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print JSON, for scripts"); }
+
+void add_socket_option(CLI::App& command, std::string& socket) {
+  command.add_option("--socket", socket, "The gateway's unix socket")->envname("DRPF_SOCKET")->type_name("PATH")->capture_default_str();
+}
+
+void add_admin_options(CLI::App& command, AdminOptions& options) {
+  add_json_flag(command, options.json);
+  add_socket_option(command, options.socket);
+}
+
+int print_answer(const Result<boost::json::value>& answer, bool json, const std::function<std::string(const boost::json::value&)>& show) {
+  if (!answer) return report(answer.error());
+  return print(json ? boost::json::serialize(*answer) + "\n" : show(*answer));
+}
+
+int run(int argc, char** argv) {
+  CLI::App root("Ports on the public Internet for machines behind NAT: a VPN gateway that leases them, and its client.", "drpf");
+  CommandLine line;
+  // D
+  // G
+  add_account_commands(root, line);
+  add_device_commands(root, line);
+  add_lease_commands(root, line);
+  add_status_command(root, line);
+  add_check_command(root, line);
+  // C
+  add_completion_command(root, line);
+  add_version_command(root, line);
+  root.set_version_flag("--version", "drpf " DRPF_VERSION);
+  root.footer("`drpf COMMAND --help` explains a command. `drpf demo` shows everything on this machine.");
+  root.require_subcommand(1);
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return root.exit(help);
+  } catch (const CLI::ParseError& error) {
+    if (argc <= 1) {
+      std::fputs(root.help().c_str(), stderr);
+      return exit_usage;
+    }
+    return report(invalid("usage", error.what(), "`drpf --help` and `drpf COMMAND --help` show what is possible"));
+  }
+  return line.chosen ? line.chosen() : exit_usage;
 }
 
 }  // namespace drpf::cli

@@ -1,6 +1,6 @@
 #include <boost/json/array.hpp>
 
-#include "api/json_values.h"
+#include "api/error_json.h"
 #include "api/resources.h"
 
 namespace drpf::api {

@@ -1,0 +1,34 @@
+// The running gateway as the commands see it: JSON in and out over its unix socket, every refusal an Error.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+#include "net/http_client.h"
+
+namespace drpf::cli {
+
+inline constexpr const char* socket_path_default = "/run/drpf/drpf.sock";
+
+class AdminClient {
+ public:
+  explicit AdminClient(const std::string& socket_path);
+  Result<boost::json::value> get(std::string_view target) const { return call("GET", target); }
+  Result<boost::json::value> post(std::string_view target, const boost::json::value& body) const { return call("POST", target, &body); }
+  Result<boost::json::value> patch(std::string_view target, const boost::json::value& body) const { return call("PATCH", target, &body); }
+  Result<boost::json::value> remove(std::string_view target) const { return call("DELETE", target); }
+
+ private:
+  Result<boost::json::value> call(std::string_view method, std::string_view target, const boost::json::value* body = nullptr) const;
+  net::HttpClient client_;
+};
+
+// Members of an answer; an absent one, or one of another kind, reads as empty.
+std::string text_of(const boost::json::value& object, std::string_view name);  // numbers and booleans as they are written
+bool flag_of(const boost::json::value& object, std::string_view name);
+std::uint64_t number_of(const boost::json::value& object, std::string_view name);
+const boost::json::array& list_of(const boost::json::value& object, std::string_view name);
+
+}  // namespace drpf::cli

@@ -1,0 +1,88 @@
+// `drpf check`: is the configuration good, and will the host let the gateway do its work? Works without a running gateway, too.
+#include <fmt/format.h>
+#include <boost/json/serialize.hpp>
+
+#include <filesystem>
+
+#include "api/error_json.h"
+#include "cli/command_line.h"
+#include "cli/terminal.h"
+#include "gateway/configuration_file.h"
+
+namespace drpf::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr const char* configuration_default = "/etc/drpf/drpf.toml";
+
+struct CheckOptions : AdminOptions {
+  std::string config;
+};
+
+Colour colour_of(std::string_view level) {
+  if (level == "problem") return Colour::red;
+  if (level == "warning") return Colour::yellow;
+  return level == "good" ? Colour::green : Colour::plain;
+}
+
+std::string as_list(const json::value& findings) {
+  std::string out;
+  for (const auto& finding : findings.as_array()) {
+    const auto level = text_of(finding, "level");
+    out += coloured(fmt::format("{:<8}", level), colour_of(level)) + " " + text_of(finding, "subject") + ": " +
+           text_of(finding, "message") + "\n";
+    if (const auto cure = text_of(finding, "cure"); !cure.empty()) out += "         cure: " + cure + "\n";
+  }
+  return out;
+}
+
+Result<json::array> check_here(const std::string& file) {
+  auto configuration = Result<gateway::Configuration>(gateway::default_configuration());
+  std::string source = "the defaults";
+  if (!file.empty() || std::filesystem::exists(configuration_default)) {
+    source = file.empty() ? configuration_default : file;
+    configuration = gateway::read_configuration_file(source);
+    if (!configuration) return fail(configuration.error());
+  }
+  json::array findings;
+  const auto good = [&](std::string subject, std::string message) {
+    findings.push_back(api::to_json(api::Finding{api::Finding::Level::good, std::move(subject), std::move(message), ""}));
+  };
+  good("configuration", source + " can be used");
+  good("port plan", fmt::format("pool {}, SNAT {}, this host's own {}: no overlap", to_string(configuration->pool),
+                                to_string(configuration->snat), to_string(configuration->ephemeral)));
+  return findings;
+}
+
+int check(const CheckOptions& options) {
+  // A file that was named is checked as it is; else the running gateway knows best.
+  json::array findings;
+  const auto running = AdminClient(options.socket).get("/v1/check");
+  const bool reached = running && running->is_array();
+  if (!reached && running.error().code != "gateway_unreachable") return report(running.error());
+  if (!reached || !options.config.empty()) {
+    auto here = check_here(options.config);
+    if (!here) return report(here.error());
+    findings = std::move(*here);
+  }
+  if (reached) findings.insert(findings.end(), running->get_array().begin(), running->get_array().end());
+  bool problem = false;
+  for (const auto& finding : findings) problem = problem || text_of(finding, "level") == "problem";
+  const int printed = print_answer(json::value(findings), options.json, as_list);
+  return printed == exit_ok && problem ? exit_refused : printed;
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& root, CommandLine& line) {
+  add_command<CheckOptions>(
+      root, line, "check", "Look for what is wrong, or would defeat the gateway", "drpf check --config /etc/drpf/drpf.toml",
+      [](CLI::App& command, CheckOptions& options) {
+        command.add_option("--config", options.config, "Check this configuration file")->type_name("FILE");
+        add_admin_options(command, options);
+      },
+      check);
+}
+
+}  // namespace drpf::cli

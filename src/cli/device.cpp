@@ -1,0 +1,176 @@
+// `drpf device ...`
+#include <fmt/format.h>
+#include <boost/json/serialize.hpp>
+
+#include "cli/command_line.h"
+#include "cli/qr_code.h"
+#include "cli/secret_file.h"
+#include "cli/terminal.h"
+#include "net/http_message.h"
+
+namespace drpf::cli {
+namespace {
+
+namespace json = boost::json;
+
+struct DeviceOptions : AdminOptions {
+  std::string account;
+  std::string name;
+  std::string public_key;
+  std::string endpoint;
+  std::string file;
+  bool qr = false;
+  bool inbound_only = false;
+
+  AdminClient gateway() const { return AdminClient(socket); }
+  std::string target() const { return "/v1/devices/" + net::percent_encode(name); }
+  std::string config_target() const {
+    std::string query = inbound_only ? "?inbound_only=1" : "";
+    if (!endpoint.empty()) query += (query.empty() ? "?" : "&") + ("endpoint=" + net::percent_encode(endpoint));
+    return target() + "/config" + query;
+  }
+};
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::string_view units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < std::size(units); ++unit) value /= 1000;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+std::string state_of(const json::value& device) { return flag_of(device, "connected") ? "connected" : "away"; }
+
+std::string as_table(const json::value& devices) {
+  Table table({"DEVICE", "ACCOUNT", "STATE", "TUNNEL ADDRESS", "ENDPOINT", "LAST HANDSHAKE", "RECEIVED", "SENT"});
+  for (const auto& device : devices.as_array())
+    table.add({{text_of(device, "name")},
+               {text_of(device, "account")},
+               {state_of(device), flag_of(device, "connected") ? Colour::green : Colour::dim},
+               {text_of(device, "tunnel_v4")},
+               {text_of(device, "endpoint")},
+               {text_of(device, "last_handshake")},
+               {bytes_text(number_of(device, "bytes_received")), Colour::plain, true},
+               {bytes_text(number_of(device, "bytes_sent")), Colour::plain, true}});
+  return table.empty() ? "no devices yet; add one: drpf device add ACCOUNT DEVICE\n" : table.text(standard_output_has_colour());
+}
+
+std::string as_page(const json::value& device) {
+  const auto or_none = [](const std::string& text) { return text.empty() ? std::string("none") : text; };
+  return fmt::format(
+      "device          {}\naccount         {}\nstate           {}\ntunnel          {}\ntunnel (IPv6)   {}\npublic key      {}\n"
+      "endpoint        {}\nlast handshake  {}\nreceived        {}\nsent            {}\n",
+      text_of(device, "name"), text_of(device, "account"), state_of(device), text_of(device, "tunnel_v4"),
+      or_none(text_of(device, "tunnel_v6")), text_of(device, "public_key"), or_none(text_of(device, "endpoint")),
+      or_none(text_of(device, "last_handshake")), bytes_text(number_of(device, "bytes_received")),
+      bytes_text(number_of(device, "bytes_sent")));
+}
+
+void declare_name(CLI::App& command, DeviceOptions& options) {
+  command.add_option("device", options.name, "The device's name")->required()->type_name("DEVICE");
+  add_admin_options(command, options);
+}
+
+void declare_config(CLI::App& command, DeviceOptions& options) {
+  command.add_flag("--qr", options.qr, "Print it as a QR code, for the WireGuard app of a phone");
+  command.add_flag("--inbound-only", options.inbound_only,
+                   "For Linux devices that keep their own default route: only answers to visitors use the tunnel");
+  command.add_option("--endpoint", options.endpoint, "Host name or address that the device connects to (default: the gateway's)")
+      ->type_name("HOST");
+  command.add_option("--out", options.file, "Write it to this new file, which only you can read")->type_name("FILE");
+}
+
+// The configuration, and nothing else, goes where it was asked to go.
+int deliver(const std::string& config, const DeviceOptions& options, SecretFile* file) {
+  std::string text = config;
+  if (options.qr) {
+    auto code = qr_code(config);
+    if (!code) return report(code.error());
+    text = std::move(*code);
+  }
+  if (!file) return print(text);
+  if (const auto written = file->write(config); !written) return report(written.error());
+  remark("the configuration is in " + options.file);
+  return options.qr ? print(text) : exit_ok;
+}
+
+// The file comes first: if it cannot be, nothing has happened yet.
+Result<std::optional<SecretFile>> create_file(const DeviceOptions& options) {
+  if (options.file.empty()) return std::nullopt;
+  auto file = SecretFile::create(options.file);
+  if (!file) return fail(file.error());
+  return std::optional<SecretFile>(std::move(*file));
+}
+
+int config(const DeviceOptions& options) {
+  auto file = create_file(options);
+  if (!file) return report(file.error());
+  const auto answer = options.gateway().get(options.config_target());
+  if (!answer) return report(answer.error());
+  if (options.json && !*file) return print(json::serialize(*answer) + "\n");
+  return deliver(text_of(*answer, "config"), options, *file ? &**file : nullptr);
+}
+
+int add(const DeviceOptions& options) {
+  auto file = create_file(options);
+  if (!file) return report(file.error());
+  const auto gateway = options.gateway();
+  json::object body{{"account", options.account}, {"name", options.name}};
+  if (!options.public_key.empty()) body["public_key"] = options.public_key;
+  const auto device = gateway.post("/v1/devices", body);
+  if (!device) return report(device.error());
+  const auto answer = gateway.get(options.config_target());
+  if (!answer) {
+    remark("device " + options.name + " was added, but its configuration could not be had; try `drpf device config " + options.name + "`");
+    return report(answer.error());
+  }
+  if (options.json) {
+    json::object whole{{"device", *device}, {"config", text_of(*answer, "config")}};
+    if (*file)
+      if (const auto written = (*file)->write(text_of(*answer, "config")); !written) return report(written.error());
+    return print(json::serialize(whole) + "\n");
+  }
+  remark("device " + options.name + " added to account " + options.account + ", tunnel address " + text_of(*device, "tunnel_v4"));
+  return deliver(text_of(*answer, "config"), options, *file ? &**file : nullptr);
+}
+
+int remove(const DeviceOptions& options) {
+  return print_answer(options.gateway().remove(options.target()), options.json,
+                      [&](const json::value&) { return fmt::format("device {} removed; its ports are closed\n", options.name); });
+}
+
+}  // namespace
+
+void add_device_commands(CLI::App& root, CommandLine& line) {
+  auto& group = *root.add_subcommand("device", "Devices: machines that connect by WireGuard");
+  group.require_subcommand(1);
+  group.footer("Example:\n  drpf device add ann laptop > laptop.conf");
+  add_command<DeviceOptions>(
+      group, line, "add", "Add a device and print its wg-quick configuration", "drpf device add ann laptop --out laptop.conf",
+      [](CLI::App& command, DeviceOptions& options) {
+        command.add_option("account", options.account, "The account that it belongs to")->required()->type_name("ACCOUNT");
+        declare_name(command, options);
+        command.add_option("--public-key", options.public_key, "The device's own key, if its private key is to stay with it")
+            ->type_name("KEY");
+        declare_config(command, options);
+      },
+      add);
+  add_command<DeviceOptions>(
+      group, line, "list", "List all devices", "drpf device list",
+      [](CLI::App& command, DeviceOptions& options) { add_admin_options(command, options); },
+      [](const DeviceOptions& options) { return print_answer(options.gateway().get("/v1/devices"), options.json, as_table); });
+  add_command<DeviceOptions>(
+      group, line, "show", "Show one device", "drpf device show laptop --json", declare_name,
+      [](const DeviceOptions& options) { return print_answer(options.gateway().get(options.target()), options.json, as_page); });
+  add_command<DeviceOptions>(
+      group, line, "config", "Print a device's wg-quick configuration again", "drpf device config phone --qr",
+      [](CLI::App& command, DeviceOptions& options) {
+        declare_name(command, options);
+        declare_config(command, options);
+      },
+      config);
+  add_command<DeviceOptions>(group, line, "remove", "Remove a device; its ports close at once", "drpf device remove laptop", declare_name,
+                             remove);
+}
+
+}  // namespace drpf::cli

@@ -1,0 +1,47 @@
+// `drpf status`
+#include <fmt/format.h>
+
+#include "cli/command_line.h"
+#include "cli/terminal.h"
+
+namespace drpf::cli {
+namespace {
+
+namespace json = boost::json;
+
+std::string uptime_text(std::uint64_t seconds) {
+  if (seconds < 60) return fmt::format("{} s", seconds);
+  if (seconds < 3600) return fmt::format("{} min", seconds / 60);
+  if (seconds < 86400) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);
+  return fmt::format("{} d {} h", seconds / 86400, seconds / 3600 % 24);
+}
+
+std::string as_page(const json::value& status) {
+  std::string hosts;
+  for (const auto& host : list_of(status, "hosts")) {
+    hosts += hosts.empty() ? "" : "; ";
+    hosts += text_of(host, "name");
+    for (const auto* family : {"ipv4", "ipv6"})
+      if (const auto address = text_of(host, family); !address.empty()) hosts += " " + address;
+  }
+  auto page = fmt::format(
+      "gateway  drpf {}, up {}\ntunnel   {} on {}, UDP port {}\nhosts    {}\npool     {}, {} ports free\n"
+      "devices  {} of {} connected, {} accounts\nleases   {} active, {} held\nrepairs  {}\n",
+      text_of(status, "version"), uptime_text(number_of(status, "uptime_s")), text_of(status, "engine"),
+      text_of(status, "tunnel_interface"), text_of(status, "wireguard_port"), hosts, text_of(status, "pool"), text_of(status, "ports_free"),
+      text_of(status, "devices_connected"), text_of(status, "devices"), text_of(status, "accounts"), text_of(status, "leases_active"),
+      text_of(status, "leases_held"), text_of(status, "repairs"));
+  for (const auto& warning : list_of(status, "warnings"))
+    if (warning.is_string()) page += coloured("warning  ", Colour::yellow) + std::string(warning.get_string()) + "\n";
+  return page;
+}
+
+}  // namespace
+
+void add_status_command(CLI::App& root, CommandLine& line) {
+  add_command<AdminOptions>(
+      root, line, "status", "Show how the gateway is doing", "drpf status", add_admin_options,
+      [](const AdminOptions& options) { return print_answer(AdminClient(options.socket).get("/v1/status"), options.json, as_page); });
+}
+
+}  // namespace drpf::cli
