@@ -30,7 +30,7 @@ boost_version() {
   echo 1.81
 }
 
-is_offered() { apt-cache show --no-all-versions "$1" >/dev/null 2>&1; }
+is_offered() { [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) == *"Candidate: "[!\(]* ]]; }
 
 packages_of() {  # group
   case $1 in
@@ -107,7 +107,7 @@ refuse_removals() {
 
 explain_conflict() {
   case $1 in
-    *libboost*) echo "Debian's libboost1.81-dev cannot be installed beside its default libboost-dev (1.74): drpf needs 1.81 or newer." >&2 ;;
+    *libboost1.74* | *libboost-dev*) echo "Debian's libboost1.81-dev cannot be installed beside its default libboost-dev (1.74): drpf needs 1.81 or newer." >&2 ;;
   esac
   case $1 in
     *exim4* | *mail-transport-agent* | *sendmail*) echo "The mail test needs Postfix, which Debian does not install beside another mail server." >&2 ;;
