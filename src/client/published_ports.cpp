@@ -54,10 +54,13 @@ Result<PublishedPort> read_lease(const boost::json::object& object) {
   return PublishedPort{*parsed_address, *parsed_protocol, *public_port, *local_port};
 }
 
-// Held leases are kept for the device but redirect nothing: they are not shown as reachable.
-bool is_active(const boost::json::object& object) {
+// Held leases are kept for the device but redirect nothing, and a lease whose host has no address at present cannot be reached either.
+bool is_reachable(const boost::json::object& object) {
   const auto* state = object.if_contains("state");
-  return state == nullptr || (state->is_string() && state->get_string() == "active");
+  const auto* address = object.if_contains("public_address");
+  const bool active = state == nullptr || (state->is_string() && state->get_string() == "active");
+  const bool nowhere = address != nullptr && address->is_string() && address->get_string().empty();
+  return active && !nowhere;
 }
 
 }  // namespace
@@ -80,7 +83,7 @@ Result<Report> parse_report(std::string_view json) {
   if (leases->get_array().size() > published_ports_max) return fail(malformed("too many leases"));
   for (const auto& item : leases->get_array()) {
     if (!item.is_object()) return fail(malformed("a lease that is no object"));
-    if (!is_active(item.get_object())) continue;
+    if (!is_reachable(item.get_object())) continue;
     const auto port = read_lease(item.get_object());
     if (!port) return fail(port.error());
     report.ports.push_back(*port);

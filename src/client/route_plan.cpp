@@ -13,6 +13,9 @@ using protocol::wireguard::WgQuickFile;
 
 constexpr std::uint32_t table_base = 0x64500000;
 constexpr std::uint32_t reply_mark_base = 0x64510000;
+constexpr std::uint32_t priority_base_selected = 30000;
+constexpr std::uint32_t priority_base_everything = 31000;
+constexpr std::uint32_t priority_places = 300;
 constexpr std::size_t interface_name_max = 15;  // IFNAMSIZ - 1
 
 // 16 bits of FNV-1a: two interfaces of one machine share a table only by an accident of 1 in 65,536.
@@ -99,34 +102,37 @@ std::string inbound_chains(const RoutePlan& plan) {
 
 void plan_inbound_only(RoutePlan& plan, std::optional<Address> gateway) {
   plan.table = own_table(plan.interface);
+  const auto priority = rule_priorities(plan.interface, Reach::selected);
   for (const auto family : {Family::v4, Family::v6}) {
     if (!has(plan, family)) continue;
     plan.routes.push_back({family == Family::v4 ? Prefix() : Prefix(*parse_address("::"), 0), plan.table});
-    plan.rules.push_back({.family = family, .priority = rule_priority_second, .table = plan.table, .mark = reply_mark(plan.interface)});
+    plan.rules.push_back({.family = family, .priority = priority.second, .table = plan.table, .mark = reply_mark(plan.interface)});
   }
   for (const auto& address : plan.addresses) {
     plan.rules.push_back(
-        {.family = address.address.family(), .priority = rule_priority_first, .table = plan.table, .from = Prefix::host(address.address)});
+        {.family = address.address.family(), .priority = priority.first, .table = plan.table, .from = Prefix::host(address.address)});
   }
   if (gateway)
-    plan.rules.push_back({.family = Family::v4, .priority = rule_priority_gateway, .table = plan.table, .to = Prefix::host(*gateway)});
+    plan.rules.push_back({.family = Family::v4, .priority = priority.gateway, .table = plan.table, .to = Prefix::host(*gateway)});
   // Visitors come in by the tunnel while the way back to them is another interface: "loose" is the check that allows this.
-  plan.settings.push_back({fmt::format("net/ipv4/conf/{}/rp_filter", plan.interface), "2"});
+  auto with_slashes = plan.interface;
+  std::replace(with_slashes.begin(), with_slashes.end(), '.', '/');
+  plan.settings.push_back({fmt::format("net.ipv4.conf.{}.rp_filter", with_slashes), "2"});
 }
 
 void plan_full_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes, std::optional<Address> gateway) {
   plan.full_tunnel = true;
   plan.table = own_table(plan.interface);
+  const auto priority = rule_priorities(plan.interface, Reach::everything);
   for (const auto& prefix : prefixes) plan.routes.push_back({prefix, plan.table});
   for (const auto family : {Family::v4, Family::v6}) {
     if (std::none_of(prefixes.begin(), prefixes.end(), [&](const auto& prefix) { return prefix.family() == family; })) continue;
-    plan.rules.push_back({.family = family, .priority = rule_priority_first, .table = main_table, .suppress_default = true});
-    plan.rules.push_back(
-        {.family = family, .priority = rule_priority_second, .table = plan.table, .mark = plan.engine_mark, .not_mark = true});
+    plan.rules.push_back({.family = family, .priority = priority.first, .table = main_table, .suppress_default = true});
+    plan.rules.push_back({.family = family, .priority = priority.second, .table = plan.table, .mark = plan.engine_mark, .not_mark = true});
   }
   if (gateway)
-    plan.rules.push_back({.family = Family::v4, .priority = rule_priority_gateway, .table = plan.table, .to = Prefix::host(*gateway)});
-  plan.settings.push_back({"net/ipv4/conf/all/src_valid_mark", "1", true});
+    plan.rules.push_back({.family = Family::v4, .priority = priority.gateway, .table = plan.table, .to = Prefix::host(*gateway)});
+  plan.settings.push_back({"net.ipv4.conf.all.src_valid_mark", "1", true});
 }
 
 }  // namespace
@@ -145,6 +151,22 @@ Result<std::string> interface_name_of_file(std::string_view path) {
   if (name.ends_with(".conf")) name.remove_suffix(5);
   if (const auto status = check_interface_name(name); !status) return fail(status.error());
   return std::string(name);
+}
+
+RulePriorities rule_priorities(std::string_view interface, Reach reach) {
+  const auto base =
+      (reach == Reach::selected ? priority_base_selected : priority_base_everything) + hash16(interface) % priority_places * 3;
+  return {base, base + 1, base + 2};
+}
+
+bool is_own_rule(std::string_view interface, const PlannedRule& rule) {
+  for (const auto reach : {Reach::selected, Reach::everything}) {
+    const auto place = rule_priorities(interface, reach);
+    if (rule.priority < place.gateway || rule.priority > place.second) continue;
+    if (rule.table == own_table(interface)) return true;
+    if (reach == Reach::everything && rule.priority == place.first && rule.table == main_table && rule.suppress_default) return true;
+  }
+  return false;
 }
 
 std::uint32_t own_table(std::string_view interface) { return table_base | hash16(interface); }

@@ -13,10 +13,16 @@
 
 namespace drpf::client {
 
-// Our policy rules stand at these places and nowhere else, so that a later start finds what a crash left. Below the main table's 32766.
-inline constexpr std::uint32_t rule_priority_gateway = 30500;
-inline constexpr std::uint32_t rule_priority_first = 30501;
-inline constexpr std::uint32_t rule_priority_second = 30502;
+// Our policy rules stand at these places and nowhere else: three of each interface, known from its name, so that a later start finds what a
+// crash left. Rules that pick some packets come before those that take all; both before the main table's 32766.
+struct RulePriorities {
+  std::uint32_t gateway = 0;
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+};
+enum class Reach : std::uint8_t { selected, everything };
+RulePriorities rule_priorities(std::string_view interface, Reach reach);
+
 inline constexpr std::uint32_t main_table = 254;
 inline constexpr std::uint16_t tunnel_mtu_default = 1420;
 
@@ -38,8 +44,8 @@ struct PlannedRoute {
   bool operator==(const PlannedRoute&) const = default;
 };
 
-struct PlannedSetting {  // of /proc/sys
-  std::string path;
+struct PlannedSetting {  // of /proc/sys, as sysctl(8) names it: "net.ipv4.conf.home.rp_filter"
+  std::string name;
   std::string value;
   bool restore = false;  // outlives the interface: its former value is put back at the end
   bool operator==(const PlannedSetting&) const = default;
@@ -71,6 +77,9 @@ struct RouteWish {
 Status check_interface_name(std::string_view name);
 // "/etc/wireguard/home.conf" -> "home".
 Result<std::string> interface_name_of_file(std::string_view path);
+
+// True for a rule that make_route_plan() could have made for this interface: it may be removed.
+bool is_own_rule(std::string_view interface, const PlannedRule& rule);
 
 // The table's number, and the marks of this interface: from its name, so that the next start knows them without having been told.
 std::uint32_t own_table(std::string_view interface);

@@ -35,8 +35,9 @@ TEST(PublishedPorts, ReadsTheGatewaysReport) {
               ElementsAre(port("198.51.100.1", Protocol::tcp, 20000, 20000), port("198.51.100.1", Protocol::udp, 20001, 20001)));
 }
 
-TEST(PublishedPorts, LeavesHeldLeasesOut) {
-  const auto read = parse_report(report(lease(20000, "tcp", R"(,"state":"active")") + "," + lease(20001, "tcp", R"(,"state":"held")")));
+TEST(PublishedPorts, LeavesOutWhatCannotBeReached) {
+  const auto read = parse_report(report(lease(20000, "tcp", R"(,"state":"active")") + "," + lease(20001, "tcp", R"(,"state":"held")") +
+                                        "," + lease(20002, "tcp", "", "")));
   ASSERT_TRUE(read);
   EXPECT_EQ(public_numbers(read->ports), std::vector<Port>{Port{20000}});
 }

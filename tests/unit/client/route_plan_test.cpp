@@ -28,20 +28,20 @@ const std::string both = "Address = 10.77.0.2/32, fd77::2/128";
 TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
   const auto plan = make_route_plan(file(both, "0.0.0.0/0, ::/0"), {.interface = "home"});
   const auto table = own_table("home");
+  const auto place = rule_priorities("home", Reach::everything);
   EXPECT_TRUE(plan.full_tunnel);
   EXPECT_TRUE(plan.kill_switch);
   EXPECT_EQ(plan.engine_mark, table);
   EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), table}, PlannedRoute{*parse_prefix("::/0"), table}));
   for (const auto family : {Family::v4, Family::v6}) {
     EXPECT_THAT(plan.rules,
-                Contains(PlannedRule{.family = family, .priority = rule_priority_first, .table = main_table, .suppress_default = true}));
+                Contains(PlannedRule{.family = family, .priority = place.first, .table = main_table, .suppress_default = true}));
     EXPECT_THAT(plan.rules,
-                Contains(PlannedRule{.family = family, .priority = rule_priority_second, .table = table, .mark = table, .not_mark = true}));
+                Contains(PlannedRule{.family = family, .priority = place.second, .table = table, .mark = table, .not_mark = true}));
   }
-  EXPECT_THAT(
-      plan.rules,
-      Contains(PlannedRule{.family = Family::v4, .priority = rule_priority_gateway, .table = table, .to = *parse_prefix("10.77.0.1/32")}));
-  EXPECT_THAT(plan.settings, ElementsAre(PlannedSetting{"net/ipv4/conf/all/src_valid_mark", "1", true}));
+  EXPECT_THAT(plan.rules,
+              Contains(PlannedRule{.family = Family::v4, .priority = place.gateway, .table = table, .to = *parse_prefix("10.77.0.1/32")}));
+  EXPECT_THAT(plan.settings, ElementsAre(PlannedSetting{"net.ipv4.conf.all.src_valid_mark", "1", true}));
   EXPECT_THAT(plan.firewall, HasSubstr("reject with icmpx type admin-prohibited"));
 }
 
@@ -64,18 +64,18 @@ TEST(RoutePlan, TwoHalvesAreAFullTunnel) {
 TEST(RoutePlan, InboundOnlyLeavesTheRestOutside) {
   const auto plan = make_route_plan(file(both, "0.0.0.0/0, ::/0"), {.interface = "home", .inbound_only = true});
   const auto table = own_table("home");
+  const auto place = rule_priorities("home", Reach::selected);
   EXPECT_FALSE(plan.full_tunnel);
   EXPECT_FALSE(plan.kill_switch);
   for (const auto& rule : plan.rules) EXPECT_TRUE(rule.from || rule.to || (rule.mark && !rule.not_mark)) << "this rule catches everything";
   for (const auto& route : plan.routes) EXPECT_EQ(route.table, table);
   EXPECT_THAT(plan.rules,
-              Contains(PlannedRule{.family = Family::v6, .priority = rule_priority_second, .table = table, .mark = reply_mark("home")}));
-  EXPECT_THAT(
-      plan.rules,
-      Contains(PlannedRule{.family = Family::v4, .priority = rule_priority_first, .table = table, .from = *parse_prefix("10.77.0.2/32")}));
+              Contains(PlannedRule{.family = Family::v6, .priority = place.second, .table = table, .mark = reply_mark("home")}));
+  EXPECT_THAT(plan.rules,
+              Contains(PlannedRule{.family = Family::v4, .priority = place.first, .table = table, .from = *parse_prefix("10.77.0.2/32")}));
   EXPECT_THAT(plan.firewall, HasSubstr("type route hook output"));
   EXPECT_THAT(plan.firewall, Not(HasSubstr("chain outside")));
-  EXPECT_THAT(plan.settings, ElementsAre(PlannedSetting{"net/ipv4/conf/home/rp_filter", "2", false}));
+  EXPECT_THAT(plan.settings, ElementsAre(PlannedSetting{"net.ipv4.conf.home.rp_filter", "2", false}));
 }
 
 TEST(RoutePlan, EachModeGuardsTheTunnelAddresses) {
@@ -105,6 +105,26 @@ TEST(RoutePlan, ObeysTableAndMark) {
 TEST(RoutePlan, NeverConfusesItsMarks) {
   for (const char* name : {"home", "drpf0", "wg0", "a", "office-2"}) EXPECT_NE(own_table(name), reply_mark(name));
   EXPECT_NE(own_table("home"), own_table("drpf0"));
+}
+
+TEST(RoutePlan, FindsItsOwnRulesAgain) {
+  for (const bool inbound_only : {false, true}) {
+    for (const auto& rule : make_route_plan(file(both, "0.0.0.0/0, ::/0"), {.interface = "home", .inbound_only = inbound_only}).rules) {
+      EXPECT_TRUE(is_own_rule("home", rule));
+      EXPECT_FALSE(is_own_rule("office", rule));
+    }
+  }
+  EXPECT_FALSE(is_own_rule("home", PlannedRule{.priority = 32766, .table = main_table}));
+  EXPECT_FALSE(is_own_rule("home", PlannedRule{.priority = rule_priorities("home", Reach::everything).first, .table = main_table}));
+}
+
+TEST(RoutePlan, SelectiveRulesComeBeforeTheRuleForEverything) {
+  for (const char* one : {"home", "wg0", "zz9"}) {
+    for (const char* other : {"home", "drpf0", "q"}) {
+      EXPECT_LT(rule_priorities(one, Reach::selected).second, rule_priorities(other, Reach::everything).gateway);
+      EXPECT_LT(rule_priorities(other, Reach::everything).second, 32766u);
+    }
+  }
 }
 
 TEST(RoutePlan, KnowsTheGatewaysAddress) {

@@ -1,0 +1,102 @@
+// The life of one connection: up, watched, mended, told of, and down again. Everything runs on one thread; what other threads say is
+// posted.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/change_hook.h"
+#include "client/connect.h"
+#include "client/endpoint_lookup.h"
+#include "client/gateway_watch.h"
+#include "client/name_servers.h"
+#include "client/outer_path.h"
+#include "client/published_ports.h"
+#include "client/route_plan.h"
+#include "client/routing.h"
+#include "client/screen.h"
+#include "crypto/wireguard_primitives.h"
+#include "net/event_loop.h"
+#include "protocol/wireguard/wg_quick_file.h"
+#include "system/boot_clock.h"
+#include "tunnel/tunnel.h"
+
+namespace drpf::client {
+
+inline constexpr Duration tick = std::chrono::seconds(1);
+inline constexpr Duration silence_before_retry = std::chrono::seconds(20);  // nothing authenticated for so long, and something was asked
+inline constexpr Duration retry_pause = std::chrono::seconds(15);  // between two attempts of ours; the engine has its own in between
+inline constexpr Duration lookup_pause_max = std::chrono::seconds(30);
+
+class Connection {
+ public:
+  // `clean` has been called; the lock is held by the caller.
+  Connection(const ConnectOptions& options, protocol::wireguard::WgQuickFile file, RoutePlan plan, Screen& screen, std::string note_path);
+
+  // Until a signal (none) or something that cannot be mended (the error). Everything that was set up is taken down in both cases.
+  std::optional<Error> run();
+
+ private:
+  void look_up_gateway();
+  void gateway_found(const std::vector<Endpoint>& endpoints);
+  void look_up_others();
+  Status bring_up();
+  void start_watch();
+  void take_down();
+
+  void on_tunnel_event(const tunnel::Event& event);
+  void on_connected(const Endpoint& endpoint);
+  void on_disconnected();
+  void on_report(Report report);
+  void on_gateway_lost(const Error& error);
+  void on_network_change();
+  void on_tick();
+
+  void try_again();
+  void use_endpoint(std::size_t peer, const Endpoint& endpoint);
+  // Writes the ports file, and tells the hook where there is something to tell.
+  void publish(std::optional<HookEvent> event, const std::vector<PublishedPort>& ports);
+  void end_with(Error error);
+  tunnel::PeerConfig peer_config(std::size_t peer) const;
+  const protocol::wireguard::WgQuickPeer& gateway_peer() const { return file_.peers.front(); }
+  std::optional<GatewayDoor> door() const;
+
+  ConnectOptions options_;
+  protocol::wireguard::WgQuickFile file_;
+  RoutePlan plan_;
+  Screen& screen_;
+  system::SystemClock clock_;
+  crypto::SystemRandom random_;
+  net::EventLoop loop_;
+  Routing routing_;
+  NameServers name_servers_;
+  bool name_servers_set_ = false;
+
+  std::vector<std::optional<Endpoint>> endpoints_;  // of each peer, as last looked up
+  std::size_t attempt_ = 0;                         // which of the gateway's addresses is tried
+  Duration lookup_pause_ = std::chrono::seconds(1);
+  Time last_attempt_{};
+  std::optional<Address> outer_source_;
+  SuspendDetector suspend_;
+
+  bool connected_ = false;        // the gateway's packets authenticate
+  bool gateway_answers_ = false;  // its API does
+  bool ready_ = false;            // said so
+  bool told_up_ = false;          // the hook's last word was up or change
+  bool lookup_out_ = false;
+  std::vector<PublishedPort> published_;
+  std::optional<Report> report_;
+  std::optional<Error> ended_with_;
+
+  std::unique_ptr<tunnel::Tunnel> tunnel_;
+  std::unique_ptr<ChangeHook> hook_;
+  std::unique_ptr<GatewayWatch> watch_;
+  std::optional<EndpointLookup> lookup_;
+  std::optional<NetworkChanges> network_changes_;
+  std::vector<net::Watch> watches_;
+  net::Timer lookup_timer_;
+};
+
+}  // namespace drpf::client

@@ -1,0 +1,29 @@
+// Brings the TUN device and the embedded engine up for one wg-quick file. Sets no addresses and no routes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/port.h"
+#include "core/random.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "protocol/wireguard/wg_quick_file.h"
+#include "tunnel/tunnel.h"
+
+namespace drpf::client {
+
+struct TunnelWish {
+  std::string interface;
+  std::uint16_t mtu = 0;
+  std::uint32_t mark = 0;  // SO_MARK of the engine's sockets
+  Port listen_port;        // zero = any
+  protocol::wireguard::WireGuardKey private_key{};
+};
+
+// `event` is called on the engine's threads. Random source and clock must outlive the tunnel.
+Result<std::unique_ptr<tunnel::Tunnel>> start_tunnel(const TunnelWish& wish, Random& random, const Clock& clock,
+                                                     std::function<void(tunnel::Event)> event);
+
+}  // namespace drpf::client

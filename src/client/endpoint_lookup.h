@@ -1,0 +1,42 @@
+// Looks host names up without holding anybody up. Knows nothing of peers.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/address.h"
+#include "core/result.h"
+#include "net/event_loop.h"
+#include "protocol/wireguard/wg_quick_file.h"
+
+namespace drpf::client {
+
+// A way to name servers past the tunnel: while the tunnel is down, the system's resolver may have no other way than through it.
+struct OutsideResolver {
+  std::vector<Address> servers;
+  std::uint32_t mark = 0;  // SO_MARK that leads packets outside
+};
+
+class EndpointLookup {
+ public:
+  static constexpr std::chrono::seconds outside_time_max{2};  // per server and family
+
+  EndpointLookup(net::EventLoop& loop, OutsideResolver outside);
+  ~EndpointLookup();  // answers that are still out are not delivered
+
+  // Calls `done` on the loop: the addresses in the order to try them, never none; or why there are none. An address literal is its own
+  // answer.
+  void find(const protocol::wireguard::PeerHost& host, std::function<void(Result<std::vector<Endpoint>>)> done);
+
+ private:
+  struct Door;
+  struct Race;
+  OutsideResolver outside_;
+  std::shared_ptr<Door> door_;  // shared with the threads that ask, which may outlive this: getaddrinfo(3) cannot be cancelled
+};
+
+}  // namespace drpf::client

@@ -1,0 +1,14 @@
+// One `drpf connect` per interface and network namespace. The kernel drops the lock when its holder dies, however that happens.
+#pragma once
+
+#include <string_view>
+
+#include "core/result.h"
+#include "system/fd.h"
+
+namespace drpf::client {
+
+// Refusal "interface_in_use", naming the holder's process, while somebody holds it.
+Result<system::Fd> lock_interface(std::string_view interface);
+
+}  // namespace drpf::client

@@ -1,0 +1,33 @@
+// The system's name servers while the tunnel is up: told to systemd-resolved or resolvconf, whichever is there. Writes no file itself.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/address.h"
+#include "core/result.h"
+
+namespace drpf::client {
+
+inline constexpr std::size_t outside_servers_max = 3;  // as the C library has it
+
+// The servers named in a resolv.conf(5).
+std::vector<Address> name_servers_in(std::string_view resolv_conf);
+// The servers that this machine uses now, before a tunnel is up: those behind systemd-resolved's own address where that stands there.
+std::vector<Address> present_name_servers();
+
+class NameServers {
+ public:
+  explicit NameServers(std::string interface) : interface_(std::move(interface)) {}
+
+  // `all_names`: every name is asked there (a full tunnel), not only those of the search domains. An error leaves things as they were.
+  Status set(const std::vector<Address>& servers, const std::vector<std::string>& search, bool all_names);
+  // What this, or a killed predecessor, told resolvconf. (systemd-resolved forgets with the interface.) Never fails.
+  void clear();
+
+ private:
+  std::string interface_;
+};
+
+}  // namespace drpf::client

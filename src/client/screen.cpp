@@ -1,0 +1,140 @@
+#include "client/screen.h"
+
+#include <ctime>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <boost/json.hpp>
+
+namespace drpf::client {
+namespace {
+
+std::time_t seconds_of(WallTime now) { return std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count(); }
+
+std::string clock_text(WallTime now) {
+  const auto seconds = seconds_of(now);
+  std::tm parts{};
+  ::localtime_r(&seconds, &parts);
+  return fmt::format("{:02}:{:02}:{:02}", parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+std::string stamp(WallTime now) {
+  const auto seconds = seconds_of(now);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                     parts.tm_min, parts.tm_sec);
+}
+
+boost::json::object event(std::string_view name, WallTime now) {
+  boost::json::object object;
+  object["event"] = name;
+  object["time"] = stamp(now);
+  return object;
+}
+
+boost::json::array to_json(const std::vector<PublishedPort>& ports) {
+  boost::json::array array;
+  for (const auto& port : ports) {
+    boost::json::object object;
+    object["public_address"] = to_string(port.public_address);
+    object["protocol"] = to_string(port.protocol);
+    object["public_port"] = port.public_port.value();
+    object["local_port"] = port.local_port.value();
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
+}  // namespace
+
+void Screen::write(std::FILE* to, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), to);
+  std::fputc('\n', to);
+  std::fflush(to);
+}
+
+void Screen::line(WallTime now, std::string_view text) { write(out_, fmt::format("{} {}", clock_text(now), text)); }
+
+void Screen::started(const Started& what, WallTime now) {
+  if (!json_) {
+    line(now, fmt::format("{} ({}) to {}: {}", what.interface, fmt::join(what.addresses, ", "), what.endpoint, what.mode));
+    return;
+  }
+  auto object = event("started", now);
+  object["interface"] = what.interface;
+  object["endpoint"] = what.endpoint;
+  object["mode"] = what.mode;
+  boost::json::array addresses;
+  for (const auto& address : what.addresses) addresses.push_back(boost::json::string(address));
+  object["addresses"] = std::move(addresses);
+  write(out_, boost::json::serialize(object));
+}
+
+void Screen::connected(const std::string& endpoint, WallTime now) {
+  if (!json_) {
+    line(now, fmt::format("connected to {}", endpoint));
+    return;
+  }
+  auto object = event("connected", now);
+  object["endpoint"] = endpoint;
+  write(out_, boost::json::serialize(object));
+}
+
+void Screen::disconnected(const std::string& reason, WallTime now) {
+  if (!json_) {
+    line(now, fmt::format("the gateway does not answer, trying again: {}", reason));
+    return;
+  }
+  auto object = event("disconnected", now);
+  object["reason"] = reason;
+  write(out_, boost::json::serialize(object));
+}
+
+void Screen::ports(const Report& report, WallTime now) {
+  const auto change = difference(shown_, report.ports);
+  const bool first = !seen_report_;
+  seen_report_ = true;
+  if (!first && change.added.empty() && change.removed.empty()) return;
+  shown_ = report.ports;
+  if (json_) {
+    auto object = event("ports", now);
+    object["account"] = report.account;
+    object["device"] = report.device;
+    object["ports"] = to_json(report.ports);
+    object["added"] = to_json(change.added);
+    object["removed"] = to_json(change.removed);
+    write(out_, boost::json::serialize(object));
+    return;
+  }
+  for (const auto& span : spans(change.removed)) line(now, "closed " + to_string(span));
+  for (const auto& span : spans(change.added)) line(now, to_string(span));
+  if (report.ports.empty()) line(now, "no public ports at present");
+}
+
+void Screen::ready(std::size_t count, WallTime now) {
+  if (!json_) {
+    line(now, fmt::format("READY with {} public port{}", count, count == 1 ? "" : "s"));
+    return;
+  }
+  auto object = event("ready", now);
+  object["public_ports"] = count;
+  write(out_, boost::json::serialize(object));
+}
+
+void Screen::stopped(WallTime now) {
+  if (json_) {
+    write(out_, boost::json::serialize(event("stopped", now)));
+  } else {
+    line(now, "disconnected; routes and rules are as they were");
+  }
+}
+
+void Screen::note(std::string_view text) { write(notes_, fmt::format("drpf connect: {}", text)); }
+
+void Screen::error(const Error& error) {
+  write(notes_, fmt::format("drpf connect: {}", error.message));
+  if (!error.cure.empty()) write(notes_, fmt::format("  {}", error.cure));
+}
+
+}  // namespace drpf::client
