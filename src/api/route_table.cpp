@@ -79,6 +79,12 @@ net::Response json_response(unsigned status, const json::value& value) {
   return response;
 }
 
+net::Response no_content() {
+  net::Response response;
+  response.status = 204;
+  return response;
+}
+
 net::Response error_response(unsigned status, const Error& error) { return json_response(status, to_json(error)); }
 net::Response error_response(const Error& error) { return error_response(status_of(error), error); }
 

@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   CommandLine line;
   // D
   // G
+  add_gateway_command(root, line);
   add_account_commands(root, line);
   add_device_commands(root, line);
   add_lease_commands(root, line);
