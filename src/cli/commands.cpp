@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
   add_status_command(root, line);
   add_check_command(root, line);
   // C
+  add_connect_command(root, line);
   add_completion_command(root, line);
   add_version_command(root, line);
   root.set_version_flag("--version", "drpf " DRPF_VERSION);
