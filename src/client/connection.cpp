@@ -218,22 +218,35 @@ void Connection::on_network_change() {
   outer_source_ = source;
   if (!changed || !source) return;
   screen_.note(fmt::format("the way to the gateway is now from {}", to_string(*source)));
-  last_attempt_ = clock_.now();
-  tunnel_->initiate(gateway_peer().public_key);
+  show_where_we_are();
   if (watch_) watch_->hurry();
+}
+
+// An authenticated packet tells the gateway at once where we are, and a handshake proves that it heard: on_tick() repeats both until then.
+void Connection::show_where_we_are() {
+  unheard_since_ = last_shown_ = last_attempt_ = clock_.now();
+  tunnel_->initiate(gateway_peer().public_key);
+  if (const auto where = door()) send_sign_of_life(*where);
 }
 
 void Connection::on_tick() {
   const auto now = clock_.now();
   if (suspend_.observe(now.time_since_epoch(), monotonic_now())) {
     screen_.note("this machine slept; connecting again");
-    last_attempt_ = now;
-    tunnel_->initiate(gateway_peer().public_key);
+    show_where_we_are();
     if (watch_) watch_->restart();
     return;
   }
-  if (gateway_answers_ || now - last_attempt_ < retry_pause) return;
   const auto status = tunnel_->status(gateway_peer().public_key);
+  if (unheard_since_ && status && status->last_authenticated > unheard_since_) unheard_since_.reset();
+  if (unheard_since_) {
+    if (const auto where = door()) send_sign_of_life(*where);
+    if (now - last_shown_ >= handshake_pause) {
+      last_shown_ = now;
+      tunnel_->initiate(gateway_peer().public_key);
+    }
+  }
+  if (gateway_answers_ || now - last_attempt_ < retry_pause) return;
   if (status && status->last_authenticated && now - *status->last_authenticated < silence_before_retry) return;
   try_again();
 }

@@ -27,7 +27,8 @@ namespace drpf::client {
 
 inline constexpr Duration tick = std::chrono::seconds(1);
 inline constexpr Duration silence_before_retry = std::chrono::seconds(20);  // nothing authenticated for so long, and something was asked
-inline constexpr Duration retry_pause = std::chrono::seconds(15);  // between two attempts of ours; the engine has its own in between
+inline constexpr Duration retry_pause = std::chrono::seconds(15);     // between two attempts of ours; the engine has its own in between
+inline constexpr Duration handshake_pause = std::chrono::seconds(5);  // the engine starts no two within this time
 inline constexpr Duration lookup_pause_max = std::chrono::seconds(30);
 
 class Connection {
@@ -54,6 +55,7 @@ class Connection {
   void on_network_change();
   void on_tick();
 
+  void show_where_we_are();
   void try_again();
   void use_endpoint(std::size_t peer, const Endpoint& endpoint);
   // Writes the ports file, and tells the hook where there is something to tell.
@@ -78,6 +80,8 @@ class Connection {
   std::size_t attempt_ = 0;                         // which of the gateway's addresses is tried
   Duration lookup_pause_ = std::chrono::seconds(1);
   Time last_attempt_{};
+  std::optional<Time> unheard_since_;  // we moved, and the gateway has not been heard since
+  Time last_shown_{};
   std::optional<Address> outer_source_;
   SuspendDetector suspend_;
 

@@ -1,9 +1,14 @@
 #include "client/gateway_watch.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
+
 #include <boost/json.hpp>
+#include "net/socket_address.h"
+#include "system/fd.h"
 
 namespace drpf::client {
 namespace {
@@ -118,6 +123,17 @@ Status GatewayWatch::follow() {
     heard_ = true;
     listener_.report(std::move(*report));
   }
+}
+
+void send_sign_of_life(const GatewayDoor& door) {
+  const auto from = net::socket_address(Endpoint{door.own, Port{}});
+  const auto to = net::socket_address(Endpoint{door.gateway, Port{gateway_api_port}});
+  const system::Fd socket(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // Each step may fail while the network is changing; there is another one in a moment.
+  if (!socket.valid() || ::bind(socket.get(), from.get(), from.size) != 0) return;
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, door.interface.data(), static_cast<socklen_t>(door.interface.size())) != 0)
+    return;
+  (void)::sendto(socket.get(), nullptr, 0, MSG_NOSIGNAL, to.get(), to.size);
 }
 
 Status say_goodbye(const GatewayDoor& door) {

@@ -64,6 +64,9 @@ class GatewayWatch {
   std::thread thread_;
 };
 
+// One empty datagram through the tunnel: whoever carries it learns from it, authenticated, where this device is now.
+void send_sign_of_life(const GatewayDoor& door);
+
 // Tells the gateway that this device leaves, so that its ports close now. Gives up after gateway_goodbye_time_max.
 Status say_goodbye(const GatewayDoor& door);
 
