@@ -117,7 +117,7 @@ DatagramSender::Step DatagramSender::after_error(int error, Attempt& attempt, Se
 
 void DatagramSender::note_too_long(const Attempt& attempt, const msghdr& message, SendOutcome& outcome) {
   outcome.too_long = true;
-  outcome.path_mtu = system::path_mtu_after_too_long(attempt.fd, attempt.to.address.family(), message);
+  outcome.path_mtu = state_.io.path_mtu(attempt.fd, attempt.to.address.family(), message);
   Counters::add(state_.counters.too_long);
 }
 

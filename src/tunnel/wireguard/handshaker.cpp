@@ -117,7 +117,7 @@ void Handshaker::on_initiation(const HandshakeDatagram& datagram) {
   auto* const record = find(received->remote_static());
   if (record == nullptr) return drop(DropReason::unknown_key);
   record->arrival_source = datagram.source;
-  perform(*record, record->machine->on_initiation(*received, datagram.from, moment(), random_), &datagram.from);
+  perform(*record, record->machine->on_initiation(*received, datagram.from, moment(), random_), &datagram);
 }
 
 void Handshaker::on_response(const HandshakeDatagram& datagram) {
@@ -125,7 +125,7 @@ void Handshaker::on_response(const HandshakeDatagram& datagram) {
   if (!id) return drop(DropReason::unknown_index);
   auto& record = *records_[*id];
   record.arrival_source = datagram.source;
-  perform(record, record.machine->on_response(datagram.view(), datagram.from, moment(), random_), &datagram.from);
+  perform(record, record.machine->on_response(datagram.view(), datagram.from, moment(), random_), &datagram);
 }
 
 void Handshaker::drop(DropReason) { Counters::add(state_.counters.handshake_dropped); }
@@ -208,15 +208,16 @@ void Handshaker::schedule(Record& record) {
 
 // -- Actions ------------------------------------------------------------------------------------------------------------------------
 
-// `from`: set while a handshake message from there is worked on.
-void Handshaker::perform(Record& record, Actions actions, const Endpoint* from) {
+// `answered`: the handshake message that the actions follow from, if any.
+void Handshaker::perform(Record& record, Actions actions, const HandshakeDatagram* answered) {
   bool hold = false;
   const bool authentic =
       std::none_of(actions.begin(), actions.end(), [](const Action& action) { return std::holds_alternative<Drop>(action); });
-  if (from != nullptr && authentic) {
+  if (answered != nullptr && authentic) {
+    record.handshake_bytes_received += answered->size;
     if (std::exchange(record.departed, false)) record.path.admitted.reset();
-    hold = !on_authenticated(record, *from, record.arrival_source, state_.clock.now());
-    if (!hold && record.path.endpoint == *from && record.path.source != record.arrival_source) {
+    hold = !on_authenticated(record, answered->from, answered->source, state_.clock.now());
+    if (!hold && record.path.endpoint == answered->from && record.path.source != record.arrival_source) {
       record.path.source = record.arrival_source;
       publish_path(record);
     }
@@ -231,7 +232,7 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
     if (hold)
       record.held_answer = std::move(*send);
     else
-      send_datagram(send->to, record.path.endpoint == send->to ? record.path.source : system::LocalSource{}, send->bytes);
+      send_to(record, *send);
   } else if (const auto* const set = std::get_if<SetEndpoint>(&action)) {
     if (hold) return;
     record.path.endpoint = set->endpoint;
@@ -264,6 +265,11 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
   } else if (const auto* const dropped = std::get_if<Drop>(&action)) {
     drop(dropped->reason);
   }
+}
+
+void Handshaker::send_to(Record& record, const SendDatagram& datagram) {
+  record.handshake_bytes_sent += datagram.bytes.size();
+  send_datagram(datagram.to, record.path.endpoint == datagram.to ? record.path.source : system::LocalSource{}, datagram.bytes);
 }
 
 void Handshaker::send_datagram(const Endpoint& to, const system::LocalSource& source, ByteView bytes) {
@@ -313,8 +319,7 @@ void Handshaker::admit(const Key& public_key, const Address& endpoint_address) {
     record->announced.reset();
   }
   publish_path(*record);
-  if (auto held = std::exchange(record->held_answer, std::nullopt); held && held->to.address == endpoint_address)
-    send_datagram(held->to, record->path.source, held->bytes);
+  if (auto held = std::exchange(record->held_answer, std::nullopt); held && held->to.address == endpoint_address) send_to(*record, *held);
 }
 
 void Handshaker::check_disconnected(Record& record) {
@@ -474,8 +479,8 @@ std::optional<PeerDetails> Handshaker::details(const Key& public_key) const {
   status.last_authenticated = record.last_authenticated;
   if (const auto heard = record.state->receiver.last_authenticated.load(std::memory_order_relaxed); heard != 0)
     status.last_authenticated = std::max(status.last_authenticated.value_or(Time(Duration(heard))), Time(Duration(heard)));
-  status.bytes_received = record.state->receiver.bytes.load(std::memory_order_relaxed);
-  status.bytes_sent = record.state->sender.bytes.load(std::memory_order_relaxed);
+  status.bytes_received = record.handshake_bytes_received + record.state->receiver.bytes.load(std::memory_order_relaxed);
+  status.bytes_sent = record.handshake_bytes_sent + record.state->sender.bytes.load(std::memory_order_relaxed);
   status.last_timestamp = record.machine->last_timestamp();
   return out;
 }

@@ -98,7 +98,9 @@ class Handshaker {
     system::LocalSource waiting_source;
     std::optional<Time> announced;                                 // when `waiting` was last told
     std::optional<protocol::wireguard::SendDatagram> held_answer;  // goes out on admission
-    system::LocalSource arrival_source;                            // of the message being worked on
+    std::uint64_t handshake_bytes_sent = 0;
+    std::uint64_t handshake_bytes_received = 0;
+    system::LocalSource arrival_source;  // of the message being worked on
     std::optional<Time> scheduled;
   };
 
@@ -109,7 +111,7 @@ class Handshaker {
   void handle_reports();
   void on_report(Record& record, const PeerReport& report);
   void handle_timers();
-  void perform(Record& record, protocol::wireguard::Actions actions, const Endpoint* from = nullptr);
+  void perform(Record& record, protocol::wireguard::Actions actions, const HandshakeDatagram* answered = nullptr);
   void perform_one(Record& record, protocol::wireguard::Action& action, bool hold);
 
   // Says whether the peer may be dealt with at this place now.
@@ -117,6 +119,7 @@ class Handshaker {
   void check_disconnected(Record& record);
   void publish_path(Record& record);
   void publish_routes();
+  void send_to(Record& record, const protocol::wireguard::SendDatagram& datagram);
   void send_datagram(const Endpoint& to, const system::LocalSource& source, ByteView bytes);
   void schedule(Record& record);
   void drop(protocol::wireguard::DropReason reason);

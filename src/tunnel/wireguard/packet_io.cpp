@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "system/udp_socket.h"
+
 namespace drpf::tunnel::wireguard {
 
 ssize_t PacketIo::read_tun(int fd, MutableByteView into) { return ::read(fd, into.data(), into.size()); }
@@ -22,6 +24,10 @@ int PacketIo::receive_many(int fd, std::span<mmsghdr> messages) {
 void PacketIo::wait_writable(int fd, int timeout_ms) {
   pollfd waiting{fd, POLLOUT, 0};
   ::poll(&waiting, 1, timeout_ms);
+}
+
+std::optional<std::uint32_t> PacketIo::path_mtu(int fd, Family family, const msghdr& message) {
+  return system::path_mtu_after_too_long(fd, family, message);
 }
 
 }  // namespace drpf::tunnel::wireguard

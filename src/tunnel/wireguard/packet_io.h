@@ -4,8 +4,11 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <cstdint>
+#include <optional>
 #include <span>
 
+#include "core/address.h"
 #include "core/bytes.h"
 
 namespace drpf::tunnel::wireguard {
@@ -20,6 +23,8 @@ class PacketIo {
   virtual int receive_many(int fd, std::span<mmsghdr> messages);
   // Waits until the socket takes datagrams again, or for timeout_ms.
   virtual void wait_writable(int fd, int timeout_ms);
+  // For a message that was too long for the path (EMSGSIZE): how long one may be; none if the kernel will not tell.
+  virtual std::optional<std::uint32_t> path_mtu(int fd, Family family, const msghdr& message);
 };
 
 }  // namespace drpf::tunnel::wireguard
