@@ -94,7 +94,7 @@ class NftRedirect final : public Redirect {
   Status take_table();
   Status apply_structure(bool table_is_new);
   Status probe_kernel();
-  Status build_up(std::span<const lease::Redirection> desired, Time now);
+  Result<std::size_t> build_up(std::span<const lease::Redirection> desired, Time now);
   Status apply_change(const Change& change, Time now);
   Edit edit_for(const Change& change, Time now) const;
   Status apply_edit(const Edit& edit);

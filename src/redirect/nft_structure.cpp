@@ -48,13 +48,14 @@ Result<std::unique_ptr<NftRedirect>> NftRedirect::start(const firewall::GatewayR
 
 // The order matters: nothing is forwarded before the dead-man rules exist, the table must be given its structure while nobody owns it,
 // and elements can be written only by the owner.
-Status NftRedirect::build_up(std::span<const lease::Redirection> desired, Time now) {
-  if (auto installed = dead_man().install(); !installed) return installed;
-  if (auto taken = take_table(); !taken) return taken;
-  if (auto probed = probe_kernel(); !probed) return probed;
-  if (auto repaired = repair(desired, now); !repaired) return fail(repaired.error());
-  if (auto repaired = repair_endpoints(); !repaired) return repaired;
-  if (auto purged = purge_stale(); !purged) return purged;
+Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> desired, Time now) {
+  if (auto installed = dead_man().install(); !installed) return fail(installed.error());
+  if (auto taken = take_table(); !taken) return fail(taken.error());
+  if (auto probed = probe_kernel(); !probed) return fail(probed.error());
+  auto repaired = repair(desired, now);
+  if (!repaired) return repaired;
+  if (auto renewed = repair_endpoints(); !renewed) return fail(renewed.error());
+  if (auto purged = purge_stale(); !purged) return fail(purged.error());
   const auto fingerprint = table_.fingerprint();
   if (!fingerprint) return fail(fingerprint.error());
   fingerprint_ = *fingerprint;
@@ -62,10 +63,11 @@ Status NftRedirect::build_up(std::span<const lease::Redirection> desired, Time n
   if (!generation) return fail(generation.error());
   generation_ = *generation;
   foreign_change_ = false;
-  return {};
+  return repaired;
 }
 
 Status NftRedirect::take_table() {
+  owned_ = false;
   bool persistent = false;
   if (options_.use_ownership) {
     const auto can = table_.can_persist();
@@ -83,8 +85,8 @@ Status NftRedirect::take_table() {
     state = State::absent;
   }
   const bool is_new = *state == State::absent;
-  if (is_new)
-    if (auto created = table_.create(persistent); !created) return created;
+  // Where it is there already this wakes it up, should somebody have made it dormant.
+  if (auto created = table_.create(persistent); !created) return created;
   if (auto applied = apply_structure(is_new); !applied) {
     if (is_new) {
       if (auto removed = table_.remove(); !removed) spdlog::warn("{}", removed.error().message);
@@ -96,7 +98,6 @@ Status NftRedirect::take_table() {
     if (auto created = table_.create(persistent); !created) return created;
     if (auto again = apply_structure(true); !again) return again;
   }
-  owned_ = false;
   if (persistent) {
     if (auto adopted = table_.adopt(); !adopted) return adopted;
     owned_ = true;
@@ -163,17 +164,13 @@ Result<NftRedirect::Drift> NftRedirect::inspect() {
 }
 
 Result<std::size_t> NftRedirect::restore(std::span<const lease::Redirection> desired, Time now) {
-  // A new socket: the old one may own a table that must be given a structure again.
-  auto table = system::NftTable::open(ruleset_.table);
-  if (!table) return fail(table.error());
-  table_ = std::move(*table);
-  owned_ = false;
-  if (auto installed = dead_man().install(); !installed) return fail(installed.error());
-  if (auto taken = take_table(); !taken) return fail(taken.error());
-  auto repaired = repair(desired, now);
-  if (!repaired) return repaired;
-  if (auto built = build_up(desired, now); !built) return fail(built.error());
-  return repaired;
+  {
+    // A new socket: the old one may own a table that must be given a structure again. It is closed at the end of this block.
+    auto table = system::NftTable::open(ruleset_.table);
+    if (!table) return fail(table.error());
+    table_ = std::move(*table);
+  }
+  return build_up(desired, now);
 }
 
 Status NftRedirect::change_ruleset(const firewall::GatewayRuleset& ruleset, std::span<const lease::Redirection> desired, Time now) {

@@ -8,6 +8,8 @@
 //   reconcile | inspect | restore | ruleset | down       -> ok RESULT
 //   endpoint ADDRESS LIFETIME_MS | generation | links
 #include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -192,6 +194,7 @@ class Probe {
 }  // namespace drpf
 
 int main() {
+  spdlog::set_default_logger(spdlog::stderr_logger_st("redirect_probe"));
   drpf::Probe probe;
   for (std::string line; std::getline(std::cin, line);) std::cout << probe.answer(line) << std::endl;
   return EXIT_SUCCESS;
