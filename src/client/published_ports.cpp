@@ -38,7 +38,6 @@ Result<Port> read_port(const boost::json::object& object, std::string_view key) 
 }
 
 Result<PublishedPort> read_lease(const boost::json::object& object) {
-  PublishedPort port;
   const auto* protocol = object.if_contains("protocol");
   const auto* address = object.if_contains("public_address");
   if (protocol == nullptr || !protocol->is_string() || address == nullptr || !address->is_string()) {

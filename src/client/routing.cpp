@@ -69,9 +69,9 @@ bool has_ipv6() {
 Result<bool> Routing::clear() {
   const bool settings = restore_settings();
   const auto rules = clear_rules();
-  if (!rules) return rules;
+  if (!rules) return fail(rules.error());
   const auto firewall = clear_firewall();
-  if (!firewall) return firewall;
+  if (!firewall) return fail(firewall.error());
   return settings || *rules || *firewall;
 }
 

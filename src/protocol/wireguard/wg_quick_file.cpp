@@ -175,7 +175,7 @@ class Parser {
       }
       const auto mark = parse_number(value);
       if (!mark) return fail(bad_value(written, value, "A number such as 51820 or 0xca6c, or off."));
-      file_.firewall_mark = *mark == 0 ? std::nullopt : std::optional(*mark);
+      file_.firewall_mark = *mark == 0 ? std::nullopt : mark;
       return {};
     }
     if (key == "preup" || key == "postup" || key == "predown" || key == "postdown") {
