@@ -26,15 +26,13 @@ int print_answer(const Result<boost::json::value>& answer, bool json, const std:
 int run(int argc, char** argv) {
   CLI::App root("Ports on the public Internet for machines behind NAT: a VPN gateway that leases them, and its client.", "drpf");
   CommandLine line;
-  // D
-  // G
+  add_demo_command(root, line);
   add_gateway_command(root, line);
   add_account_commands(root, line);
   add_device_commands(root, line);
   add_lease_commands(root, line);
   add_status_command(root, line);
   add_check_command(root, line);
-  // C
   add_connect_command(root, line);
   add_completion_command(root, line);
   add_version_command(root, line);

@@ -1,0 +1,128 @@
+#include "cli/demo.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cli/demo/limits.h"
+#include "cli/demo/picture.h"
+#include "cli/demo/report.h"
+#include "cli/demo/requirements.h"
+#include "cli/demo/show.h"
+#include "cli/demo/stage.h"
+#include "cli/demo/topology.h"
+#include "cli/demo/wording.h"
+#include "cli/exit_code.h"
+#include "system/fd.h"
+
+namespace drpf::cli {
+namespace {
+
+using namespace demo;
+
+void print_logs() {
+  for (const char* path :
+       {gateway_log, home_1_log, home_2_log, "/run/drpf-demo/nginx.log", "/run/drpf-demo/socat.log", "/run/drpf-demo/dovecot.log"}) {
+    std::ifstream file(path);
+    fmt::print(stderr, "--- {}\n", path);
+    for (std::string line; std::getline(file, line);) fmt::print(stderr, "{}\n", line);
+  }
+}
+
+// What a reader can try from another terminal, as the user who started the demo.
+std::string commands_to_try(const Stage& stage, const Show& show) {
+  const std::string enter = stage.user_namespace() ? "nsenter -t {0} -U --preserve-credentials -n -m" : "sudo nsenter -t {0} -n -m";
+  const std::string as_visitor = fmt::format(fmt::runtime(enter), stage.outside_pid());
+  return fmt::format(
+      "Try, in another terminal:\n"
+      "  {0} curl http://{1}:{2}/        # as the Internet host\n"
+      "  {3}drpf lease list --socket /proc/{4}/root{5}\n"
+      "Ctrl-C ends it all and leaves nothing behind.\n",
+      as_visitor, gateway_v4, show.home_1().ports.empty() ? 0 : show.home_1().ports.front(), stage.user_namespace() ? "" : "sudo ",
+      stage.outside_pid(), gateway_socket);
+}
+
+// Prints the table when it has changed, until somebody ends us or nobody reads any more.
+void stay_up(const Show& show) {
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  std::string shown;
+  for (;; std::this_thread::sleep_for(limits::table_interval)) {
+    const Result<std::vector<LeaseRow>> rows = show.admin().leases();
+    const std::string table = rows ? draw_leases(*rows) : fmt::format("  {}\n", rows.error().message);
+    if (table == shown) continue;
+    // On a terminal the new table takes the place of the old one.
+    if (terminal && !shown.empty()) fmt::print("\033[{}A\033[J", std::count(shown.begin(), shown.end(), '\n'));
+    fmt::print("{}", table);
+    if (std::fflush(stdout) != 0) return;
+    shown = table;
+  }
+}
+
+int perform(const DemoOptions& options, const Stage& stage, const system::Fd& executable) {
+  const bool colour = ::isatty(STDOUT_FILENO) == 1;
+  Progress progress;
+  progress.say("networks are made");
+  const Result<Topology> topology = Topology::build();
+  if (!topology) {
+    const Missing missing = explain_powerless_namespaces(topology.error(), stage.user_namespace());
+    progress.clear();
+    fmt::print(stderr, "drpf demo: {}\n  cure: {}\n", missing.what, missing.cure);
+    return exit_unavailable;
+  }
+  progress.clear();
+  const Stopwatch watch;
+  if (!options.json) {
+    fmt::print("drpf demo, as {}. All of this is on this machine, in networks of its own:\n{}",
+               stage.user_namespace() ? "an ordinary user" : "root", draw_topology());
+    std::fflush(stdout);
+  }
+  Show show(stage, *topology, executable);
+  std::vector<Chapter> chapters;
+  if (const Status prepared = show.prepare(progress); !prepared) {
+    progress.clear();
+    chapters.push_back({"The gateway serves", {{"gateway", false, prepared.error().message}}});
+    if (!options.json) fmt::print("{}", to_text(chapters.back(), 0, colour));
+  } else {
+    chapters = show.play(progress, [&](const Chapter& chapter, std::size_t number) {
+      if (options.json) return;
+      fmt::print("{}", to_text(chapter, number, colour));
+      std::fflush(stdout);
+    });
+  }
+  const bool held = all_held(chapters);
+  const int code = held ? EXIT_SUCCESS : EXIT_FAILURE;
+  stage.give_verdict(code);
+  if (!held && options.logs) print_logs();
+  if (options.json) fmt::print("{}\n", to_json(chapters));
+  if (!options.json) fmt::print("{} ({})\n", held ? "Every fact was observed." : "NOT every fact was observed.", say_time(watch.elapsed()));
+  std::fflush(stdout);
+  if (options.once) return code;
+  if (!options.json) fmt::print("{}", commands_to_try(stage, show));
+  stay_up(show);
+  return code;
+}
+
+}  // namespace
+
+int run_demo(const DemoOptions& options) {
+  const std::vector<Missing> missing = find_missing();
+  for (const Missing& one : missing) fmt::print(stderr, "drpf demo: {}\n  cure: {}\n", one.what, one.cure);
+  if (!missing.empty()) return exit_unavailable;
+  const system::Fd executable(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  if (!executable.valid()) {
+    std::perror("drpf demo: cannot open /proc/self/exe");
+    return EXIT_FAILURE;
+  }
+  return run_stage([&](const Stage& stage) { return perform(options, stage, executable); });
+}
+
+}  // namespace drpf::cli

@@ -1,0 +1,14 @@
+// The topology as a small drawing, and the lease table as text.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/demo/admin.h"
+
+namespace drpf::cli::demo {
+
+std::string draw_topology();
+std::string draw_leases(const std::vector<LeaseRow>& rows);
+
+}  // namespace drpf::cli::demo
