@@ -47,10 +47,19 @@ class Subject:
     def __init__(self, folder):
         self.lab = Lab(folder, homes=0, plan=Plan())
         self.device = self.lab.add_visitor("device", DEVICE)
+        self.visitor = self.add_far_visitor()
         self.address = self.lab.gw_v4
         self.ports = {IPERF_PORT: IPERF_PORT, VISITOR_PORT: VISITOR_PORT}
         self.engines = []  # processes whose own CPU time is reported
         self.build()
+
+    def add_far_visitor(self):
+        """In a network of its own: a device speaks to neighbours on its own wire past any tunnel."""
+        visitor = self.lab.namespaces.host("visitor")
+        self.lab.namespaces.link(self.lab.isp, "far", visitor, "eth0")
+        self.lab.isp.sh("ip addr add 203.0.113.1/24 dev far")
+        visitor.sh("ip addr add 203.0.113.20/24 dev eth0; ip route add default via 203.0.113.1")
+        return visitor
 
     def serve(self, bench):
         self.device.popen("iperf3", "-s", "-p", self.ports[IPERF_PORT])
@@ -64,7 +73,7 @@ class Subject:
 
 def answers(subject):
     try:
-        with connect(subject.lab.inet, subject.address, subject.ports[VISITOR_PORT], 2) as connection:
+        with connect(subject.visitor, subject.address, subject.ports[VISITOR_PORT], 2) as connection:
             return connection.recv(1) == b"!"
     except OSError:
         return False
@@ -136,7 +145,7 @@ def machine_busy_seconds():
 def throughput(subject, seconds, reverse):
     """(Gbit/s, machine CPU seconds per Gbit, engine CPU seconds per Gbit, retransmits)"""
     engine, machine = subject.engine_seconds(), machine_busy_seconds()
-    result = subject.lab.inet.run("iperf3", "-c", subject.address, "-p", subject.ports[IPERF_PORT], "-t", seconds, "-J", *(["-R"] if reverse else []),
+    result = subject.visitor.run("iperf3", "-c", subject.address, "-p", subject.ports[IPERF_PORT], "-t", seconds, "-J", *(["-R"] if reverse else []),
                                   seconds=seconds + 30)
     engine, machine = subject.engine_seconds() - engine, machine_busy_seconds() - machine
     end = json.loads(result.stdout)["end"]
@@ -150,7 +159,7 @@ def measure(subject, bench, seconds):
         gbit, machine, engine, retransmits = throughput(subject, seconds, reverse)
         figures |= {f"Gbit/s {direction}": gbit, f"CPU s/Gbit {direction}, machine": machine, f"CPU s/Gbit {direction}, both engines": engine,
                     f"retransmits {direction}": retransmits}
-    visitor = subject.lab.inet
+    visitor = subject.visitor
     ping = json.loads(visitor.run(bench, "ping", subject.address, subject.ports[VISITOR_PORT], PING_COUNT, seconds=60).stdout)
     figures |= {"UDP round trip, us, median": ping["p50_us"], "UDP round trip, us, 99 %": ping["p99_us"]}
     connections = json.loads(visitor.run(bench, "connections", subject.address, subject.ports[VISITOR_PORT], seconds, AT_ONCE, seconds=60).stdout)
