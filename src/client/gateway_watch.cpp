@@ -137,7 +137,7 @@ void send_sign_of_life(const GatewayDoor& door) {
 }
 
 Status say_goodbye(const GatewayDoor& door) {
-  const auto response = client_of(door, gateway_goodbye_time_max).request("POST", "/v1/self/disconnect");
+  const auto response = client_of(door, gateway_goodbye_time_max).request("POST", "/v1/self/disconnect", "{}");
   if (!response) return fail(response.error());
   if (response->status >= 300)
     return fail(failure("gateway_refused", fmt::format("the gateway answered {} to the good-bye", response->status)));
