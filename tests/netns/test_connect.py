@@ -1,10 +1,11 @@
 """`drpf connect`: the device's side, against a stand-in for the gateway whose behaviour the test chooses."""
 import json
 import os
-import signal
+import socket
 
 import pytest
 from gateway import DRPF, ConnectedDevice
+from lab import Plan
 from namespaces import wait_for
 from stub_gateway import TUNNEL_DEVICE, TUNNEL_DEVICE_V6, StubGateway, leases
 from traffic import Capture, TcpServer, UdpServer, tcp_visit, udp_visit
@@ -243,7 +244,6 @@ def test_it_follows_a_change_of_its_own_address(lab, stub):
 
 
 def test_it_follows_the_gateways_name(make_lab, tmp_path):
-    from lab import Plan
     lab = make_lab(homes=1, plan=Plan(gateway=[1, 2]))
     stub, home, hosts = StubGateway(lab, endpoint="vpn.example.net"), lab.homes[0], tmp_path / "hosts"
     try:
@@ -254,6 +254,44 @@ def test_it_follows_the_gateways_name(make_lab, tmp_path):
         lab.gw.sh("ip addr del 198.51.100.1/24 dev wan; ip addr add 198.51.100.2/24 dev wan 2>/dev/null || true; ip route replace default via 198.51.100.254")
         device.process.wait_for_output("trying the gateway at 198.51.100.2:51820", 90)
         with TcpServer(home, 20000):
+            wait_for(lambda: home.run("ping", "-c1", "-W1", "10.77.0.1", check=False).returncode == 0, 30, "the tunnel carries packets again")
+    finally:
+        stub.close()
+
+
+class NameServer(UdpServer):
+    """Answers every question for an IPv4 address with `address`, and says that there is no other."""
+
+    def __init__(self, host, address):
+        self.address = address
+        super().__init__(host, 53, versions=(4,))
+
+    def _serve(self, receiver):
+        while not self.closing.is_set():
+            try:
+                query, peer = receiver.recvfrom(512)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            self.peers.append(peer)
+            question = query[12:query.index(0, 12) + 5]
+            is_a = question[-4:] == bytes([0, 1, 0, 1])
+            record = bytes([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]) + socket.inet_aton(self.address) if is_a else b""
+            receiver.sendto(query[:2] + bytes([0x81, 0x80, 0, 1, 0, int(is_a), 0, 0, 0, 0]) + question + record, peer)
+
+
+def test_a_dead_tunnel_does_not_keep_the_gateways_name_from_being_found(make_lab):
+    """The machine's only name server is on the Internet, and the only way there is the tunnel: the look-up has to go outside by its mark."""
+    lab = make_lab(homes=1, plan=Plan(gateway=[1, 2]))
+    stub, home = StubGateway(lab, endpoint="vpn.example.net"), lab.homes[0]
+    try:
+        with NameServer(lab.inet, lab.gw_v4) as names:
+            home.sh(f"echo 'nameserver {lab.inet_v4}' >/run/resolv.conf")
+            device = connect(home, stub.configuration())
+            names.address = "198.51.100.2"
+            lab.gw.sh("ip addr del 198.51.100.1/24 dev wan; ip addr add 198.51.100.2/24 dev wan 2>/dev/null || true; ip route replace default via 198.51.100.254")
+            device.process.wait_for_output("trying the gateway at 198.51.100.2:51820", 90)
             wait_for(lambda: home.run("ping", "-c1", "-W1", "10.77.0.1", check=False).returncode == 0, 30, "the tunnel carries packets again")
     finally:
         stub.close()
