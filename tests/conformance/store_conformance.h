@@ -213,8 +213,7 @@ TYPED_TEST_P(StoreConformance, OverARebootTheTimeLeftIsCountedByTheWallClock) {
     this->reopen_if_kept();
   }
   const auto late = this->loaded(at(5s, 365 * 24h, "boot-3"));
-  for (const auto& lease : late.leases)
-    EXPECT_TRUE(lease.state == lease::LeaseState::held || lease.deadline < Time(5s));
+  for (const auto& lease : late.leases) EXPECT_TRUE(lease.state == lease::LeaseState::held || lease.deadline < Time(5s));
   EXPECT_LT(late.quarantines[0].until, Time(5s));
 }
 
@@ -225,8 +224,7 @@ TYPED_TEST_P(StoreConformance, AWallClockThatWentBackEndsLeasesAndBeginsRestsAga
   this->connected("carol");
   this->commit(this->book.remove_device(this->book.device("carol")->id, this->clock.boot).value());
   const auto state = this->loaded(at(20s, -1s, "boot-2"));
-  for (const auto& lease : state.leases)
-    EXPECT_TRUE(lease.state == lease::LeaseState::held || lease.deadline < Time(20s));
+  for (const auto& lease : state.leases) EXPECT_TRUE(lease.state == lease::LeaseState::held || lease.deadline < Time(20s));
   EXPECT_EQ(state.grants[0].kept_until, Time(20s + 24h));
   EXPECT_EQ(state.quarantines[0].until, Time(20s + 600s));
 }
