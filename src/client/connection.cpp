@@ -74,7 +74,6 @@ void Connection::gateway_found(const std::vector<Endpoint>& endpoints) {
   endpoints_.front() = endpoints.front();
   if (const auto status = bring_up(); !status) return end_with(status.error());
   look_up_others();
-  start_watch();
 }
 
 // Peers beside the gateway: they join when their names are known, and hold nothing up.
@@ -176,7 +175,11 @@ void Connection::on_tunnel_event(const tunnel::Event& event) {
 void Connection::on_connected(const Endpoint& endpoint) {
   connected_ = true;
   screen_.connected(to_string(endpoint), clock_.wall_now());
-  if (watch_) watch_->hurry();
+  // Not earlier: a question asked before the tunnel stands would be lost, and TCP asks again only after a second.
+  if (watch_)
+    watch_->hurry();
+  else
+    start_watch();
 }
 
 // The gateway has given the ports up by now, as it heard nothing of us either.
