@@ -172,8 +172,6 @@ void Peer::handle_timer(Timer timer, const Moment& moment, Random& random, Actio
       send_initiation(Attempt::first, moment, random, actions);
       break;
     case passive_keepalive:
-      if (another_keepalive_) timers_[passive_keepalive] = moment.now + keepalive_timeout;
-      another_keepalive_ = false;
       send_keepalive(moment, random, actions);
       break;
     case persistent:
@@ -195,7 +193,6 @@ void Peer::handle_retransmit(const Moment& moment, Random& random, Actions& acti
   if (attempts_ > handshake_attempts_max) {
     forget_pending();
     timers_[passive_keepalive].reset();
-    another_keepalive_ = false;
     actions.push_back(DropStaged{});
     return;
   }
@@ -204,10 +201,7 @@ void Peer::handle_retransmit(const Moment& moment, Random& random, Actions& acti
   send_initiation(Attempt::retry, moment, random, actions);
 }
 
-void Peer::any_packet_sent() {
-  timers_[passive_keepalive].reset();
-  another_keepalive_ = false;
-}
+void Peer::any_packet_sent() { timers_[passive_keepalive].reset(); }
 
 void Peer::any_packet_received() { timers_[new_handshake].reset(); }
 
@@ -220,10 +214,7 @@ void Peer::data_sent(Time now, Random& random) {
 }
 
 void Peer::data_received(Time now) {
-  if (timers_[passive_keepalive])
-    another_keepalive_ = true;
-  else
-    timers_[passive_keepalive] = now + keepalive_timeout;
+  if (!timers_[passive_keepalive]) timers_[passive_keepalive] = now + keepalive_timeout;
 }
 
 void Peer::handshake_completed(WallTime wall) {
@@ -258,7 +249,6 @@ Actions Peer::stop() {
   forget_sessions(actions);
   timers_ = {};
   attempts_ = 0;
-  another_keepalive_ = false;
   last_minute_rekeyed_ = false;
   return actions;
 }

@@ -196,7 +196,6 @@ class Peer {
 
   std::array<std::optional<Time>, timer_count> timers_;
   unsigned attempts_ = 0;
-  bool another_keepalive_ = false;    // data came while the passive keepalive was already due
   bool last_minute_rekeyed_ = false;  // the one rekey on receive has been asked for
 };
 

@@ -90,6 +90,22 @@ TEST(WireguardPeer, ThePreviousSessionStillReceivesAfterARekey) {
   EXPECT_EQ(pair.a.new_sessions, 2U);
 }
 
+TEST(WireguardPeer, AResponderGivesUpThePreviousSessionForTheNext) {
+  Pair pair;
+  pair.connect();
+  pair.run(seconds(6));
+  pair.a.initiate();
+  pair.settle();
+  EXPECT_EQ(pair.b.sessions().size(), 2U) << "current and previous";
+  const auto current = *pair.b.sending();
+  pair.run(seconds(6));
+  pair.loses = [&](const Datagram& datagram) { return datagram.from == pair.a.address() && datagram.type() == data; };
+  pair.a.initiate();
+  pair.settle();
+  EXPECT_EQ(pair.b.sessions().size(), 2U) << "next and current";
+  EXPECT_TRUE(pair.b.sessions().contains(current));
+}
+
 TEST(WireguardPeer, AtMostThreeSessionsExistHoweverOftenOneRekeys) {
   Pair pair;
   for (int i = 0; i < 12; ++i) {
@@ -136,6 +152,8 @@ TEST(WireguardPeer, SimultaneousInitiationWithOneResponseLostSettlesToo) {
     pair.run(seconds(20));
     EXPECT_EQ(pair.a.data_received, 1U) << loser;
     EXPECT_EQ(pair.b.data_received, 1U) << loser;
+    EXPECT_EQ(pair.a.indices().size(), pair.a.sessions().size()) << "no handshake is left half done";
+    EXPECT_EQ(pair.b.indices().size(), pair.b.sessions().size());
   }
 }
 

@@ -115,6 +115,30 @@ TEST(WireguardTimers, NewDataAfterGivingUpStartsAgain) {
   EXPECT_EQ(pair.b.data_received, 1U);
 }
 
+TEST(WireguardTimers, NewDataGivesAHandshakeUnderWayItsFullTimeAgain) {
+  Pair pair;
+  pair.loses = lose_all;
+  pair.a.send_data();
+  pair.run(seconds(60));
+  pair.a.send_data();
+  pair.run(seconds(90));
+  EXPECT_EQ(pair.a.staged(), 2U);
+  pair.run(seconds(30));
+  EXPECT_EQ(pair.a.staged_dropped, 2U);
+}
+
+TEST(WireguardTimers, AResponderWhoseSessionIsNeverConfirmedInitiatesForWhatWaits) {
+  Pair pair;
+  pair.loses = [&](const Datagram& datagram) { return datagram.from == pair.a.address() && datagram.type() == data; };
+  pair.a.initiate();
+  pair.settle();
+  pair.b.send_data();  // within 5 s of its response, so it may not ask yet
+  EXPECT_EQ(pair.count(pair.b, initiation), 0U);
+  pair.run(seconds(6));
+  EXPECT_EQ(pair.count(pair.b, initiation), 1U);
+  EXPECT_EQ(pair.a.data_received, 1U);
+}
+
 TEST(WireguardTimers, AtMostOneInitiationPer5SecondsHoweverMuchIsWanted) {
   Pair pair;
   pair.loses = lose_all;
@@ -206,6 +230,19 @@ TEST(WireguardTimers, Regression8_TwoIdlePeersAreSilent) {
   const auto before = pair.log.size();
   pair.run(seconds(3600));
   EXPECT_EQ(pair.log.size(), before);
+}
+
+TEST(WireguardTimers, OneKeepaliveAnswersAllDataThatCameBeforeIt) {
+  Pair pair;
+  pair.connect();
+  const auto before = pair.count(pair.b, data);
+  pair.a.send_data();
+  pair.run(seconds(5));
+  pair.a.send_data();
+  pair.run(seconds(6));
+  EXPECT_EQ(pair.count(pair.b, data), before + 1) << "10 s after the first packet, not put off by the second";
+  pair.run(seconds(100));
+  EXPECT_EQ(pair.count(pair.b, data), before + 1);
 }
 
 TEST(WireguardTimers, SteadyDataOneWayIsAnsweredByAKeepaliveEvery10Seconds) {
@@ -388,6 +425,33 @@ TEST(WireguardTimers, TheInitiatorRekeysWhenItReceivesAfter165SecondsAndOnlyOnce
     pair.run(milliseconds(100));
   }
   EXPECT_EQ(pair.count(pair.a, initiation), 2U);
+}
+
+TEST(WireguardTimers, AfterTheOneRekeyOnReceiveOnlyItsRetriesFollow) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Pair pair(seed);
+    pair.connect();
+    pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation; };
+    pair.run(seconds(166));
+    const auto cleared = pair.a.sources_cleared;
+    for (int i = 0; i < 600; ++i) {
+      pair.b.send_data();
+      pair.run(milliseconds(10));
+    }
+    EXPECT_EQ(pair.count(pair.a, initiation), 3U);
+    EXPECT_EQ(pair.a.sources_cleared, cleared + 1) << "the second of them was a retry";
+  }
+}
+
+TEST(WireguardTimers, EverySessionHasItsOwnRekeyOnReceive) {
+  Pair pair;
+  pair.connect();
+  for (std::size_t sessions = 2; sessions <= 4; ++sessions) {
+    pair.run(seconds(166));
+    pair.b.send_data();
+    pair.settle();
+    EXPECT_EQ(pair.a.new_sessions, sessions);
+  }
 }
 
 TEST(WireguardTimers, TheResponderDoesNotRekeyOnReceive) {
