@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "api/error_json.h"
+#include "api/json_text.h"
 #include "cli/command_line.h"
 #include "cli/terminal.h"
 #include "gateway/configuration_file.h"
@@ -32,7 +33,7 @@ std::string as_list(const json::value& findings) {
     const auto level = text_of(finding, "level");
     out += coloured(fmt::format("{:<8}", level), colour_of(level)) + " " + text_of(finding, "subject") + ": " +
            text_of(finding, "message") + "\n";
-    if (const auto cure = text_of(finding, "cure"); !cure.empty()) out += "         cure: " + cure + "\n";
+    if (const auto cure = text_of(finding, "cure"); !cure.empty()) out += "         cure: " + api::printable(cure) + "\n";
   }
   return out;
 }

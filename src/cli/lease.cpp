@@ -99,7 +99,7 @@ int remove(const LeaseOptions& options) {
   if (!targets) return report(targets.error());
   for (const auto& target : *targets)
     if (const auto answer = options.gateway().remove(target); !answer) return report(answer.error());
-  return options.json ? exit_ok : print(fmt::format("port {} is closed\n", options.port));
+  return print(options.json ? "null\n" : fmt::format("port {} is closed\n", options.port));
 }
 
 void declare_port(CLI::App& command, LeaseOptions& options, const std::string& what) {

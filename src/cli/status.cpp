@@ -1,6 +1,7 @@
 // `drpf status`
 #include <fmt/format.h>
 
+#include "api/json_text.h"
 #include "cli/command_line.h"
 #include "cli/terminal.h"
 
@@ -32,7 +33,9 @@ std::string as_page(const json::value& status) {
       text_of(status, "devices_connected"), text_of(status, "devices"), text_of(status, "accounts"), text_of(status, "leases_active"),
       text_of(status, "leases_held"), text_of(status, "repairs"));
   for (const auto& warning : list_of(status, "warnings"))
-    if (warning.is_string()) page += coloured("warning  ", Colour::yellow) + std::string(warning.get_string()) + "\n";
+    if (warning.is_string())
+      page += coloured("warning  ", Colour::yellow) +
+              api::printable(std::string_view(warning.get_string().data(), warning.get_string().size())) + "\n";
   return page;
 }
 
