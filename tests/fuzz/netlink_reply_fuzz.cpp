@@ -1,0 +1,23 @@
+// What the kernel answers: datagrams of messages, read by every parser that we have for them.
+#include <cstdint>
+
+#include "system/conntrack.h"
+#include "system/netlink_message.h"
+#include "system/nft_elements.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace drpf::system;
+  NetlinkMessages messages({data, size});
+  while (const auto message = messages.next()) {
+    read_answer(*message);
+    parse_elements(*message);
+    // What was read can be asked for again, and never as an order to delete everything.
+    if (const auto entry = Conntrack::parse_entry(*message)) {
+      auto request = Conntrack::encode_delete_entry(*entry, 1);
+      if (!request) continue;
+      const auto deletion = NetlinkMessages(request->bytes()).next();
+      if (!deletion || !find_attribute(deletion->attributes(4), 1)) __builtin_trap();
+    }
+  }
+  return 0;
+}

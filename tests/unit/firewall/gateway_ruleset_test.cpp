@@ -1,0 +1,117 @@
+#include "firewall/gateway_ruleset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace drpf::firewall {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+GatewayRuleset dual_stack() {
+  GatewayRuleset ruleset;
+  ruleset.public_interfaces = {"wan"};
+  ruleset.hosts = {{"main", *parse_address("198.51.100.1"), *parse_address("2001:db8:51::1")}};
+  ruleset.tunnel_v4 = *parse_prefix("10.77.0.0/16");
+  ruleset.tunnel_v6 = *parse_prefix("fd77:6472:7066::/64");
+  ruleset.input_tcp = {PortRange(Port{22})};
+  return ruleset;
+}
+
+// DRPF_UPDATE_GOLDEN=1 writes the files anew; look at the difference before you believe it.
+void expect_golden(const std::string& name, const GatewayRuleset& ruleset) {
+  const auto text = nft_text(ruleset);
+  ASSERT_TRUE(text) << text.error().message;
+  const auto path = std::string(DRPF_SOURCE_DIR "/tests/golden/ruleset/") + name;
+  if (std::getenv("DRPF_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << *text;
+  std::ifstream file(path);
+  std::ostringstream golden;
+  golden << file.rdbuf();
+  EXPECT_EQ(*text, golden.str());
+}
+
+TEST(GatewayRuleset, DualStack) { expect_golden("dual_stack.nft", dual_stack()); }
+
+TEST(GatewayRuleset, OnlyIpv4) {
+  auto ruleset = dual_stack();
+  ruleset.hosts[0].v6.reset();
+  ruleset.tunnel_v6.reset();
+  expect_golden("only_ipv4.nft", ruleset);
+}
+
+TEST(GatewayRuleset, SeveralInterfacesAndAddressesAndAnEntryOfItsOwn) {
+  auto ruleset = dual_stack();
+  ruleset.public_interfaces = {"eth0", "eth1.100"};
+  ruleset.hosts.push_back({"second", *parse_address("203.0.113.9"), {}});
+  ruleset.entry_shares_lease_address = false;
+  ruleset.input_udp = {PortRange(Port{53}), PortRange(Port{60001}, Port{60100})};
+  ruleset.new_connections_per_lease_per_s = 50;
+  expect_golden("several.nft", ruleset);
+}
+
+TEST(GatewayRuleset, WithoutIpv6InTheTunnelIpv6FromItIsDropped) {
+  auto ruleset = dual_stack();
+  ruleset.tunnel_v6.reset();
+  EXPECT_THAT(*nft_text(ruleset), HasSubstr("iifname \"drpf0\" meta nfproto ipv6 counter drop"));
+}
+
+TEST(GatewayRuleset, RuleNamesAreUniqueAndEachCanBeLeftOut) {
+  auto ruleset = dual_stack();
+  ruleset.new_connections_per_lease_per_s = 1;
+  std::set<std::string> names;
+  for (const auto& rule : rules(ruleset)) {
+    EXPECT_TRUE(names.insert(rule.name).second) << rule.name;
+    ruleset.without = {rule.name};
+    EXPECT_THAT(*nft_text(ruleset), Not(HasSubstr("comment \"" + rule.name + "\""))) << rule.name;
+  }
+  EXPECT_GT(names.size(), 50U);
+  ruleset.without = {"no_such_rule"};
+  EXPECT_FALSE(nft_text(ruleset));
+}
+
+TEST(GatewayRuleset, EveryFamilyHasTheSameRules) {
+  std::multiset<std::string> v4;
+  std::multiset<std::string> v6;
+  for (const auto& rule : rules(dual_stack())) {
+    if (rule.name.back() == '4') v4.insert(rule.chain + rule.name.substr(0, rule.name.size() - 1));
+    if (rule.name.back() == '6') v6.insert(rule.chain + rule.name.substr(0, rule.name.size() - 1));
+  }
+  EXPECT_EQ(v4, v6);
+}
+
+TEST(GatewayRuleset, RefusesWhatMakesNoSense) {
+  const auto refused = [](auto change) {
+    auto ruleset = dual_stack();
+    change(ruleset);
+    return !nft_text(ruleset);
+  };
+  EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"wan\" accept #"}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"wan*"}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"sixteen_letters_"}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"wan", "wan"}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_interface = "wan"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_interface = ""; }));
+  EXPECT_TRUE(refused([](auto& r) { r.table = "drpf; flush ruleset"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.table = "9table"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_v4.reset(), r.tunnel_v6.reset(); }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_v4 = *parse_prefix("fd00::/8"); }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_v4 = *parse_prefix("0.0.0.0/0"); }));
+  EXPECT_TRUE(refused([](auto& r) { r.hosts[0].v4 = *parse_address("10.77.3.4"); })) << "a public address inside the tunnel";
+  EXPECT_TRUE(refused([](auto& r) { r.hosts[0].v4 = *parse_address("2001:db8::1"); }));
+  EXPECT_TRUE(refused([](auto& r) { r.snat = PortRange(Port{31999}, Port{40000}); })) << "the pool meets the source ports";
+  EXPECT_TRUE(refused([](auto& r) { r.snat = PortRange(Port{32768}, Port{60999}); })) << "WireGuard's port lies in it";
+  EXPECT_TRUE(refused([](auto& r) { r.input_tcp = {PortRange(Port{20000})}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.wireguard_port = Port{10000}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.connections_per_device = 0; }));
+  EXPECT_FALSE(refused([](auto& r) { r.input_tcp = {}; }));
+}
+
+}  // namespace
+}  // namespace drpf::firewall

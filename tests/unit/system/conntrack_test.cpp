@@ -1,0 +1,66 @@
+#include "system/conntrack.h"
+
+#include <gtest/gtest.h>
+
+#include "core/encoding.h"
+
+namespace drpf::system {
+namespace {
+
+TEST(Conntrack, DeletesByMarkAndMask) {
+  auto request = Conntrack::encode_delete_marked(5, 9);
+  ASSERT_TRUE(request);
+  EXPECT_EQ(to_hex(request->bytes()),
+            "24000000020105000900000000000000"
+            "00000000"          // any family
+            "0800080000000005"  // mark 5
+            "08001500ffffffff");
+}
+
+TEST(Conntrack, CannotBeToldToEmptyTheTable) {
+  EXPECT_FALSE(Conntrack::encode_delete_marked(0, 1)) << "a mark of 0 is every connection that is not ours";
+  EXPECT_FALSE(Conntrack::encode_delete_entry(ConntrackEntry{}, 1)) << "no tuple: the kernel would delete all";
+}
+
+NetlinkWriter entry_message(bool with_reply) {
+  NetlinkWriter message;
+  message.message(0x0100, 0, 1).header(Bytes{2, 0, 0, 0});
+  for (std::uint16_t which = 1; which <= 2; ++which) {
+    if (which == 2 && !with_reply) break;
+    const auto tuple = message.open(which);
+    const auto ip = message.open(1);
+    message.attribute(1, Bytes{203, 0, 113, 9}).attribute(2, which == 1 ? Bytes{198, 51, 100, 1} : Bytes{10, 77, 0, 2}).close(ip);
+    const auto proto = message.open(2);
+    message.u8(1, 17).u16_big_endian(2, 4000).u16_big_endian(3, 20000).close(proto).close(tuple);
+  }
+  message.u32_big_endian(8, 7).u32(12, 0x01020304);
+  return message;
+}
+
+TEST(Conntrack, ReadsAnEntryAndNamesExactlyIt) {
+  auto message = entry_message(true);
+  const auto entry = Conntrack::parse_entry(*NetlinkMessages(message.bytes()).next());
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(to_string(entry->original.source), "203.0.113.9:4000");
+  EXPECT_EQ(to_string(entry->original.destination), "198.51.100.1:20000");
+  EXPECT_EQ(to_string(entry->reply.destination), "10.77.0.2:20000");
+  EXPECT_EQ(entry->original.protocol, 17);
+  EXPECT_EQ(entry->mark, 7U);
+  auto request = Conntrack::encode_delete_entry(*entry, 3);
+  ASSERT_TRUE(request);
+  const auto deletion = NetlinkMessages(request->bytes()).next();
+  EXPECT_EQ(deletion->type, 0x0102);
+  const auto tuple = find_attribute(deletion->attributes(4), 1);
+  ASSERT_TRUE(tuple);
+  EXPECT_EQ(Bytes(tuple->payload.begin(), tuple->payload.end()), entry->original_attribute);
+  EXPECT_EQ(find_attribute(deletion->attributes(4), 12)->u32(), 0x01020304U);
+}
+
+TEST(Conntrack, AnEntryWithHalfATupleIsNone) {
+  auto message = entry_message(false);
+  EXPECT_FALSE(Conntrack::parse_entry(*NetlinkMessages(message.bytes()).next()));
+  EXPECT_FALSE(Conntrack::parse_entry(NetlinkMessage{.type = 0x0100, .payload = {}}));
+}
+
+}  // namespace
+}  // namespace drpf::system
