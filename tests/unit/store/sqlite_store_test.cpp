@@ -114,6 +114,7 @@ TEST_F(SqliteStoreTest, DamagedFilesAreRefusedAndLeftAsTheyAre) {
     auto store = opened();
     lease::Transaction all;
     for (std::uint32_t id = 1; id <= 500; ++id) all.records.push_back(account(id).records[0]);
+    all.next_id = 501;
     ASSERT_TRUE(store->commit(all, now));
   }
   const auto sound = contents();
@@ -130,7 +131,9 @@ TEST_F(SqliteStoreTest, DamagedFilesAreRefusedAndLeftAsTheyAre) {
     EXPECT_EQ(contents(), bytes);
   }
   write(sound);
-  EXPECT_EQ(opened()->load(now)->accounts.size(), 500U);
+  const auto state = opened()->load(now);
+  ASSERT_TRUE(state) << state.error().message;
+  EXPECT_EQ(state->accounts.size(), 500U);
 }
 
 TEST_F(SqliteStoreTest, AMissingFileWithAJournalIsNotReplacedByAnEmptyBook) {
