@@ -318,7 +318,7 @@ TEST(EqualConstantTime, ComparesContentAndSize) {
 }
 
 // Regression 17: secrets are wiped. The object lives in a buffer that outlasts it, so that what is left can be read.
-TEST(SecretKey, IsWipedWhenItDiesAndWhenItIsMovedFrom) {
+TEST(SecretKey, Regression17_IsWipedWhenItDiesAndWhenItIsMovedFrom) {
   alignas(SecretKey) std::array<std::uint8_t, sizeof(SecretKey)> place{};
   auto* secret = new (place.data()) SecretKey(counting_key());
   EXPECT_EQ(secret->bytes(), counting_key());
