@@ -97,6 +97,7 @@ class Gateway final : public api::Service {
   std::optional<lease::DeviceId> device_of(const tunnel::Key& key) const;
   void on_connected(const tunnel::Key& key, const Endpoint& endpoint);
   void on_roamed(const tunnel::Key& key, const Endpoint& endpoint);
+  void remember_endpoint(lease::DeviceId device, const Endpoint& endpoint);
   void on_disconnected(const tunnel::Key& key);
   void disconnect(lease::DeviceId device, std::string_view why);
   void refresh_endpoints();

@@ -26,7 +26,7 @@ void Gateway::on_connected(const tunnel::Key& key, const Endpoint& endpoint) {
     parts_.log->error("a device at {} is not admitted: {}", to_string(endpoint), admitted.error().message);
     return;
   }
-  peers_.at(*device).endpoint = endpoint;
+  remember_endpoint(*device, endpoint);
 
   const auto* record = book_.device(*device);
   const auto connected = book_.connect(*device, now());
@@ -48,10 +48,20 @@ void Gateway::on_roamed(const tunnel::Key& key, const Endpoint& endpoint) {
     parts_.log->error("a device that moved to {} is not admitted: {}", to_string(endpoint), admitted.error().message);
     return;
   }
-  peers_.at(*device).endpoint = endpoint;
+  remember_endpoint(*device, endpoint);
   parts_.tunnel.admit(key, endpoint.address);
   parts_.log->info("device {} moved to {}", book_.device(*device)->name, to_string(endpoint));
   publish(device, "roamed");
+}
+
+// At once, not with the next save_tunnel_state(): a gateway that is killed in between would call the device where it is no more, and the
+// device's own timers take 15 s to notice.
+void Gateway::remember_endpoint(lease::DeviceId device, const Endpoint& endpoint) {
+  auto& peer = peers_.at(device);
+  if (peer.endpoint == endpoint) return;
+  peer.endpoint = endpoint;
+  if (auto saved = parts_.store.save_wireguard_peers({peer}); !saved)
+    parts_.log->error("the endpoint {} was not saved: {}", to_string(endpoint), saved.error().message);
 }
 
 void Gateway::on_disconnected(const tunnel::Key& key) {

@@ -154,8 +154,8 @@ Chapter Show::gateway_killed(Progress& progress) {
   progress.say("the visitor's open connection goes on");
   const std::uint64_t bytes_at_restart = stream->progress().bytes;
   await_stream(limits::stream_resume, [&] { return stream->progress().bytes > bytes_at_restart; });
-  const Duration pause = std::chrono::nanoseconds(stream->progress().longest_pause_ns);
   const bool resumed = stream->progress().bytes > bytes_at_restart;
+  const Duration pause = std::chrono::nanoseconds(stream->progress().longest_pause_ns);
   stream->hurry();
   if (resumed) await_stream(limits::stream_rest, [&] { return stream->progress().complete.load(); });
   const std::uint64_t bytes = stream->progress().bytes;

@@ -117,6 +117,17 @@ TEST_F(GatewayTest, AfterACrashEveryLeaseIsThereAndTheDeviceIsCalledBack) {
   EXPECT_EQ(tunnel_->peers.at(key("laptop")).last_timestamp, status.last_timestamp);
 }
 
+TEST_F(GatewayTest, AfterACrashTheDeviceIsCalledWhereItWasSeenLast) {
+  add_device("alice", "laptop");
+  connect("laptop", "203.0.113.9:40000");
+  restart();
+  EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.9:40000"));
+  EXPECT_EQ(tunnel_->initiated, std::vector{key("laptop")});
+  gateway_->on_tunnel_event(tunnel::PeerRoamed{key("laptop"), *parse_endpoint("203.0.113.77:41000")});
+  restart();
+  EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.77:41000"));
+}
+
 TEST_F(GatewayTest, ADeviceThatDoesNotComeBackAfterARestartIsClosed) {
   add_device("alice", "laptop");
   connect("laptop");
