@@ -5,12 +5,17 @@
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -25,7 +30,7 @@ namespace {
 using Steady = std::chrono::steady_clock;
 
 constexpr unsigned port_max = 65535;
-constexpr unsigned passes = 2;           // a lost packet must not make an open port look closed
+constexpr unsigned rounds = 2;           // a lost packet must not make an open port look closed
 constexpr unsigned burst = 128;          // packets between two looks at the answers
 constexpr int receive_buffer = 4 << 20;  // for the answers of a whole pass
 constexpr Port scanner_port{31337};      // where the answers come back to
@@ -104,51 +109,77 @@ void note_udp_answer(const system::Fd& socket, Scan& scan) {
   }
 }
 
-// Sends to every port, `passes` times, and looks at the answers in between and for a while after.
+// Sends to every port and looks at the answers in between.
 template <class Send, class Receive>
 Status sweep(const system::Fd& socket, Send send, Receive receive) {
-  for (unsigned pass = 0; pass < passes; ++pass) {
-    for (unsigned port = 1; port <= port_max; ++port) {
-      while (!send(static_cast<std::uint16_t>(port))) {
-        if (errno != ENOBUFS && errno != EAGAIN)
-          return fail(failure("scan", fmt::format("cannot send to port {}: {}", port, std::strerror(errno))));
-        pollfd writable{socket.get(), POLLOUT, 0};
-        ::poll(&writable, 1, 10);
-        receive();
-      }
-      if (port % burst == 0) receive();
-    }
-    for (const Steady::time_point deadline = Steady::now() + limits::scan_settle; Steady::now() < deadline;) {
-      pollfd readable{socket.get(), POLLIN, 0};
-      ::poll(&readable, 1, 20);
+  for (unsigned port = 1; port <= port_max; ++port) {
+    while (!send(static_cast<std::uint16_t>(port))) {
+      if (errno != ENOBUFS && errno != EAGAIN)
+        return fail(failure("scan", fmt::format("cannot send to port {}: {}", port, std::strerror(errno))));
+      pollfd writable{socket.get(), POLLOUT, 0};
+      ::poll(&writable, 1, 10);
       receive();
     }
+    if (port % burst == 0) receive();
   }
   return {};
 }
 
+template <class Receive>
+void settle(const system::Fd& socket, Receive receive) {
+  for (const Steady::time_point deadline = Steady::now() + limits::scan_settle; Steady::now() < deadline;) {
+    pollfd readable{socket.get(), POLLIN, 0};
+    ::poll(&readable, 1, 20);
+    receive();
+  }
+}
+
+class TcpScanner {
+ public:
+  TcpScanner(const Address& target, const Address& source)
+      : target_(target),
+        source_(source),
+        socket_(::socket(target.is_v4() ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP)),
+        to_(socket_address(target, Port())) {  // a raw socket takes no port; ours is in the header
+    setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  }
+
+  Status round(Scan& scan) {
+    if (!socket_.valid()) return fail(failure("scan", "cannot open a raw socket"));
+    const auto send = [&](std::uint16_t port) {
+      const TcpHeader header = syn_to(port, source_, target_);
+      return ::sendto(socket_.get(), header.data(), header.size(), MSG_DONTWAIT, to_.get(), to_.length) >= 0;
+    };
+    return sweep(socket_, send, [&] { receive(scan); });
+  }
+  void finish(Scan& scan) {
+    settle(socket_, [&] { receive(scan); });
+  }
+
+ private:
+  void receive(Scan& scan) {
+    std::uint8_t packet[2048];
+    for (ssize_t count; (count = ::recv(socket_.get(), packet, sizeof packet, MSG_DONTWAIT)) >= 0;) {
+      note_tcp_answer({packet, static_cast<std::size_t>(count)}, target_.is_v4(), scan);
+    }
+  }
+
+  Address target_;
+  Address source_;
+  system::Fd socket_;
+  SocketAddress to_;
+};
+
 }  // namespace
 
 Result<Scan> scan_tcp(const Address& target, const Address& source) {
-  const bool v4 = target.is_v4();
-  const system::Fd socket(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP));
-  if (!socket.valid()) return fail(failure("scan", fmt::format("cannot open a raw socket: {}", std::strerror(errno))));
-  setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-  const SocketAddress to = socket_address(target, Port());  // a raw socket takes no port; ours is in the header
-
+  TcpScanner scanner(target, source);
   Scan scan;
   scan.tried = port_max;
-  const auto send = [&](std::uint16_t port) {
-    const TcpHeader header = syn_to(port, source, target);
-    return ::sendto(socket.get(), header.data(), header.size(), MSG_DONTWAIT, to.get(), to.length) >= 0;
-  };
-  const auto receive = [&] {
-    std::uint8_t packet[2048];
-    for (ssize_t count; (count = ::recv(socket.get(), packet, sizeof packet, MSG_DONTWAIT)) >= 0;) {
-      note_tcp_answer({packet, static_cast<std::size_t>(count)}, v4, scan);
-    }
-  };
-  if (const Status swept = sweep(socket, send, receive); !swept) return fail(swept.error());
+  for (unsigned round = 0; round < rounds; ++round) {
+    if (const Status swept = scanner.round(scan); !swept) return fail(swept.error());
+    scanner.finish(scan);
+  }
   return scan;
 }
 
@@ -174,7 +205,63 @@ Result<Scan> scan_udp(const Address& target) {
     note_udp_error(socket, scan);
     note_udp_answer(socket, scan);
   };
-  if (const Status swept = sweep(socket, send, receive); !swept) return fail(swept.error());
+  for (unsigned round = 0; round < rounds; ++round) {
+    if (const Status swept = sweep(socket, send, receive); !swept) return fail(swept.error());
+    settle(socket, receive);
+  }
+  return scan;
+}
+
+// One byte for each port, so that the parent can look at any time.
+struct ScanWatch::Findings {
+  std::atomic<std::uint32_t> rounds{0};
+  std::array<std::atomic<bool>, port_max + 1> open{};
+  std::array<std::atomic<bool>, port_max + 1> refused{};
+};
+
+Result<ScanWatch> ScanWatch::start(const Address& target, const Address& source) {
+  void* shared = ::mmap(nullptr, sizeof(Findings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return fail(failure("mmap", fmt::format("cannot share memory with a child: {}", std::strerror(errno))));
+  auto* findings = new (shared) Findings;
+  ScanWatch watch(findings, {});
+  Result<system::Process> child = system::Process::fork([&] {
+    TcpScanner scanner(target, source);
+    for (Scan scan;;) {
+      if (!scanner.round(scan)) return 1;
+      scanner.finish(scan);
+      for (const std::uint16_t port : scan.open) findings->open[port] = true;
+      for (const std::uint16_t port : scan.refused) findings->refused[port] = true;
+      ++findings->rounds;
+    }
+  });
+  if (!child) return fail(child.error());
+  watch.child_ = std::move(*child);
+  return watch;
+}
+
+ScanWatch::ScanWatch(ScanWatch&& other) noexcept : findings_(std::exchange(other.findings_, nullptr)), child_(std::move(other.child_)) {}
+
+ScanWatch::~ScanWatch() {
+  child_.kill();
+  if (findings_ != nullptr) ::munmap(findings_, sizeof(Findings));
+}
+
+bool ScanWatch::await_round(Duration limit) {
+  const std::uint32_t before = findings_->rounds;
+  for (const Steady::time_point deadline = Steady::now() + limit; Steady::now() < deadline;
+       std::this_thread::sleep_for(limits::poll_interval)) {
+    if (findings_->rounds > before) return true;
+  }
+  return false;
+}
+
+Scan ScanWatch::findings() const {
+  Scan scan;
+  scan.tried = std::size_t{findings_->rounds} * port_max;
+  for (unsigned port = 1; port <= port_max; ++port) {
+    if (findings_->open[port]) scan.open.insert(static_cast<std::uint16_t>(port));
+    if (findings_->refused[port]) scan.refused.insert(static_cast<std::uint16_t>(port));
+  }
   return scan;
 }
 

@@ -4,22 +4,44 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
+#include <utility>
 
 #include "core/address.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "system/process.h"
 
 namespace drpf::cli::demo {
 
 struct Scan {
   std::size_t tried = 0;
-  std::set<std::uint16_t> open;     // a SYN/ACK; by UDP: a datagram
-  std::set<std::uint16_t> refused;  // a reset; by UDP: port unreachable
-  std::size_t silent() const { return tried - open.size() - refused.size(); }
+  std::set<std::uint16_t> open;                                                // a SYN/ACK; by UDP: a datagram
+  std::set<std::uint16_t> refused;                                             // a reset; by UDP: port unreachable
+  std::size_t silent() const { return tried - open.size() - refused.size(); }  // of one round
 };
 
 // From the network that this process is in; `source` is the address that it has there. All 65,535 ports; needs CAP_NET_RAW.
 Result<Scan> scan_tcp(const Address& target, const Address& source);
 Result<Scan> scan_udp(const Address& target);
+
+// The TCP scan again and again, in a child, while something else happens.
+class ScanWatch {
+ public:
+  static Result<ScanWatch> start(const Address& target, const Address& source);
+  ScanWatch(ScanWatch&& other) noexcept;
+  ScanWatch& operator=(ScanWatch&&) = delete;
+  ~ScanWatch();
+
+  // Waits until every port was tried once more, the rest of a round that goes on included.
+  bool await_round(Duration limit);
+  // What all complete rounds found; `tried` counts each probe.
+  Scan findings() const;
+
+ private:
+  struct Findings;
+  ScanWatch(Findings* findings, system::Process child) : findings_(findings), child_(std::move(child)) {}
+  Findings* findings_;  // shared with the child
+  system::Process child_;
+};
 
 }  // namespace drpf::cli::demo

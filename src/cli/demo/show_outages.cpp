@@ -131,7 +131,9 @@ Chapter Show::gateway_killed(Progress& progress) {
   const Stopwatch gap;
   gateway_.kill();
   const std::uint64_t bytes_at_kill = stream->progress().bytes;
-  const Result<Scan> scan = scan_tcp(*parse_address(gateway_v4), *parse_address(visitor_v4));
+  Result<ScanWatch> watch = ScanWatch::start(*parse_address(gateway_v4), *parse_address(visitor_v4));
+  const bool scanned = watch && watch->await_round(limits::scan_round);
+  const Scan dead = scanned ? watch->findings() : Scan{};
   progress.say("the gateway starts again");
   Result<system::Process> gateway = start_gateway(topology_->gateway, *executable_);
   if (!gateway) {
@@ -145,11 +147,16 @@ Chapter Show::gateway_killed(Progress& progress) {
   chapter.facts.push_back(
       {"leases there", same,
        fmt::format("READY again after {}: {} of {} leases are there", say_time(away), after ? after->size() : 0, before->size())});
-  const bool closed = scan && scan->open.empty();
-  chapter.facts.push_back({"closed meanwhile", closed,
-                           scan ? fmt::format("while it was away, {} TCP ports tried: open {}; {} refused, {} silent", scan->tried,
-                                              say_ports(scan->open), scan->refused.size(), scan->silent())
-                                : scan.error().message});
+  // The scan went on while the gateway started. Then what is leased to a server may answer again, and nothing else.
+  const bool scanned_on = scanned && watch->await_round(limits::scan_round);
+  const Scan starting = scanned_on ? watch->findings() : Scan{};
+  const std::set<std::uint16_t> leased = tcp_ports_with_server();
+  const bool only_leased = std::includes(leased.begin(), leased.end(), starting.open.begin(), starting.open.end());
+  chapter.facts.push_back({"closed meanwhile", scanned_on && dead.open.empty() && only_leased,
+                           scanned_on ? fmt::format("{} TCP ports tried while it was dead: open {}; {} more at its start: open {}{}",
+                                                    dead.tried, say_ports(dead.open), starting.tried - dead.tried, say_ports(starting.open),
+                                                    only_leased && !starting.open.empty() ? " (leased)" : "")
+                                      : "the scan did not come to its end"});
 
   progress.say("the visitor's open connection goes on");
   const std::uint64_t bytes_at_restart = stream->progress().bytes;
