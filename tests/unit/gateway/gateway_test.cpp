@@ -50,7 +50,9 @@ class GatewayTest : public ::testing::Test {
   }
 
   void add_device(std::string_view account, std::string_view device) {
-    if (gateway_->book().account(account) == nullptr) ASSERT_TRUE(gateway_->add_account(account, {}));
+    if (gateway_->book().account(account) == nullptr) {
+      ASSERT_TRUE(gateway_->add_account(account, {}));
+    }
     ASSERT_TRUE(gateway_->add_device(account, device, {}));
   }
   lease::DeviceId id(std::string_view device) { return gateway_->book().device(device)->id; }
@@ -61,7 +63,7 @@ class GatewayTest : public ::testing::Test {
 
   using FakeTunnelPtr = std::unique_ptr<tests::FakeTunnel>;
   Configuration configuration_ = default_configuration();
-  store::MemoryStore store_;
+  store::memory::MemoryStore store_;
   tests::FakeRedirect redirect_;
   FakeTunnelPtr tunnel_;
   FakeClock clock_;
