@@ -8,6 +8,7 @@
 #include "gateway/configuration_file.h"
 #include "gateway/host_check.h"
 #include "gateway/public_hosts.h"
+#include "gateway/ssh_ports.h"
 #include "lease/validation.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
@@ -40,7 +41,10 @@ Daemon::~Daemon() {
 Result<Configuration> Daemon::load_configuration() const {
   if (options_.config_file) return read_configuration_file(*options_.config_file);
   if (std::filesystem::exists(default_configuration_file)) return read_configuration_file(default_configuration_file);
-  return default_configuration();
+  // Told nothing, the gateway closes the host to the outside: but not the door that its operator came in by.
+  auto configuration = default_configuration();
+  configuration.input_tcp = ssh_ports();
+  return configuration;
 }
 
 Status Daemon::read_configuration() {
@@ -89,7 +93,7 @@ Status Daemon::prove_port_plan() {
       claim(configuration_.pool, PortUse::lease_pool, "the lease pool ([ports] pool)"),
       claim(configuration_.snat, PortUse::snat, "the range that devices' traffic is translated to ([ports] snat)"),
       claim(configuration_.ephemeral, PortUse::ephemeral, "this host's own connections ([ports] ephemeral)"),
-      claim(PortRange(configuration_.wireguard_port), PortUse::service, "WireGuard ([tunnel] port)"),
+      claim(PortRange(configuration_.wireguard_port), PortUse::service, "WireGuard ([tunnel] wireguard_port)"),
       claim(PortRange(configuration_.api_port), PortUse::service, "the devices' API"),
   };
   for (const auto& port : configuration_.input_tcp)
@@ -97,6 +101,11 @@ Status Daemon::prove_port_plan() {
   for (const auto& port : configuration_.input_udp)
     claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (udp)"));
   for (const auto& listener : listeners_) {
+    const auto& stays = listener.protocol == Protocol::tcp ? configuration_.input_tcp : configuration_.input_udp;
+    const bool ours = listener.protocol == Protocol::udp && listener.port == configuration_.wireguard_port;
+    if (!ours && std::find(stays.begin(), stays.end(), listener.port) == stays.end())
+      log_->warn("{} port {} of this host is closed to the outside from now on; to keep it open add it to services_{} in [ports]",
+                 to_string(listener.protocol), to_string(listener.port), to_string(listener.protocol));
     const auto name =
         "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
     if (configuration_.pool.contains(listener.port)) {

@@ -137,12 +137,12 @@ std::vector<Finding> check_host(const Configuration& configuration, const std::v
   std::vector<Finding> findings;
   if (hosts.empty())
     findings.push_back(
-        {Level::problem, "public address", "no public address was found: there is no default route", "name it: [[public]] v4 = \"...\""});
+        {Level::problem, "public address", "no public address was found: there is no default route", "name it: [[host]] ipv4 = \"...\""});
   for (const auto& found : hosts)
     for (const auto& address : {found.host.v4, found.host.v6})
       if (address && (address->is_link_local() || address->is_loopback()))
         findings.push_back({Level::problem, "public address", to_string(*address) + " cannot be reached from the Internet",
-                            "name a public address: [[public]] v4 = \"...\""});
+                            "name a public address: [[host]] ipv4 = \"...\""});
   check_foreign_rules(configuration, running, findings);
   check_listeners(configuration, findings);
   check_sysctls(configuration, running, findings);

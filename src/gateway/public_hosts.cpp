@@ -18,7 +18,7 @@ Result<std::vector<std::string>> default_interfaces(system::LinksAndRoutes& netw
   }
   if (interfaces.empty())
     return fail(failure("default_route_missing", "no default route was found, so the public interface is not known",
-                        "name it in the configuration: [[public]] interfaces = [\"eth0\"]"));
+                        "name it in the configuration: [[host]] interfaces = [\"eth0\"]"));
   return interfaces;
 }
 
@@ -72,7 +72,7 @@ Result<std::vector<FoundHost>> find_public_hosts(const Configuration& configurat
     if (!found.host.v4 && !found.host.v6)
       return fail(failure("public_address_missing",
                           "the public host '" + host.name + "' has no global address on " + found.interfaces.front(),
-                          "name one in the configuration: [[public]] v4 = \"198.51.100.7\""));
+                          "name one in the configuration: [[host]] ipv4 = \"198.51.100.7\""));
     hosts.push_back(std::move(found));
   }
   return hosts;
