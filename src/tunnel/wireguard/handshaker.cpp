@@ -319,7 +319,10 @@ void Handshaker::admit(const Key& public_key, const Address& endpoint_address) {
     record->announced.reset();
   }
   publish_path(*record);
-  if (auto held = std::exchange(record->held_answer, std::nullopt); held && held->to.address == endpoint_address) send_to(*record, *held);
+  if (record->held_answer && record->held_answer->to.address == endpoint_address) {
+    send_to(*record, *record->held_answer);
+    record->held_answer.reset();
+  }
 }
 
 void Handshaker::check_disconnected(Record& record) {
@@ -412,6 +415,8 @@ void Handshaker::remove_all_peers() {
 void Handshaker::remove(PeerId id) {
   auto& record = *records_[id];
   perform(record, record.machine->stop());
+  // Should it come back, its new stamps must still be greater than the old ones.
+  config_.timestamp_floor = std::max(config_.timestamp_floor, record.machine->sent_timestamp());
   allowed_ips_.remove_peer(id);
   by_key_.erase(record.state->public_key);
   if (record.scheduled) timers_.erase({*record.scheduled, id});
