@@ -1,10 +1,9 @@
 // Runs the embedded engine alone on a TUN device, from a wg-style file, for tests in network namespaces. Prints READY, then every event,
-// one per line; leaves on SIGTERM or when standard input closes.
+// one per line; leaves on SIGTERM, tells its counters on SIGUSR1.
 //
 //   wg_engine FILE --interface NAME [--mtu N] [--offload automatic|no-uso|no-gso|none] [--speed N] [--admission SECONDS]
 //
 // --speed: the protocol's clock runs N times as fast. --admission: new endpoint addresses are admitted after that time.
-#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -169,13 +168,6 @@ int main(int argc, char** argv) {
   std::cout << "READY" << std::endl;
 
   for (;;) {
-    pollfd waiting[2] = {{signal_fd.get(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
-    if (::poll(waiting, 2, -1) <= 0) continue;
-    if (waiting[1].revents != 0) {
-      char byte;
-      if (::read(STDIN_FILENO, &byte, 1) <= 0) break;
-    }
-    if (waiting[0].revents == 0) continue;
     signalfd_siginfo info{};
     if (::read(signal_fd.get(), &info, sizeof info) != sizeof info || info.ssi_signo != SIGUSR1) break;
     for (const auto& counter : engine->counters()) std::cout << "counter " << counter.name << " " << counter.value << "\n";

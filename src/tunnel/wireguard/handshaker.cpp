@@ -245,14 +245,18 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
     auto session = std::make_unique<Session>(fresh->local_index, fresh->remote_index, fresh->facts, peer, fresh->send_key.bytes(),
                                              fresh->receive_key.bytes());
     state_.sessions.insert(*session, graveyard_);
+    if (!fresh->facts.initiator) peer.next.store(session.get());
     record.sessions[fresh->local_index] = std::move(session);
   } else if (const auto* const use = std::get_if<SendWith>(&action)) {
     const auto found = record.sessions.find(use->local_index);
-    if (found != record.sessions.end()) peer.sending.store(found->second.get());
+    if (found == record.sessions.end()) return;
+    peer.sending.store(found->second.get());
+    if (peer.next.load() == found->second.get()) peer.next.store(nullptr);
   } else if (const auto* const retire = std::get_if<RetireSession>(&action)) {
     const auto found = record.sessions.find(retire->local_index);
     if (found == record.sessions.end()) return;
     state_.sessions.erase(retire->local_index, graveyard_);
+    if (peer.next.load() == found->second.get()) peer.next.store(nullptr);
     if (peer.sending.load() == found->second.get()) peer.sending.store(nullptr);
     graveyard_.bury(std::move(found->second));
     record.sessions.erase(found);

@@ -83,7 +83,10 @@ struct PeerState {
   const PeerId id;
   const Key public_key;
   SharedPath path;
+  // Both written by the handshake thread alone. The peer may have forgotten all older sessions (it restarted), so from the first packet on
+  // that `next` has brought, it is the one to answer with, even before the handshake thread has heard of it.
   std::atomic<Session*> sending{nullptr};
+  std::atomic<Session*> next{nullptr};
 
   std::mutex report_mutex;
   PeerReport report;

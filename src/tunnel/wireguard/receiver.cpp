@@ -113,6 +113,10 @@ void Receiver::on_data(MutableByteView datagram) {
     session->in_batch = true;
     touched_.push_back(session);
   }
+  if (!session->heard.load(std::memory_order_relaxed)) {
+    session->heard.store(true, std::memory_order_release);
+    session->batch_first = true;
+  }
   session->batch_bytes += datagram.size();
   session->batch_data = session->batch_data || !plain.empty();
   if (arrival_.known) {
@@ -158,8 +162,7 @@ void Receiver::finish_batch() {
       *slot = PeerReport::Received{session->local_index, data, now_, session->batch_from, session->batch_source};
     }
     // The first packet of a session may be what the other side's staged packets wait for.
-    const bool urgent = !session->heard || session->batch_from.has_value();
-    session->heard = true;
+    const bool urgent = std::exchange(session->batch_first, false) || session->batch_from.has_value();
     session->in_batch = session->batch_data = false;
     session->batch_bytes = 0;
     session->batch_from.reset();

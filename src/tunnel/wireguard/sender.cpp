@@ -92,7 +92,8 @@ void Sender::on_tun_packet(ByteView bytes) {
 }
 
 Session* Sender::usable_session(PeerState& peer, std::optional<std::uint32_t>* refused) const {
-  auto* const session = peer.sending.load();
+  auto* session = peer.next.load();
+  if (session == nullptr || !session->heard.load(std::memory_order_acquire)) session = peer.sending.load();
   if (session == nullptr) return nullptr;
   if (may_send(session->facts, session->next_counter, now_)) return session;
   if (refused != nullptr) *refused = session->local_index;

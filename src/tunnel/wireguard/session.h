@@ -2,6 +2,7 @@
 // receiver.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -29,15 +30,16 @@ struct Session {
   const std::uint32_t remote_index;
   const protocol::wireguard::SessionFacts facts;
   PeerState& peer;
+  std::atomic<bool> heard{false};  // something was received with it
 
   alignas(64) crypto::TransportCipher seal;
   std::uint64_t next_counter = 0;
 
   alignas(64) crypto::TransportCipher open;
   protocol::wireguard::ReplayWindow window;
-  bool heard = false;  // something was received with it
   // Of the batch under way.
   bool in_batch = false;
+  bool batch_first = false;  // the session's first packet is in it
   bool batch_data = false;
   std::uint64_t batch_bytes = 0;
   std::optional<Endpoint> batch_from;  // the last source, when it is not the known endpoint
