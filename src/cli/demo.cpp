@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -39,16 +41,19 @@ void print_logs() {
 }
 
 // What a reader can try from another terminal, as the user who started the demo.
-std::string commands_to_try(const Stage& stage, const Show& show) {
-  const std::string enter = stage.user_namespace() ? "nsenter -t {0} -U --preserve-credentials -n -m" : "sudo nsenter -t {0} -n -m";
-  const std::string as_visitor = fmt::format(fmt::runtime(enter), stage.outside_pid());
+std::string commands_to_try(const Stage& stage, const Show& show, const std::string& executable) {
+  const std::string sudo = stage.user_namespace() ? "" : "sudo ";
+  const std::string enter =
+      fmt::format("{}nsenter -t {} -n -m{}", sudo, stage.outside_pid(), stage.user_namespace() ? " -U --preserve-credentials" : "");
+  const std::string admin = fmt::format("--socket /proc/{}/root{}", stage.outside_pid(), gateway_socket);
+  const std::uint16_t port = show.home_1().ports.empty() ? std::uint16_t{0} : show.home_1().ports.front();
   return fmt::format(
-      "Try, in another terminal:\n"
-      "  {0} curl http://{1}:{2}/        # as the Internet host\n"
-      "  {3}drpf lease list --socket /proc/{4}/root{5}\n"
-      "Ctrl-C ends it all and leaves nothing behind.\n",
-      as_visitor, gateway_v4, show.home_1().ports.empty() ? 0 : show.home_1().ports.front(), stage.user_namespace() ? "" : "sudo ",
-      stage.outside_pid(), gateway_socket);
+      "Try in another terminal (the first as the Internet host, the others as the operator):\n"
+      "  {0} curl http://{1}:{2}/\n"
+      "  {3}{4} lease set {2}/tcp --local 110 {5}\n"
+      "  {3}{4} status {5}\n"
+      "Ctrl-C ends it all and leaves nothing behind. The leases now:\n",
+      enter, gateway_v4, port, sudo, executable, admin);
 }
 
 // Prints the table when it has changed, until somebody ends us or nobody reads any more.
@@ -67,7 +72,7 @@ void stay_up(const Show& show) {
   }
 }
 
-int perform(const DemoOptions& options, const Stage& stage, const system::Fd& executable) {
+int perform(const DemoOptions& options, const Stage& stage, const system::Fd& executable, const std::string& executable_path) {
   const bool colour = ::isatty(STDOUT_FILENO) == 1;
   Progress progress;
   progress.say("networks are made");
@@ -106,7 +111,10 @@ int perform(const DemoOptions& options, const Stage& stage, const system::Fd& ex
   if (!options.json) fmt::print("{} ({})\n", held ? "Every fact was observed." : "NOT every fact was observed.", say_time(watch.elapsed()));
   std::fflush(stdout);
   if (options.once) return code;
-  if (!options.json) fmt::print("{}", commands_to_try(stage, show));
+  if (options.json) {
+    for (;;) ::pause();  // whoever reads the JSON wants nothing else on standard output
+  }
+  fmt::print("{}", commands_to_try(stage, show, executable_path));
   stay_up(show);
   return code;
 }
@@ -122,7 +130,9 @@ int run_demo(const DemoOptions& options) {
     std::perror("drpf demo: cannot open /proc/self/exe");
     return EXIT_FAILURE;
   }
-  return run_stage([&](const Stage& stage) { return perform(options, stage, executable); });
+  char path[PATH_MAX] = {};
+  if (::readlink("/proc/self/exe", path, sizeof path - 1) < 0) std::strcpy(path, "drpf");
+  return run_stage([&](const Stage& stage) { return perform(options, stage, executable, path); });
 }
 
 }  // namespace drpf::cli

@@ -2,23 +2,22 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <iterator>
-#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include "cli/demo/limits.h"
 #include "cli/demo/stage.h"
-#include "cli/demo/wg_quick_file.h"
 
 namespace drpf::cli::demo {
 namespace {
 
 using Steady = std::chrono::steady_clock;
+
+constexpr unsigned mtu_default = 1420;  // of wg-quick(8) on a network of 1500
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path);
@@ -58,6 +57,21 @@ Error not_up(const std::string& program, system::Process& process, Duration limi
 
 }  // namespace
 
+std::optional<Address> DeviceFile::address(Family family) const {
+  for (const auto& address : parsed.addresses) {
+    if (address.address.family() == family) return address.address;
+  }
+  return std::nullopt;
+}
+
+Result<DeviceFile> read_device_file(std::string text) {
+  Result<protocol::wireguard::WgQuickFile> parsed = protocol::wireguard::parse_wg_quick_file(text, "the output of `drpf device add`");
+  if (!parsed) return fail(parsed.error());
+  DeviceFile file{std::move(text), std::move(*parsed)};
+  if (!file.address(Family::v4)) return fail(failure("configuration", "`drpf device add` printed no IPv4 address"));
+  return file;
+}
+
 Result<system::Process> start_gateway(const Machine& machine, const system::Fd& executable) {
   const std::string configuration = fmt::format("{}/drpf.toml", stage_folder);
   // An empty file of our own: the gateway finds everything by itself, and the host's /etc/drpf has no say here.
@@ -75,48 +89,42 @@ Result<system::Process> start_gateway(const Machine& machine, const system::Fd& 
   return process;
 }
 
-Result<system::Process> start_drpf_connect(const Machine& machine, const system::Fd& executable, const std::string& configuration) {
+Result<system::Process> start_drpf_connect(const Machine& machine, const system::Fd& executable, const DeviceFile& file) {
   const std::string path = fmt::format("{}/home-1.conf", stage_folder);
-  if (const Status written = write_private(path, configuration); !written) return fail(written.error());
+  if (const Status written = write_private(path, file.text); !written) return fail(written.error());
   system::Command command = machine.command({"drpf", "connect", path});
   command.executable = &executable;
   command.log_path = home_1_log;
   return system::Process::start(command);
 }
 
-Result<system::Process> start_wireguard_go(const Machine& machine, const std::string& configuration) {
-  const WgQuickFile file = read_wg_quick_file(configuration);
+Result<system::Process> start_wireguard_go(const Machine& machine, const DeviceFile& file) {
   const std::string device = home_2_device;
   system::Command command = machine.command({"wireguard-go", "--foreground", device});
   command.log_path = home_2_log;
-  // It asks users of Linux to take the kernel's WireGuard, and then runs all the same.
   command.environment = {{"LOG_LEVEL", "error"}};
   Result<system::Process> process = system::Process::start(command);
   if (!process) return process;
   if (!await(*process, limits::device_connect, [&] { return machine.run({"wg", "show", device}).has_value(); })) {
     return fail(not_up("wireguard-go", *process, limits::device_connect, home_2_log));
   }
-  if (const auto set = machine.run({"wg", "setconf", device, "/dev/stdin"}, file.for_wg); !set) return fail(set.error());
+  const std::string path = fmt::format("{}/{}.conf", stage_folder, device);
+  if (const Status written = write_private(path, file.text); !written) return fail(written.error());
+  const Result<std::string> stripped = machine.run({"wg-quick", "strip", path});
+  if (!stripped) return fail(stripped.error());
+  if (const auto set = machine.run({"wg", "setconf", device, "/dev/stdin"}, *stripped); !set) return fail(set.error());
   std::string lines;
-  for (const std::string& address : file.addresses) lines += fmt::format("addr add {} dev {} nodad\n", address, device);
-  lines += fmt::format("link set {} {} up\n", device, file.mtu.empty() ? "mtu 1420" : "mtu " + file.mtu);
+  for (const auto& address : file.parsed.addresses) {
+    lines += fmt::format("addr add {} dev {}{}\n", to_string(address), device, address.address.is_v6() ? " nodad" : "");
+  }
+  lines += fmt::format("link set {} mtu {} up\n", device, file.parsed.mtu.value_or(mtu_default));
   // All goes into the tunnel but the way to the gateway itself.
   lines += fmt::format("route add {} via {}\nroute replace default dev {}\n", gateway_v4, router_2_lan, device);
   if (const auto set = machine.run({"ip", "-batch", "-"}, lines); !set) return fail(set.error());
-  const bool has_v6 = std::any_of(file.addresses.begin(), file.addresses.end(),
-                                  [](const std::string& text) { return text.find(':') != std::string::npos; });
-  if (has_v6) {
+  if (file.address(Family::v6)) {
     if (const auto set = machine.run({"ip", "-6", "route", "replace", "default", "dev", device}); !set) return fail(set.error());
   }
   return process;
-}
-
-std::optional<Address> tunnel_v4_of(const std::string& configuration) {
-  for (const std::string& address : read_wg_quick_file(configuration).addresses) {
-    const Result<Address> parsed = parse_address(std::string_view(address).substr(0, address.find('/')));
-    if (parsed && parsed->is_v4()) return *parsed;
-  }
-  return std::nullopt;
 }
 
 }  // namespace drpf::cli::demo

@@ -1,14 +1,22 @@
 #include "cli/demo/picture.h"
 
-#include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/demo/topology.h"
 
 namespace drpf::cli::demo {
+namespace {
+
+constexpr const char* line_format = "  {:<8} {:<13} {:<10} {:<14} {:<29} {}\n";
+
+}  // namespace
 
 std::string draw_topology() {
   return fmt::format(
@@ -26,18 +34,32 @@ std::string draw_topology() {
 }
 
 std::string draw_leases(const std::vector<LeaseRow>& rows) {
-  // TCP and UDP of one port that do the same are one line.
-  using Key = std::tuple<std::string, std::uint16_t, std::uint16_t, std::string, std::string>;
-  std::map<Key, std::string> lines;
+  // First all that is leased of one port, then ports side by side that lead to as many ports side by side.
+  struct Line {
+    std::set<std::string> protocols;
+    std::set<std::string> addresses;
+  };
+  std::map<std::tuple<std::string, std::string, std::uint16_t, std::uint16_t>, Line> of_port;  // device, state, public, local
   for (const LeaseRow& row : rows) {
-    std::string& protocols = lines[{row.device, row.public_port, row.local_port, row.local_address, row.state}];
-    if (protocols.find(row.protocol) == std::string::npos) protocols += (protocols.empty() ? "" : "+") + row.protocol;
+    Line& line = of_port[{row.device, row.state, row.public_port, row.local_port}];
+    line.protocols.insert(row.protocol);
+    line.addresses.insert(row.local_address);
   }
-  std::string text = fmt::format("  {:<8} {:<8} {:<8} {:<18} {}\n", "device", "port", "", "goes to", "state");
-  for (const auto& [key, protocols] : lines) {
-    const auto& [device, public_port, local_port, local_address, state] = key;
-    text += fmt::format("  {:<8} {:<8} {:<8} {:<18} {}\n", device, public_port, protocols, fmt::format("{}:{}", local_address, local_port),
-                        state);
+  std::string text = fmt::format(line_format, "device", "public ports", "protocols", "lead to ports", "of", "state");
+  for (auto first = of_port.begin(); first != of_port.end();) {
+    const auto& [device, state, public_port, local_port] = first->first;
+    const Line& line = first->second;
+    int count = 1;
+    auto next = std::next(first);
+    while (next != of_port.end() && next->first == std::tuple(device, state, public_port + count, local_port + count) &&
+           next->second.protocols == line.protocols && next->second.addresses == line.addresses) {
+      ++next;
+      ++count;
+    }
+    const auto say = [count](int port) { return count == 1 ? fmt::format("{}", port) : fmt::format("{}-{}", port, port + count - 1); };
+    text += fmt::format(line_format, device, say(public_port), fmt::format("{}", fmt::join(line.protocols, "+")), say(local_port),
+                        fmt::format("{}", fmt::join(line.addresses, " ")), state);
+    first = next;
   }
   return text;
 }

@@ -9,6 +9,7 @@
 namespace drpf::cli::demo {
 
 std::string draw_topology();
+// One line for ports side by side of which the same is to be said.
 std::string draw_leases(const std::vector<LeaseRow>& rows);
 
 }  // namespace drpf::cli::demo

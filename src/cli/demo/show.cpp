@@ -38,10 +38,9 @@ Status Show::add_device(Home& home, const std::string& account) {
   if (const auto added = admin_.call({"account", "add", account}); !added) return fail(added.error());
   Result<std::string> configuration = admin_.call({"device", "add", account, home.device});
   if (!configuration) return fail(configuration.error());
-  home.configuration = std::move(*configuration);
-  const std::optional<Address> address = tunnel_v4_of(home.configuration);
-  if (!address) return fail(failure("configuration", fmt::format("`drpf device add` printed no IPv4 Address for {}", home.device)));
-  home.tunnel_v4 = *address;
+  Result<DeviceFile> file = read_device_file(std::move(*configuration));
+  if (!file) return fail(file.error());
+  home.file = std::move(*file);
   return {};
 }
 
@@ -70,16 +69,16 @@ std::pair<std::vector<LeaseRow>, bool> Show::await_leases(const Home& home, Dura
 }
 
 Result<std::string> Show::fetch(const std::string& url) const {
-  return topology_->visitor.run(
-      {"curl", "-sS", "--globoff", "--max-time", fmt::format("{}", limits::request / std::chrono::seconds(1)), url});
+  return topology_->visitor.run({"curl", "-q", "-sS", "--globoff", "--noproxy", "*", "--max-time",
+                                 fmt::format("{}", limits::request / std::chrono::seconds(1)), url});
 }
 
 Chapter Show::connected_with_ports(Progress& progress) {
   Chapter chapter{"Two devices behind NAT connected, and each was given 5 ports without asking", {}};
   progress.say("the homes connect");
   const Stopwatch watch;
-  Result<system::Process> first = start_drpf_connect(topology_->home_1, *executable_, home_1_.configuration);
-  Result<system::Process> second = start_wireguard_go(topology_->home_2, home_2_.configuration);
+  Result<system::Process> first = start_drpf_connect(topology_->home_1, *executable_, home_1_.file);
+  Result<system::Process> second = start_wireguard_go(topology_->home_2, home_2_.file);
   if (!first || !second) {
     chapter.facts.push_back({"connected", false, (first ? second : first).error().message});
     return chapter;

@@ -29,9 +29,8 @@ inline constexpr std::size_t mapped_index = 2;  // which of the home's ports lea
 
 // A home with its device: how it is connected, and what it holds.
 struct Home {
-  std::string device;              // its name at the gateway
-  std::string configuration = {};  // what `drpf device add` printed
-  Address tunnel_v4 = {};
+  std::string device;  // its name at the gateway
+  DeviceFile file = {};
   system::Process tunnel = {};  // drpf connect or wireguard-go
   std::vector<system::Process> servers = {};
   std::vector<std::uint16_t> ports = {};  // the public ones, ascending
@@ -65,7 +64,7 @@ class Show {
   Fact answered_by_udp(const Home& home);
   Fact scanned_tcp(const std::string& name, const char* target, const char* source, const std::set<std::uint16_t>& expected);
   Fact scanned_udp(const std::set<std::uint16_t>& expected);
-  Fact homes_apart();
+  Fact homes_apart(const std::string& name, const Machine& from, const Machine& to, const Home& target);
   Fact false_source_dropped();
   Result<std::string> fetch(const std::string& url) const;
   // Polls the lease list until `enough` says so of the home's rows; returns the rows seen last, and whether it came to that.

@@ -90,7 +90,7 @@ Chapter Show::disconnected_and_back(Progress& progress) {
   progress.say("home 1 comes back");
   const std::optional<int> left = home_1_.tunnel.wait(limits::lease_end);
   const Stopwatch returning;
-  Result<system::Process> again = start_drpf_connect(topology_->home_1, *executable_, home_1_.configuration);
+  Result<system::Process> again = start_drpf_connect(topology_->home_1, *executable_, home_1_.file);
   if (!again) {
     chapter.facts.push_back({"same ports", false, again.error().message});
     return chapter;

@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 
 #include <cstddef>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -41,40 +42,44 @@ Fact Show::scanned_udp(const std::set<std::uint16_t>& expected) {
                       scan->refused.size(), scan->silent())};
 }
 
-Fact Show::homes_apart() {
-  const std::string name = "homes apart";
-  const std::string token = fmt::format("drpf demo from home to home {}", stage_->outside_pid());
-  Result<PacketWatch> left = PacketWatch::on(topology_->home_1);
-  Result<PacketWatch> arrived = PacketWatch::on(topology_->home_2);
-  Result<system::Fd> udp = topology_->home_1.open_socket(AF_INET, SOCK_DGRAM, 0);
-  Result<system::Fd> tcp = topology_->home_1.open_socket(AF_INET, SOCK_STREAM, 0);
-  if (!left || !arrived || !udp || !tcp) return {name, false, "sockets in the homes could not be opened"};
-  // The server there is known to answer: chapter 2.
-  const Endpoint server{home_2_.tunnel_v4, Port(home_2_.ports[0])};
-  const SocketAddress to = socket_address(server.address, server.port);
-  for (int i = 0; i < packets_each; ++i) {
-    (void)::sendto(udp->get(), token.data(), token.size(), 0, to.get(), to.length);  // counted where it leaves
+Fact Show::homes_apart(const std::string& name, const Machine& from, const Machine& to, const Home& target) {
+  const std::string token = fmt::format("drpf demo {} {}", name, stage_->outside_pid());
+  Result<PacketWatch> left = PacketWatch::on(from);
+  Result<PacketWatch> arrived = PacketWatch::on(to);
+  Result<system::Fd> tcp = from.open_socket(AF_INET, SOCK_STREAM, 0);
+  if (!left || !arrived || !tcp) return {name, false, "sockets in the homes could not be opened"};
+  const Endpoint server{*target.file.address(Family::v4), Port(target.ports[0])};  // known to answer: chapter 2
+  std::size_t expected = 0;
+  for (const Family family : {Family::v4, Family::v6}) {
+    const std::optional<Address> address = target.file.address(family);
+    if (!address || (family == Family::v6 && !topology_->has_v6)) continue;
+    const Result<system::Fd> udp = from.open_socket(family == Family::v4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
+    if (!udp) return {name, false, udp.error().message};
+    const SocketAddress there = socket_address(*address, server.port);
+    for (int i = 0; i < packets_each; ++i) (void)::sendto(udp->get(), token.data(), token.size(), 0, there.get(), there.length);
+    expected += packets_each;
   }
   const Reach reach = try_connect(*tcp, server, limits::silence);
-  const std::size_t sent = left->count(token, token).first;
+  const std::size_t sent = left->count(token, token).first;  // where they leave, so that an error of sendto() shows here
   const std::size_t got = arrived->count(token, token).first;
-  return {name, sent == packets_each && got == 0 && reach != Reach::open,
-          fmt::format("{} -> {} through the tunnel: TCP {}; of {} datagrams {} arrived", home_1_.device, drpf::to_string(server),
-                      to_string(reach), sent, got)};
+  return {name, sent == expected && got == 0 && reach != Reach::open,
+          fmt::format("{} -> {} through the tunnel: TCP {}; {} of {} datagrams arrived", from.name(), drpf::to_string(server),
+                      to_string(reach), got, sent)};
 }
 
 Fact Show::false_source_dropped() {
   const std::string name = "false source";
   const Address visitor = *parse_address(visitor_v4);
   // Another home, somebody on the Internet, and nobody at all. The last of the list is the truth, to see that the way is open.
-  const Address sources[] = {home_1_.tunnel_v4, *parse_address("203.0.113.99"), *parse_address("10.200.0.1"), home_2_.tunnel_v4};
+  const Address own = *home_2_.file.address(Family::v4);
+  const Address sources[] = {*home_1_.file.address(Family::v4), *parse_address("203.0.113.99"), *parse_address("10.200.0.1"), own};
   Result<PacketWatch> left = PacketWatch::on(topology_->home_2);
   Result<PacketWatch> arrived = PacketWatch::on(topology_->visitor);
   const Result<system::Fd> raw = topology_->home_2.open_socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
   if (!left || !arrived || !raw) return {name, false, "sockets in home 2 could not be opened"};
   const SocketAddress to = socket_address(visitor, Port());
   for (const Address& source : sources) {
-    const char* truth = source == home_2_.tunnel_v4 ? "true" : "false";
+    const char* truth = source == own ? "true" : "false";
     const std::string packet = udp_packet(source, visitor, probe_port, fmt::format("drpf demo {} source {}", truth, stage_->outside_pid()));
     for (int i = 0; i < packets_each; ++i) (void)::sendto(raw->get(), packet.data(), packet.size(), 0, to.get(), to.length);
   }
@@ -110,7 +115,8 @@ Chapter Show::everything_else_closed(Progress& progress) {
   progress.say("all UDP ports are scanned");
   chapter.facts.push_back(scanned_udp({home_1_.ports[0], home_2_.ports[0]}));
   progress.say("the homes try to reach each other and to lie about who they are");
-  chapter.facts.push_back(homes_apart());
+  chapter.facts.push_back(homes_apart("from home 1 to home 2", topology_->home_1, topology_->home_2, home_2_));
+  chapter.facts.push_back(homes_apart("from home 2 to home 1", topology_->home_2, topology_->home_1, home_1_));
   chapter.facts.push_back(false_source_dropped());
   return chapter;
 }

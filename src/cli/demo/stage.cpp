@@ -59,6 +59,7 @@ int be_first_process(const std::function<int(const Stage&)>& show, bool user_nam
   pollfd alive{alive_fd, POLLIN, 0};
   if (::poll(&alive, 1, 0) != 0) return exit_interrupted;  // the parent ended before the line above
   ::setsid();                                              // Ctrl-C is for the parent; the programs of the show do not see it
+  ::umask(022);                                            // servers that are nobody read what we write
   const Stage stage(user_namespace, pid_in_proc(), verdict_fd);
   if (const Status furnished = furnish(user_namespace, uid, gid); !furnished) {
     say(explain_powerless_namespaces(furnished.error(), user_namespace));
