@@ -21,19 +21,19 @@ constexpr std::array<const char*, 9> sets{names::redirect_v4, names::redirect_v6
 
 std::vector<LeaseElement> public_elements(const lease::Redirection& r) {
   const bool v4 = r.public_address.is_v4();
-  const auto key = NftData().address(r.public_address).protocol(r.protocol).port(r.public_port).bytes();
-  return {{v4 ? names::redirect_v4 : names::redirect_v6, key, NftData().address(r.device_address).port(r.device_port).bytes()},
-          {v4 ? names::inbound_v4 : names::inbound_v6, key, NftData().mark(mark_of(r.generation)).bytes()}};
+  const auto key = NftData().address(r.public_address).protocol(r.protocol).port(r.public_port);
+  return {{v4 ? names::redirect_v4 : names::redirect_v6, key, NftData().address(r.device_address).port(r.device_port)},
+          {v4 ? names::inbound_v4 : names::inbound_v6, key, NftData().mark(mark_of(r.generation))}};
 }
 
 std::vector<LeaseElement> device_elements(const lease::Redirection& r) {
   const bool v4 = r.device_address.is_v4();
-  const auto key = NftData().protocol(r.protocol).address(r.device_address).port(r.device_port).bytes();
-  return {{v4 ? names::source_v4 : names::source_v6, key, NftData().address(r.public_address).port(r.public_port).bytes()},
-          {v4 ? names::outbound_v4 : names::outbound_v6, key, NftData().mark(mark_of(r.generation)).bytes()}};
+  const auto key = NftData().protocol(r.protocol).address(r.device_address).port(r.device_port);
+  return {{v4 ? names::source_v4 : names::source_v6, key, NftData().address(r.public_address).port(r.public_port)},
+          {v4 ? names::outbound_v4 : names::outbound_v6, key, NftData().mark(mark_of(r.generation))}};
 }
 
-LeaseElement live_element(lease::Generation generation) { return {names::live, NftData().mark(mark_of(generation)).bytes(), {}}; }
+LeaseElement live_element(lease::Generation generation) { return {names::live, NftData().mark(mark_of(generation)), {}}; }
 
 bool comes_first(const lease::Redirection& a, const lease::Redirection& b) {
   return std::tie(a.generation, a.public_address, a.public_port) < std::tie(b.generation, b.public_address, b.public_port);
@@ -53,12 +53,19 @@ DesiredElements desired_elements(std::span<const lease::Redirection> redirection
   for (const char* set : sets) out[set];
   for (const auto* redirection : in_order) {
     const auto left = time_left(redirection->deadline, now);
-    for (auto& element : public_elements(*redirection)) out[element.set][element.key] = {element.key, std::move(element.data), left};
-    for (auto& element : device_elements(*redirection))
-      out[element.set].try_emplace(element.key, NftElement{element.key, std::move(element.data), left});
-    const auto live = live_element(redirection->generation);
-    auto& slot = out[live.set][live.key];
-    slot = {live.key, {}, std::max(slot.timeout, left)};
+    const auto put = [&](const LeaseElement& element) { out[element.set].push_back({element.key, element.data, left}); };
+    for (const auto& element : public_elements(*redirection)) put(element);
+    for (const auto& element : device_elements(*redirection)) put(element);
+    put(live_element(redirection->generation));
+  }
+  for (auto& [set, elements] : out) {
+    // Of several with one key the first in order stays; the leave to pass lasts as long as the longest that needs it.
+    const bool longest = set == names::live;
+    std::stable_sort(elements.begin(), elements.end(), [&](const NftElement& a, const NftElement& b) {
+      return a.key != b.key || !longest ? a.key < b.key : a.timeout > b.timeout;
+    });
+    const auto same_key = [](const NftElement& a, const NftElement& b) { return a.key == b.key; };
+    elements.erase(std::unique(elements.begin(), elements.end(), same_key), elements.end());
   }
   return out;
 }

@@ -14,8 +14,8 @@ namespace drpf::redirect {
 
 struct LeaseElement {
   const char* set = nullptr;  // one of firewall::set_names
-  Bytes key;
-  Bytes data;
+  system::NftData key;
+  system::NftData data;
 };
 
 // The mark that the lease's connections carry.
@@ -38,7 +38,7 @@ std::span<const char* const> lease_sets();
 std::chrono::milliseconds time_left(Time deadline, Time now);
 
 // Everything that the kernel should hold for these redirections. Those that are over are left out.
-using DesiredElements = std::map<std::string, std::map<Bytes, system::NftElement>>;  // set, key
+using DesiredElements = std::map<std::string, std::vector<system::NftElement>>;  // by set; each in the order of its keys, each once
 DesiredElements desired_elements(std::span<const lease::Redirection> redirections, Time now);
 
 }  // namespace drpf::redirect

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <unordered_set>
+#include <string_view>
 #include <utility>
 
+#include "redirect/mark_blocks.h"
 #include "system/boot_clock.h"
 
 namespace drpf::redirect {
@@ -17,6 +18,7 @@ namespace names = firewall::set_names;
 using lease::Generation;
 using lease::Redirection;
 using system::NftBatch;
+using system::NftData;
 using system::NftElement;
 
 constexpr std::size_t redirection_bytes_max = 400;  // in a batch: five elements of the longer family
@@ -24,6 +26,16 @@ constexpr std::size_t redirection_bytes_max = 400;  // in a batch: five elements
 bool is_out_of_step(const Error& error) {
   return system::is_errno(error, ENOENT) || system::is_errno(error, EEXIST) || system::is_errno(error, EBUSY);
 }
+
+// A large change takes a while; timeouts that are written late must be shorter by that.
+class SinceCall {
+ public:
+  std::chrono::milliseconds milliseconds() const { return std::chrono::ceil<std::chrono::milliseconds>(clock_.now() - begin_); }
+
+ private:
+  system::SystemClock clock_;
+  Time begin_ = clock_.now();
+};
 
 Address endpoint_key(const Address& address) { return address.is_v4() ? address : Prefix(address, 64).address(); }
 
@@ -90,12 +102,13 @@ Status NftRedirect::carry_out(const lease::Transaction& transaction, Time now) {
   }
 
   const auto limit = atomic_changes_max();
+  const SinceCall since;
   std::span<const Redirection> gone_left = gone;
   std::span<const Redirection> put_left = put;
   while (!gone_left.empty() || !put_left.empty()) {
     const auto removals = gone_left.first(std::min(gone_left.size(), limit));
     const auto puts = put_left.first(std::min(put_left.size(), limit - removals.size()));
-    if (auto applied = apply_change({removals, puts}, now); !applied) return applied;
+    if (auto applied = apply_change({removals, puts}, now + since.milliseconds()); !applied) return applied;
     gone_left = gone_left.subspan(removals.size());
     put_left = put_left.subspan(puts.size());
   }
@@ -112,7 +125,7 @@ Status NftRedirect::carry_out(const lease::Transaction& transaction, Time now) {
       if (other.generation == redirection.generation) staying.push_back(other);
   }
   if (staying.empty()) return {};
-  return apply_change({{}, staying}, now);
+  return apply_change({{}, staying}, now + since.milliseconds());
 }
 
 Status NftRedirect::apply_change(const Change& change, Time now) {
@@ -126,7 +139,8 @@ NftRedirect::Edit NftRedirect::edit_for(const Change& change, Time now) const {
   Edit edit;
   const auto remove = [&](const LeaseElement& element) { edit.remove[element.set].push_back(element.key); };
   const auto put = [&](const LeaseElement& element, Time deadline) {
-    edit.put[element.set].push_back({element.key, element.data, time_left(deadline, now)});
+    // What has run out while this change was on its way ends at once.
+    edit.put[element.set].push_back({element.key, element.data, std::max(time_left(deadline, now), std::chrono::milliseconds(1))});
   };
   std::unordered_map<PortKey, std::vector<Redirection>, HashPortKey> leading_after;
   const auto leading = [&](const Redirection& redirection) -> std::vector<Redirection>& {
@@ -171,7 +185,7 @@ Status NftRedirect::apply_edit(const Edit& edit) {
     if (!renews_in_place_) {
       // An element that is there already would keep its old timeout. Without destroy only what is known to be there can be removed.
       if (!destroys_) return apply_edit_slowly(edit);
-      std::vector<Bytes> keys;
+      std::vector<NftData> keys;
       for (const auto& element : elements) keys.push_back(element.key);
       std::sort(keys.begin(), keys.end());
       keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
@@ -194,10 +208,10 @@ Status NftRedirect::apply_edit_slowly(const Edit& edit) {
     if (gone == edit.remove.end() && puts == edit.put.end()) continue;
     const auto dumped = table_.dump(set);
     if (!dumped) return fail(dumped.error());
-    std::map<Bytes, Bytes> present;
+    std::map<NftData, NftData> present;
     for (const auto& element : *dumped) present[element.key] = element.data;
-    std::vector<Bytes> to_remove;
-    const auto removal = [&](const Bytes& key) {
+    std::vector<NftData> to_remove;
+    const auto removal = [&](const NftData& key) {
       const auto found = present.find(key);
       if (found == present.end()) return;
       to_remove.push_back(key);
@@ -218,7 +232,7 @@ Status NftRedirect::apply_edit_slowly(const Edit& edit) {
   return commit(batch, "change the leases in the kernel");
 }
 
-void NftRedirect::put_removals(NftBatch& batch, const std::string& set, const std::vector<Bytes>& keys) const {
+void NftRedirect::put_removals(NftBatch& batch, const std::string& set, const std::vector<NftData>& keys) const {
   destroys_ ? batch.destroy(set, keys) : batch.remove(set, keys);
 }
 
@@ -248,66 +262,66 @@ Result<std::size_t> NftRedirect::reconcile(std::span<const Redirection> desired,
 }
 
 Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Time now) {
+  const SinceCall since;
   const auto wanted = desired_elements(desired, now);
-  std::vector<std::pair<std::string, Bytes>> to_remove;
-  std::vector<std::pair<std::string, NftElement>> to_put;
+  std::vector<std::pair<const char*, NftData>> to_remove;
+  std::vector<std::pair<const char*, NftElement>> to_put;
   std::size_t repaired = 0;
-  for (const auto& [set, elements] : wanted) {
-    const auto dumped = table_.dump(set);
-    if (!dumped) return fail(dumped.error());
-    std::unordered_set<std::string_view> right;
-    const auto as_text = [](const Bytes& key) { return std::string_view(reinterpret_cast<const char*>(key.data()), key.size()); };
-    for (const auto& present : *dumped) {
-      const auto found = elements.find(present.key);
-      if (found == elements.end()) {
-        to_remove.emplace_back(set, present.key);
-        ++repaired;
-        continue;
+  for (const char* set : lease_sets()) {
+    auto present = table_.dump(set);
+    if (!present) return fail(present.error());
+    const auto late = since.milliseconds();
+    std::sort(present->begin(), present->end(), [](const NftElement& a, const NftElement& b) { return a.key < b.key; });
+    const auto& elements = wanted.at(set);
+    auto here = present->begin();
+    for (const auto& element : elements) {
+      for (; here != present->end() && here->key < element.key; ++here) to_remove.emplace_back(set, here->key), ++repaired;
+      if (here != present->end() && here->key == element.key) {
+        const bool same_data = here->data == element.data;
+        const bool right = same_data && std::chrono::abs(element.timeout - late - here->timeout) <= deadline_tolerance;
+        if (!right && (!same_data || !renews_in_place_)) to_remove.emplace_back(set, here->key);
+        ++here;
+        if (right) continue;
       }
-      const bool same_data = found->second.data == present.data;
-      if (same_data && std::chrono::abs(found->second.timeout - present.timeout) <= deadline_tolerance) {
-        right.insert(as_text(found->first));
-        continue;
-      }
-      if (!same_data || !renews_in_place_) to_remove.emplace_back(set, present.key);
-    }
-    for (const auto& [key, element] : elements) {
-      if (right.contains(as_text(key))) continue;
       to_put.emplace_back(set, element);
       ++repaired;
     }
+    for (; here != present->end(); ++here) to_remove.emplace_back(set, here->key), ++repaired;
   }
 
   // Whatever has to be cut into several transactions is cut so that less passes in between: the leave to pass is taken first and given
   // last.
-  const auto is_live = [](const auto& one) { return one.first == names::live; };
+  const auto is_live = [](const auto& one) { return one.first == std::string_view(names::live); };
   std::stable_partition(to_remove.begin(), to_remove.end(), is_live);
   std::stable_partition(to_put.begin(), to_put.end(), [&](const auto& one) { return !is_live(one); });
   NftBatch batch(ruleset_.table);
-  const auto flush = [&](bool at_end) -> Status {
-    if (!at_end && batch.size_estimate() + NftBatch::element_list_bytes_max <
-                       std::min(table_.batch_bytes_max() * 3 / 4, changes_per_batch_max * redirection_bytes_max))
-      return {};
+  const auto bytes_max = std::min(table_.batch_bytes_max() / 2, changes_per_batch_max * redirection_bytes_max);
+  const auto commit_when_full = [&](std::size_t limit) -> Status {
+    if (batch.size_estimate() < limit) return {};
     if (auto applied = commit(batch, "repair the leases in the kernel"); !applied) return applied;
     batch = NftBatch(ruleset_.table);
     return {};
   };
-  constexpr std::size_t run_max = 500;
-  for (std::size_t i = 0; i < to_remove.size();) {
-    const auto set = to_remove[i].first;
-    std::vector<Bytes> keys;
-    for (; i < to_remove.size() && to_remove[i].first == set && keys.size() < run_max; ++i) keys.push_back(std::move(to_remove[i].second));
+  constexpr std::size_t run_max = 700;  // of one set, in one message
+  for (auto run = to_remove.begin(); run != to_remove.end();) {
+    const char* set = run->first;
+    std::vector<NftData> keys;
+    for (; run != to_remove.end() && run->first == set && keys.size() < run_max; ++run) keys.push_back(run->second);
     put_removals(batch, set, keys);
-    if (auto flushed = flush(false); !flushed) return fail(flushed.error());
+    if (auto committed = commit_when_full(bytes_max); !committed) return fail(committed.error());
   }
-  for (std::size_t i = 0; i < to_put.size();) {
-    const auto set = to_put[i].first;
+  for (auto run = to_put.begin(); run != to_put.end();) {
+    const char* set = run->first;
+    const auto late = since.milliseconds();
     std::vector<NftElement> elements;
-    for (; i < to_put.size() && to_put[i].first == set && elements.size() < run_max; ++i) elements.push_back(std::move(to_put[i].second));
+    for (; run != to_put.end() && run->first == set && elements.size() < run_max; ++run) {
+      run->second.timeout -= late;
+      if (run->second.timeout.count() > 0) elements.push_back(run->second);
+    }
     if (auto added = batch.add(set, elements); !added) return fail(added.error());
-    if (auto flushed = flush(false); !flushed) return fail(flushed.error());
+    if (auto committed = commit_when_full(bytes_max); !committed) return fail(committed.error());
   }
-  if (auto flushed = flush(true); !flushed) return fail(flushed.error());
+  if (auto committed = commit_when_full(0); !committed) return fail(committed.error());
 
   installed_.clear();
   leading_to_.clear();
@@ -324,13 +338,13 @@ Status NftRedirect::admit_endpoint(const Address& address, Duration lifetime) {
   const auto now = system::SystemClock().now();
   std::erase_if(endpoints_, [&](const auto& known) { return known.second <= now; });
   NftBatch batch(ruleset_.table);
-  const auto bytes = system::NftData().address(key).bytes();
-  if (!renews_in_place_ && (destroys_ || endpoints_.contains(key))) put_removals(batch, set, {bytes});
-  if (auto added = batch.add(set, {{bytes, {}, timeout}}); !added) return added;
+  const auto element = NftData().address(key);
+  if (!renews_in_place_ && (destroys_ || endpoints_.contains(key))) put_removals(batch, set, {element});
+  if (auto added = batch.add(set, {{element, {}, timeout}}); !added) return added;
   auto applied = commit(batch, "admit the endpoint " + to_string(address));
   if (!applied && is_out_of_step(applied.error())) {
     NftBatch again(ruleset_.table);  // it ran out a moment ago
-    if (auto added = again.add(set, {{bytes, {}, timeout}}); !added) return added;
+    if (auto added = again.add(set, {{element, {}, timeout}}); !added) return added;
     applied = commit(again, "admit the endpoint " + to_string(address));
   }
   if (applied) endpoints_[key] = now + timeout;
@@ -348,17 +362,24 @@ Status NftRedirect::repair_endpoints() {
 }
 
 Status NftRedirect::purge(std::vector<Generation> generations) {
-  std::sort(generations.begin(), generations.end());
-  generations.erase(std::unique(generations.begin(), generations.end()), generations.end());
-  std::erase(generations, Generation::none);
-  if (generations.size() <= walks_per_purge_max) {
-    for (const auto generation : generations)
-      if (auto deleted = conntrack_.delete_marked(mark_of(generation)); !deleted) return deleted;
+  std::vector<std::uint32_t> ended;
+  for (const auto generation : generations)
+    if (generation != Generation::none) ended.push_back(mark_of(generation));
+  std::sort(ended.begin(), ended.end());
+  ended.erase(std::unique(ended.begin(), ended.end()), ended.end());
+  const auto blocks = mark_blocks(ended, [&](std::uint32_t first, std::uint32_t last) {
+    // A generation that ended on one address family and lives on the other is purged all the same.
+    for (auto user = generation_users_.lower_bound(first); user != generation_users_.end() && user->first <= last; ++user)
+      if (!std::binary_search(ended.begin(), ended.end(), user->first)) return true;
+    return false;
+  });
+  if (blocks.size() <= walks_per_purge_max) {
+    for (const auto& block : blocks)
+      if (auto deleted = conntrack_.delete_marked(block); !deleted) return deleted;
     return {};
   }
-  const auto deleted = conntrack_.delete_where([&](const system::ConntrackEntry& entry) {
-    return entry.mark != 0 && std::binary_search(generations.begin(), generations.end(), Generation{entry.mark});
-  });
+  const auto deleted = conntrack_.delete_where(
+      [&](const system::ConntrackEntry& entry) { return entry.mark != 0 && std::binary_search(ended.begin(), ended.end(), entry.mark); });
   if (!deleted) return fail(deleted.error());
   return {};
 }

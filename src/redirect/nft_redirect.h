@@ -67,8 +67,9 @@ class NftRedirect final : public Redirect {
   static Status remove_everything(const firewall::GatewayRuleset& ruleset);
 
   static constexpr std::size_t changes_per_batch_max = 50'000;
-  // Up to this many generations each get a walk of the connection table in the kernel; more are found by reading it once.
-  static constexpr std::size_t walks_per_purge_max = 4;
+  // Up to this many walks of the connection table are left to the kernel; beyond, reading it once is cheaper (measured: ten times one
+  // walk).
+  static constexpr std::size_t walks_per_purge_max = 10;
   static constexpr std::chrono::milliseconds deadline_tolerance{1500};  // a timeout that differs by less is no drift
   static constexpr std::chrono::seconds nft_timeout{60};
 
@@ -83,7 +84,7 @@ class NftRedirect final : public Redirect {
   };
   // A change as elements.
   struct Edit {
-    std::map<std::string, std::vector<Bytes>> remove;  // by set; sorted, each once
+    std::map<std::string, std::vector<system::NftData>> remove;  // by set; sorted, each once
     std::map<std::string, std::vector<system::NftElement>> put;
   };
 
@@ -99,7 +100,7 @@ class NftRedirect final : public Redirect {
   Edit edit_for(const Change& change, Time now) const;
   Status apply_edit(const Edit& edit);
   Status apply_edit_slowly(const Edit& edit);
-  void put_removals(system::NftBatch& batch, const std::string& set, const std::vector<Bytes>& keys) const;
+  void put_removals(system::NftBatch& batch, const std::string& set, const std::vector<system::NftData>& keys) const;
   Status commit(const system::NftBatch& batch, std::string_view attempt);
   Result<std::size_t> repair(std::span<const lease::Redirection> desired, Time now);
   Status repair_endpoints();
@@ -123,7 +124,7 @@ class NftRedirect final : public Redirect {
   std::unordered_map<Address, Time> endpoints_;                                           // by the elements' addresses, until when
   std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;                // by public port
   std::unordered_map<PortKey, std::vector<lease::Redirection>, HashPortKey> leading_to_;  // by device port, in order; nearly always one
-  std::unordered_map<std::uint32_t, std::uint32_t> generation_users_;                     // redirections per lease generation: one or two
+  std::map<std::uint32_t, std::uint32_t> generation_users_;                               // redirections per lease generation: one or two
 };
 
 }  // namespace drpf::redirect

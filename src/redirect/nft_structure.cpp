@@ -124,7 +124,7 @@ Status NftRedirect::apply_structure(bool table_is_new) {
 
 // What this kernel can do is tried out, not read from its version: features are ported back. The address 0.0.0.0 visits nobody.
 Status NftRedirect::probe_kernel() {
-  const auto key = system::NftData().address(Address::v4(0)).bytes();
+  const auto key = system::NftData().address(Address::v4(0));
   system::NftBatch destroy(ruleset_.table);
   destroy.destroy(names::endpoints_v4, {key});
   destroys_ = options_.use_destroy && table_.apply(destroy, "destroy an element that may be missing").has_value();

@@ -47,11 +47,11 @@ Result<Conntrack> Conntrack::open() {
   return Conntrack(std::move(*socket));
 }
 
-std::optional<NetlinkWriter> Conntrack::encode_delete_marked(std::uint32_t mark, std::uint32_t sequence) {
-  if (mark == 0) return std::nullopt;
+std::optional<NetlinkWriter> Conntrack::encode_delete_marked(MarkBlock marks, std::uint32_t sequence) {
+  if ((marks.value & marks.mask) == 0) return std::nullopt;
   NetlinkWriter message;
   message.message(conntrack_message(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK, sequence).header(netfilter_header(AF_UNSPEC, 0));
-  message.u32_big_endian(CTA_MARK, mark).u32_big_endian(CTA_MARK_MASK, 0xffffffff);
+  message.u32_big_endian(CTA_MARK, marks.value & marks.mask).u32_big_endian(CTA_MARK_MASK, marks.mask);
   return message;
 }
 
@@ -93,10 +93,10 @@ std::optional<ConntrackEntry> Conntrack::parse_entry(const NetlinkMessage& messa
   return entry;
 }
 
-Status Conntrack::delete_marked(std::uint32_t mark) {
-  auto message = encode_delete_marked(mark, socket_.next_sequence());
+Status Conntrack::delete_marked(MarkBlock marks) {
+  auto message = encode_delete_marked(marks, socket_.next_sequence());
   if (!message) return fail(failure("mark_zero", "connections without a mark are not ours to delete"));
-  auto deleted = socket_.request(*message, fmt::format("delete the connections of generation {}", mark));
+  auto deleted = socket_.request(*message, fmt::format("delete the connections of generation {}", marks.value));
   if (!deleted && is_errno(deleted.error(), ENOENT)) return {};
   return deleted;
 }

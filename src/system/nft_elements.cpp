@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 
 #include "core/encoding.h"
 #include "system/nft_messages.h"
@@ -19,28 +20,42 @@ namespace {
 constexpr std::uint16_t destroy_set_element = 30;  // NFT_MSG_DESTROYSETELEM, newer than Debian 12's headers
 constexpr std::size_t element_overhead_bytes = 40;
 
-std::size_t encoded_size(const NftElement& element) { return element_overhead_bytes + element.key.size() + element.data.size(); }
+std::size_t encoded_size(const NftElement& element) {
+  return element_overhead_bytes + element.key.bytes().size() + element.data.bytes().size();
+}
 
 }  // namespace
 
+void NftData::append(ByteView bytes) {
+  assert(size_ + bytes.size() <= size_max);
+  std::copy(bytes.begin(), bytes.end(), bytes_.begin() + size_);
+  size_ = static_cast<std::uint8_t>(size_ + bytes.size());
+}
+
+std::optional<NftData> NftData::from(ByteView bytes) {
+  if (bytes.size() > size_max) return std::nullopt;
+  NftData data;
+  data.append(bytes);
+  return data;
+}
+
 NftData& NftData::address(const Address& value) {
-  bytes_.insert(bytes_.end(), value.bytes().begin(), value.bytes().end());
+  append(value.bytes());
   return *this;
 }
 
 NftData& NftData::protocol(Protocol value) {
-  bytes_.insert(bytes_.end(), {static_cast<std::uint8_t>(value), 0, 0, 0});
+  append(std::array<std::uint8_t, 4>{static_cast<std::uint8_t>(value), 0, 0, 0});
   return *this;
 }
 
 NftData& NftData::port(Port value) {
-  bytes_.insert(bytes_.end(), {static_cast<std::uint8_t>(value.value() >> 8), static_cast<std::uint8_t>(value.value() & 0xff), 0, 0});
+  append(std::array<std::uint8_t, 4>{static_cast<std::uint8_t>(value.value() >> 8), static_cast<std::uint8_t>(value.value() & 0xff), 0, 0});
   return *this;
 }
 
 NftData& NftData::mark(std::uint32_t value) {
-  const auto host_order = std::bit_cast<std::array<std::uint8_t, 4>>(value);
-  bytes_.insert(bytes_.end(), host_order.begin(), host_order.end());
+  append(std::bit_cast<std::array<std::uint8_t, 4>>(value));
   return *this;
 }
 
@@ -63,18 +78,19 @@ void NftBatch::put_elements(std::uint16_t type, std::uint16_t flags, std::string
 Status NftBatch::add(std::string_view set, const std::vector<NftElement>& elements) {
   for (const auto& element : elements)
     if (element.timeout.count() <= 0)
-      return fail(failure("element_without_timeout", fmt::format("an element for set {} has no timeout: {}", set, to_hex(element.key))));
+      return fail(
+          failure("element_without_timeout", fmt::format("an element for set {} has no timeout: {}", set, to_hex(element.key.bytes()))));
   put_elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set, elements);
   return {};
 }
 
-void NftBatch::remove(std::string_view set, const std::vector<Bytes>& keys) {
+void NftBatch::remove(std::string_view set, const std::vector<NftData>& keys) {
   std::vector<NftElement> elements;
   for (const auto& key : keys) elements.push_back({key, {}, {}});
   put_elements(NFT_MSG_DELSETELEM, 0, set, std::move(elements));
 }
 
-void NftBatch::destroy(std::string_view set, const std::vector<Bytes>& keys) {
+void NftBatch::destroy(std::string_view set, const std::vector<NftData>& keys) {
   std::vector<NftElement> elements;
   for (const auto& key : keys) elements.push_back({key, {}, {}});
   put_elements(destroy_set_element, 0, set, std::move(elements));
@@ -109,10 +125,10 @@ NetlinkWriter NftBatch::encode(std::uint32_t first, std::uint32_t& last) const {
     for (const auto& element : command.elements) {
       const auto item = writer.open(NFTA_LIST_ELEM);
       const auto key = writer.open(NFTA_SET_ELEM_KEY);
-      writer.attribute(NFTA_DATA_VALUE, element.key).close(key);
+      writer.attribute(NFTA_DATA_VALUE, element.key.bytes()).close(key);
       if (!element.data.empty()) {
         const auto data = writer.open(NFTA_SET_ELEM_DATA);
-        writer.attribute(NFTA_DATA_VALUE, element.data).close(data);
+        writer.attribute(NFTA_DATA_VALUE, element.data.bytes()).close(data);
       }
       if (element.timeout.count() > 0) writer.u64_big_endian(NFTA_SET_ELEM_TIMEOUT, static_cast<std::uint64_t>(element.timeout.count()));
       writer.close(item);
@@ -128,9 +144,10 @@ std::vector<NftElement> parse_elements(const NetlinkMessage& message) {
   if (message.type != nft_message(NFT_MSG_NEWSETELEM)) return out;
   const auto list = find_attribute(message.attributes(netfilter_header_size), NFTA_SET_ELEM_LIST_ELEMENTS);
   if (!list) return out;
+  // Another program's elements may be of any size; what is not ours by its size alone has no key here and is left out.
   const auto value_of = [](const NetlinkAttribute& attribute) {
     const auto value = find_attribute(attribute.payload, NFTA_DATA_VALUE);
-    return value ? Bytes(value->payload.begin(), value->payload.end()) : Bytes();
+    return value ? NftData::from(value->payload).value_or(NftData()) : NftData();
   };
   NetlinkAttributes items(list->payload);
   while (const auto item = items.next()) {

@@ -2,8 +2,11 @@
 // us, so the encoder cannot write it. Pure; the conversation is in nft_table.h.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,22 +19,35 @@
 
 namespace drpf::system {
 
-// A key or a value as the kernel holds it: each part of a concatenation filled up to four bytes.
+// A key or a value as the kernel holds it: each part of a concatenation filled up to four bytes. Kept inside the object, for there are
+// hundreds of thousands of them.
 class NftData {
  public:
+  static constexpr std::size_t size_max = 24;  // an IPv6 address, a protocol and a port
+
+  NftData() = default;
+  // Nothing where there are too many bytes: not one of ours.
+  static std::optional<NftData> from(ByteView bytes);
+
   NftData& address(const Address& value);
   NftData& protocol(Protocol value);
   NftData& port(Port value);
   NftData& mark(std::uint32_t value);  // host order, as packet and conntrack marks are
-  const Bytes& bytes() const { return bytes_; }
+
+  ByteView bytes() const { return {bytes_.data(), size_}; }
+  bool empty() const { return size_ == 0; }
+  auto operator<=>(const NftData&) const = default;
 
  private:
-  Bytes bytes_;
+  void append(ByteView bytes);
+
+  std::array<std::uint8_t, size_max> bytes_{};
+  std::uint8_t size_ = 0;
 };
 
 struct NftElement {
-  Bytes key;
-  Bytes data;                            // empty for a set
+  NftData key;
+  NftData data;                          // empty for a set
   std::chrono::milliseconds timeout{0};  // in a dump: what is left of it
   bool operator==(const NftElement&) const = default;
 };
@@ -44,9 +60,9 @@ class NftBatch {
   // Error "element_without_timeout" for a timeout that is not positive; nothing is added to the batch then.
   Status add(std::string_view set, const std::vector<NftElement>& elements);
   // Fails in the kernel (ENOENT) where one is missing.
-  void remove(std::string_view set, const std::vector<Bytes>& keys);
+  void remove(std::string_view set, const std::vector<NftData>& keys);
   // Like remove, but what is missing is no error; Linux 6.3 or newer.
-  void destroy(std::string_view set, const std::vector<Bytes>& keys);
+  void destroy(std::string_view set, const std::vector<NftData>& keys);
   void put_table(std::uint32_t flags);  // creates it, or changes its flags
   void remove_table();
 

@@ -110,13 +110,13 @@ Result<std::vector<NftElement>> NftTable::dump(const std::string& set) {
       failure("dump_interrupted", fmt::format("could not {}: the rule set changed during each of {} readings", attempt, dump_tries_max)));
 }
 
-Result<std::optional<NftElement>> NftTable::find(const std::string& set, const Bytes& key) {
+Result<std::optional<NftElement>> NftTable::find(const std::string& set, const NftData& key) {
   auto message = request(reads_, NFT_MSG_GETSETELEM, NLM_F_ACK);
   message.text(NFTA_SET_ELEM_LIST_TABLE, name_).text(NFTA_SET_ELEM_LIST_SET, set);
   const auto list = message.open(NFTA_SET_ELEM_LIST_ELEMENTS);
   const auto item = message.open(NFTA_LIST_ELEM);
   const auto key_field = message.open(NFTA_SET_ELEM_KEY);
-  message.attribute(NFTA_DATA_VALUE, key).close(key_field).close(item).close(list);
+  message.attribute(NFTA_DATA_VALUE, key.bytes()).close(key_field).close(item).close(list);
   std::optional<NftElement> found;
   const auto asked = reads_.request(message, fmt::format("look up an element of {}", set), [&](const NetlinkMessage& reply) {
     auto elements = parse_elements(reply);

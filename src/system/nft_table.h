@@ -31,7 +31,7 @@ class NftTable {
 
   Status apply(const NftBatch& batch, std::string_view attempt);
   Result<std::vector<NftElement>> dump(const std::string& set);
-  Result<std::optional<NftElement>> find(const std::string& set, const Bytes& key);
+  Result<std::optional<NftElement>> find(const std::string& set, const NftData& key);
 
   // Counts the changes of all tables of this network namespace. 0.05 ms.
   Result<std::uint32_t> generation();

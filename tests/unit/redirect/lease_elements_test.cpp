@@ -31,14 +31,14 @@ TEST(LeaseElements, OneLeaseIsFiveElements) {
   const auto desired = desired_elements(lease, now);
   const auto& dnat = desired.at("dnat4");
   ASSERT_EQ(dnat.size(), 1U);
-  EXPECT_EQ(to_hex(dnat.begin()->first), "c6336401060000004e200000");
-  EXPECT_EQ(to_hex(dnat.begin()->second.data), "0a4d0002006e0000");
-  EXPECT_EQ(dnat.begin()->second.timeout, 60s);
-  EXPECT_EQ(to_hex(desired.at("genin4").begin()->second.data), "05000000");
-  EXPECT_EQ(to_hex(desired.at("eim4").begin()->first), "060000000a4d0002006e0000");
-  EXPECT_EQ(to_hex(desired.at("eim4").begin()->second.data), "c63364014e200000");
-  EXPECT_EQ(to_hex(desired.at("genout4").begin()->second.data), "05000000");
-  EXPECT_EQ(to_hex(desired.at("live").begin()->first), "05000000");
+  EXPECT_EQ(to_hex(dnat.begin()->key.bytes()), "c6336401060000004e200000");
+  EXPECT_EQ(to_hex(dnat.begin()->data.bytes()), "0a4d0002006e0000");
+  EXPECT_EQ(dnat.begin()->timeout, 60s);
+  EXPECT_EQ(to_hex(desired.at("genin4").begin()->data.bytes()), "05000000");
+  EXPECT_EQ(to_hex(desired.at("eim4").begin()->key.bytes()), "060000000a4d0002006e0000");
+  EXPECT_EQ(to_hex(desired.at("eim4").begin()->data.bytes()), "c63364014e200000");
+  EXPECT_EQ(to_hex(desired.at("genout4").begin()->data.bytes()), "05000000");
+  EXPECT_EQ(to_hex(desired.at("live").begin()->key.bytes()), "05000000");
   EXPECT_TRUE(desired.at("dnat6").empty());
 }
 
@@ -47,7 +47,7 @@ TEST(LeaseElements, BothFamiliesOfALeaseShareItsLeaveToPass) {
                            redirection(5, "2001:db8::1", 20000, "fd77::2", 110, 20s)};
   const auto desired = desired_elements(leases, now);
   ASSERT_EQ(desired.at("live").size(), 1U);
-  EXPECT_EQ(desired.at("live").begin()->second.timeout, 20s);
+  EXPECT_EQ(desired.at("live").begin()->timeout, 20s);
   EXPECT_EQ(desired.at("dnat4").size(), 1U);
   EXPECT_EQ(desired.at("dnat6").size(), 1U);
 }
@@ -58,8 +58,8 @@ TEST(LeaseElements, OfTwoLeasesThatLeadToOnePortTheOlderIsTheSource) {
   const auto desired = desired_elements(leases, now);
   EXPECT_EQ(desired.at("dnat4").size(), 2U);
   ASSERT_EQ(desired.at("eim4").size(), 1U);
-  EXPECT_EQ(to_hex(desired.at("eim4").begin()->second.data), "c63364014e250000");
-  EXPECT_EQ(to_hex(desired.at("genout4").begin()->second.data), "05000000");
+  EXPECT_EQ(to_hex(desired.at("eim4").begin()->data.bytes()), "c63364014e250000");
+  EXPECT_EQ(to_hex(desired.at("genout4").begin()->data.bytes()), "05000000");
 }
 
 TEST(LeaseElements, WhatIsOverIsNotDesiredAndTimeIsRoundedDown) {
@@ -68,7 +68,7 @@ TEST(LeaseElements, WhatIsOverIsNotDesiredAndTimeIsRoundedDown) {
                            redirection(8, "198.51.100.1", 4, "10.77.0.2", 4, 1'999'999ns)};
   const auto desired = desired_elements(leases, now);
   ASSERT_EQ(desired.at("dnat4").size(), 1U);
-  EXPECT_EQ(desired.at("dnat4").begin()->second.timeout, 1ms);
+  EXPECT_EQ(desired.at("dnat4").begin()->timeout, 1ms);
 }
 
 TEST(DeadMan, RefusesWhatTheRuleSetHasNotSeen) {

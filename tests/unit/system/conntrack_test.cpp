@@ -8,7 +8,7 @@ namespace drpf::system {
 namespace {
 
 TEST(Conntrack, DeletesByMarkAndMask) {
-  auto request = Conntrack::encode_delete_marked(5, 9);
+  auto request = Conntrack::encode_delete_marked({5}, 9);
   ASSERT_TRUE(request);
   EXPECT_EQ(to_hex(request->bytes()),
             "24000000020105000900000000000000"
@@ -18,7 +18,9 @@ TEST(Conntrack, DeletesByMarkAndMask) {
 }
 
 TEST(Conntrack, CannotBeToldToEmptyTheTable) {
-  EXPECT_FALSE(Conntrack::encode_delete_marked(0, 1)) << "a mark of 0 is every connection that is not ours";
+  EXPECT_FALSE(Conntrack::encode_delete_marked({0}, 1)) << "a mark of 0 is every connection that is not ours";
+  EXPECT_FALSE(Conntrack::encode_delete_marked({5, 0}, 1)) << "no bit is compared";
+  EXPECT_FALSE(Conntrack::encode_delete_marked({5, 0xfffffff8}, 1)) << "0 to 7";
   EXPECT_FALSE(Conntrack::encode_delete_entry(ConntrackEntry{}, 1)) << "no tuple: the kernel would delete all";
 }
 

@@ -21,7 +21,7 @@ TEST(NftData, FillsEachPartUpToFourBytes) {
 
 TEST(NftBatch, EncodesAnElementAsTheKernelReadsIt) {
   NftBatch batch("t");
-  ASSERT_TRUE(batch.add("live", {{{5, 0, 0, 0}, {}, 60'000ms}}));
+  ASSERT_TRUE(batch.add("live", {{NftData().mark(5), {}, 60'000ms}}));
   std::uint32_t last = 0;
   auto bytes = batch.encode(7, last);
   EXPECT_EQ(last, 8U);
@@ -46,11 +46,11 @@ TEST(NftBatch, EncodesAnElementAsTheKernelReadsIt) {
 
 TEST(NftBatch, RefusesAnElementWithoutATimeout) {
   NftBatch batch("t");
-  const auto refused = batch.add("live", {{{5, 0, 0, 0}, {}, 1ms}, {{6, 0, 0, 0}, {}, 0ms}});
+  const auto refused = batch.add("live", {{NftData().mark(5), {}, 1ms}, {NftData().mark(6), {}, 0ms}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "element_without_timeout");
   EXPECT_TRUE(batch.empty());
-  EXPECT_FALSE(batch.add("live", {{{5, 0, 0, 0}, {}, -1ms}}));
+  EXPECT_FALSE(batch.add("live", {{NftData().mark(5), {}, -1ms}}));
 }
 
 // One attribute holds 65535 bytes; a longer list goes into several commands of one transaction, and only the last asks for an answer.
@@ -58,7 +58,7 @@ TEST(NftBatch, CutsLongListsAndReadsThemBack) {
   NftBatch batch("drpf");
   std::vector<NftElement> elements;
   for (std::uint32_t i = 1; i <= 5000; ++i)
-    elements.push_back({NftData().mark(i).bytes(), NftData().address(Address::v4(i)).port(Port{7}).bytes(), 1000ms});
+    elements.push_back({NftData().mark(i), NftData().address(Address::v4(i)).port(Port{7}), 1000ms});
   ASSERT_TRUE(batch.add("map", elements));
   std::uint32_t last = 0;
   auto bytes = batch.encode(100, last);
@@ -96,7 +96,13 @@ TEST(ParseElements, ReadsKeyDataAndTheTimeThatIsLeft) {
   }
   reply.close(list);
   const auto elements = parse_elements(*NetlinkMessages(reply.bytes()).next());
-  EXPECT_THAT(elements, testing::ElementsAre(NftElement{{1, 2, 3, 4}, {9, 9, 9, 9}, 59'000ms})) << "the second has run out";
+  EXPECT_THAT(elements, testing::ElementsAre(NftElement{*NftData::from(Bytes{1, 2, 3, 4}), *NftData::from(Bytes{9, 9, 9, 9}), 59'000ms}))
+      << "the second has run out";
+}
+
+TEST(NftData, TakesNoMoreThanItHolds) {
+  EXPECT_EQ(NftData::from(Bytes(24))->bytes().size(), 24U);
+  EXPECT_FALSE(NftData::from(Bytes(25)));
 }
 
 TEST(ParseElements, OfAnotherMessageAreNone) { EXPECT_TRUE(parse_elements(NetlinkMessage{.type = 0x0a00, .payload = {}}).empty()); }
