@@ -14,8 +14,9 @@ Port previous(Port port) { return Port{static_cast<std::uint16_t>(port.value() -
 // What a port of the grant is kept as: a requested grant turns into what its strongest lease is.
 LeaseKind kind_of_port(LeaseKind grant, LeaseKind so_far, const Lease& lease) {
   if (grant != LeaseKind::requested) return grant;
-  if (so_far == LeaseKind::fixed || lease.kind == LeaseKind::fixed) return LeaseKind::fixed;
-  return lease.kind;
+  for (const auto strong : {LeaseKind::fixed, LeaseKind::automatic})
+    if (so_far == strong || lease.kind == strong) return strong;
+  return LeaseKind::requested;
 }
 
 void append(std::vector<Redirection>& to, const std::vector<Redirection>& more) { to.insert(to.end(), more.begin(), more.end()); }

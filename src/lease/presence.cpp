@@ -18,12 +18,13 @@ std::vector<Lease> held_leases(const Tables& tables, const Grant& grant) {
   return leases;
 }
 
-// Held leases become active; active ones are renewed where that is due.
+// Held leases, and those that the kernel has ended meanwhile, become active; active ones are renewed where that is due.
 std::vector<Lease> active_leases(Draft& draft, const Tables& tables, const Grant& grant, Duration lifetime) {
   std::vector<Lease> leases;
   for (const auto* lease : tables.leases_of(grant)) {
     leases.push_back(*lease);
-    if (lease->state == LeaseState::held) {
+    const bool ran_out = lease->kind != LeaseKind::requested && lease->deadline <= draft.now();
+    if (lease->state == LeaseState::held || ran_out) {
       leases.back() = draft.activated(*lease, draft.now() + lifetime);
     } else if (lease->kind != LeaseKind::requested && is_renewal_due(*lease, lifetime, draft.now())) {
       leases.back().deadline = draft.now() + lifetime;

@@ -49,7 +49,8 @@ void end_requested(Draft& draft, const Tables& tables, const Grant& grant, const
   std::vector<Lease> leases;
   for (const auto* lease : tables.leases_of(grant)) {
     if (ended.contains(lease->on)) continue;
-    const bool renew = lease->kind != LeaseKind::requested && lease->state == LeaseState::active &&
+    // One that ran out is not brought back: it shows that its device is lost.
+    const bool renew = lease->kind != LeaseKind::requested && lease->state == LeaseState::active && lease->deadline > draft.now() &&
                        is_renewal_due(*lease, lifetime_of(tables, *lease), draft.now());
     leases.push_back(renew ? renewed(tables, *lease, draft.now()) : *lease);
   }

@@ -1,0 +1,228 @@
+// The lease book's rules, told again as simply as possible: every port is an entry of a map, every question a walk over all of them.
+// It chooses no ports: where the book may choose, it says whether the choice was allowed.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lease/lease_book.h"
+
+namespace drpf::lease::test {
+
+struct NaiveBook {
+  using Place = std::pair<std::string, Port>;  // a port number of a host
+  struct NaiveAccount {
+    std::string plan;
+    bool suspended = false;
+  };
+  struct NaiveDevice {
+    AccountId account{};
+    bool connected = false;
+  };
+  struct Hold {
+    DeviceId device{};
+    LeaseKind kind{};
+    std::optional<Time> kept_until;
+    bool operator==(const Hold&) const = default;
+  };
+  struct Rest {
+    AccountId last_holder{};
+    Time until{};
+    bool operator==(const Rest&) const = default;
+  };
+  struct NaiveLease {
+    Port local_port;
+    LeaseKind kind{};
+    bool active = false;
+    Time deadline{};
+    bool operator==(const NaiveLease&) const = default;
+  };
+
+  Policy policy;
+  std::map<AccountId, NaiveAccount> accounts;
+  std::map<DeviceId, NaiveDevice> devices;
+  std::map<Place, Hold> holds;
+  std::map<Place, Rest> rests;
+  std::map<PublicPort, NaiveLease> leases;
+
+  const Plan& plan(AccountId id) const {
+    const auto named = [&](const std::string& name) {
+      return std::find_if(policy.plans.begin(), policy.plans.end(), [&](const Plan& plan) { return plan.name == name; });
+    };
+    const auto own = named(accounts.at(id).plan);
+    return own != policy.plans.end() ? *own : *named(policy.default_plan);
+  }
+  Duration lifetime(DeviceId id) const { return plan(devices.at(id).account).lease_lifetime; }
+  std::uint32_t ports_held(AccountId id) const {
+    return static_cast<std::uint32_t>(
+        std::count_if(holds.begin(), holds.end(), [&](const auto& hold) { return devices.at(hold.second.device).account == id; }));
+  }
+  bool leasable(const Place& place) const {
+    return std::any_of(policy.hosts.begin(), policy.hosts.end(), [&](const PublicHost& host) { return host.name == place.first; }) &&
+           policy.pool.contains(place.second) && !reserved(place.second);
+  }
+  bool reserved(Port port) const {
+    return std::any_of(policy.reserved.begin(), policy.reserved.end(), [&](PortRange range) { return range.contains(port); });
+  }
+  bool free(const Place& place) const { return leasable(place) && !holds.contains(place) && !rests.contains(place); }
+  bool free_for(const Place& place, AccountId account) const {
+    const auto rest = rests.find(place);
+    return leasable(place) && !holds.contains(place) && (rest == rests.end() || rest->second.last_holder == account);
+  }
+  std::uint32_t longest_free_run(const std::optional<std::string>& only) const {
+    std::uint32_t longest = 0;
+    for (const auto& host : policy.hosts) {
+      if (only && host.name != *only) continue;
+      std::uint32_t run = 0;
+      for (std::uint32_t port = policy.pool.first().value(); port <= policy.pool.last().value(); ++port) {
+        run = free({host.name, Port{static_cast<std::uint16_t>(port)}}) ? run + 1 : 0;
+        longest = std::max(longest, run);
+      }
+    }
+    return longest;
+  }
+
+  // --- what happens
+
+  void end_lease(PublicPort on, Time now) {
+    leases.erase(on);
+    settle({on.host, on.port}, now);
+  }
+  // A port without a lease goes to rest; one of a requested grant becomes what its strongest lease is.
+  void settle(const Place& place, Time now) {
+    const auto hold = holds.find(place);
+    if (hold == holds.end()) return;
+    std::vector<LeaseKind> kinds;
+    for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
+      const auto lease = leases.find({place.first, protocol, place.second});
+      if (lease != leases.end()) kinds.push_back(lease->second.kind);
+    }
+    const auto has = [&](LeaseKind kind) { return std::count(kinds.begin(), kinds.end(), kind) > 0; };
+    if (kinds.empty()) {
+      rests[place] = {devices.at(hold->second.device).account, now + std::max(policy.quarantine, Policy::quarantine_min)};
+      holds.erase(hold);
+    } else if (hold->second.kind == LeaseKind::requested) {
+      hold->second.kind = has(LeaseKind::fixed)       ? LeaseKind::fixed
+                          : has(LeaseKind::automatic) ? LeaseKind::automatic
+                                                      : LeaseKind::requested;
+    }
+  }
+  std::vector<PublicPort> leases_of(DeviceId id) const {
+    std::vector<PublicPort> found;
+    for (const auto& [on, lease] : leases)
+      if (holds.at({on.host, on.port}).device == id) found.push_back(on);
+    return found;
+  }
+  void hold_all(DeviceId id, Time now) {
+    for (const auto& on : leases_of(id)) {
+      auto& lease = leases.at(on);
+      if (lease.kind == LeaseKind::requested)
+        end_lease(on, now);
+      else
+        lease = {lease.local_port, lease.kind, false, {}};
+    }
+  }
+  void activate_all(DeviceId id, Time now) {
+    for (const auto& on : leases_of(id)) {
+      auto& lease = leases.at(on);
+      const bool due = lease.active && lease.kind != LeaseKind::requested && lease.deadline - lifetime(id) / 2 <= now;
+      if (!lease.active || due) lease.deadline = now + lifetime(id);
+      lease.active = true;
+    }
+  }
+  // How many automatic ports the device is to be given now.
+  std::uint32_t connect(DeviceId id, Time now) {
+    auto& device = devices.at(id);
+    device.connected = true;
+    bool has_automatic = false;
+    for (auto& [place, hold] : holds) {
+      if (hold.device != id) continue;
+      hold.kept_until.reset();
+      has_automatic |= hold.kind == LeaseKind::automatic;
+    }
+    if (accounts.at(device.account).suspended) return 0;
+    activate_all(id, now);
+    const auto& own = plan(device.account);
+    const auto held = ports_held(device.account);
+    return has_automatic || held >= own.ports_max ? 0
+                                                  : std::min<std::uint32_t>({own.ports_at_connect, own.ports_max, own.ports_max - held});
+  }
+  void disconnect(DeviceId id, Time now) {
+    if (!devices.at(id).connected) return;
+    devices.at(id).connected = false;
+    hold_all(id, now);
+    for (auto& [place, hold] : holds)
+      if (hold.device == id && hold.kind == LeaseKind::automatic) hold.kept_until = now + policy.grace;
+  }
+  void remove_device(DeviceId id, Time now) {
+    for (const auto& on : leases_of(id)) end_lease(on, now);
+    devices.erase(id);
+  }
+  void tick(Time now) {
+    std::vector<DeviceId> lost;
+    for (const auto& [on, lease] : leases)
+      if (lease.active && lease.kind != LeaseKind::requested && lease.deadline <= now) lost.push_back(holds.at({on.host, on.port}).device);
+    for (const auto id : lost) disconnect(id, now);
+    for (const auto& [id, device] : devices) {
+      for (const auto& on : leases_of(id)) {
+        auto& lease = leases.at(on);
+        if (!lease.active) continue;
+        if (lease.kind == LeaseKind::requested && lease.deadline <= now)
+          end_lease(on, now);
+        else if (lease.kind != LeaseKind::requested && lease.deadline - lifetime(id) / 2 <= now)
+          lease.deadline = now + lifetime(id);
+      }
+    }
+    std::vector<Place> over;
+    for (const auto& [place, hold] : holds)
+      if (hold.kept_until && *hold.kept_until <= now) over.push_back(place);
+    for (const auto& place : over) {
+      holds.at(place) = {holds.at(place).device, LeaseKind::fixed, std::nullopt};
+      for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
+        const auto lease = leases.find({place.first, protocol, place.second});
+        if (lease != leases.end() && lease->second.kind != LeaseKind::fixed) end_lease(lease->first, now);
+      }
+    }
+    std::erase_if(rests, [&](const auto& rest) { return rest.second.until <= now; });
+  }
+  void reconfigure(const Policy& next, Time now) {
+    policy = next;
+    std::vector<PublicPort> impossible;
+    for (const auto& [on, lease] : leases)
+      if (!leasable({on.host, on.port})) impossible.push_back(on);
+    for (const auto& on : impossible) end_lease(on, now);
+  }
+  // `lease_on`: the request carried out on one port and protocol, that is this device's or free.
+  void lease_on(const LeaseRequest& request, const PublicPort& on, Port local, Time now) {
+    const bool connected = devices.at(request.device).connected;
+    const auto [hold, fresh] = holds.try_emplace({on.host, on.port}, Hold{request.device, request.kind, std::nullopt});
+    if (fresh && request.kind == LeaseKind::automatic && !connected) hold->second.kept_until = now + policy.grace;
+    rests.erase({on.host, on.port});
+    const auto before = leases.find(on);
+    const auto kind = before != leases.end() && request.kind != LeaseKind::fixed ? before->second.kind : request.kind;
+    auto life = lifetime(request.device);
+    if (kind == LeaseKind::requested)
+      life = std::clamp(request.lifetime.value_or(life), Policy::requested_lifetime_min, Policy::requested_lifetime_max);
+    leases[on] = {local, kind, connected, connected ? now + life : Time{}};
+    settle({on.host, on.port}, now);
+  }
+  std::optional<Time> next_deadline() const {
+    std::optional<Time> next;
+    const auto consider = [&](Time time) { next = std::min(next.value_or(time), time); };
+    for (const auto& [on, lease] : leases) {
+      if (!lease.active) continue;
+      const auto half = lifetime(holds.at({on.host, on.port}).device) / 2;
+      consider(lease.kind == LeaseKind::requested ? lease.deadline : lease.deadline - half);
+    }
+    for (const auto& [place, hold] : holds)
+      if (hold.kept_until) consider(*hold.kept_until);
+    for (const auto& [place, rest] : rests) consider(rest.until);
+    return next;
+  }
+};
+
+}  // namespace drpf::lease::test
