@@ -11,7 +11,9 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "lease/lease_book.h"
@@ -24,8 +26,14 @@ struct Fault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-inline void must(bool holds, const std::string& what) {
-  if (!holds) throw Fault(what);
+inline void must(bool holds, std::string_view what) {
+  if (!holds) throw Fault(std::string(what));
+}
+// `what` is a function that makes the text: only a fault pays for it.
+template <class MakeText>
+  requires std::is_invocable_v<MakeText>
+void must(bool holds, MakeText what) {
+  if (!holds) throw Fault(what());
 }
 
 class BookExercise {
@@ -200,7 +208,7 @@ class BookExercise {
       must(decided->shortfall.has_value(), "no ports and no reason");
       expect_none_free(decided->shortfall->code, wanted, std::nullopt);
     } else {
-      must(given.size() == 2U * wanted, fmt::format("{} ports were due, {} leases came", wanted, given.size()));
+      must(given.size() == 2U * wanted, [&] { return fmt::format("{} ports were due, {} leases came", wanted, given.size()); });
     }
     if (!given.empty()) {
       met_["automatic ports"]++;
@@ -336,13 +344,13 @@ class BookExercise {
 
   template <class Decision>
   void accept(const std::string& what, const Decision& decided) {
-    must(decided.has_value(), fmt::format("{} was refused", what));
+    must(decided.has_value(), [&] { return fmt::format("{} was refused", what); });
     met_[what]++;
   }
   template <class Decision>
   void expect_refused(const std::string& code, const Decision& decided) {
-    must(!decided, "granted in spite of " + code);
-    must(decided.error().code == code, fmt::format("refused with {} instead of {}", decided.error().code, code));
+    must(!decided, [&] { return "granted in spite of " + code; });
+    must(decided.error().code == code, [&] { return fmt::format("refused with {} instead of {}", decided.error().code, code); });
     must(!decided.error().message.empty() && !decided.error().cure.empty(), "a refusal says why and what to do");
     met_[code]++;
   }
@@ -378,7 +386,8 @@ class BookExercise {
 
   void expect_choice_allowed(const std::string& host, PortRange ports, AccountId account) const {
     for (std::uint32_t port = ports.first().value(); port <= ports.last().value(); ++port)
-      must(naive_.free_for({host, Port{static_cast<std::uint16_t>(port)}}, account), fmt::format("port {} was not to be given", port));
+      must(naive_.free_for({host, Port{static_cast<std::uint16_t>(port)}}, account),
+           [&] { return fmt::format("port {} was not to be given", port); });
   }
 
   void expect_none_free(const std::string& code, std::uint32_t count, const std::optional<std::string>& host) {
@@ -389,7 +398,7 @@ class BookExercise {
         free += naive_.free({one.name, Port{static_cast<std::uint16_t>(port)}});
     }
     must(naive_.longest_free_run(host) < count, "refused although there are free ports in a row");
-    must(code == (free < count ? "pool_exhausted" : "no_contiguous_range"), "the wrong reason: " + code);
+    must(code == (free < count ? "pool_exhausted" : "no_contiguous_range"), [&] { return "the wrong reason: " + code; });
     met_[code]++;
   }
 
@@ -448,17 +457,19 @@ class BookExercise {
 
   void compare() const {
     const auto leases = book_.leases();
-    must(leases.size() == naive_.leases.size(), fmt::format("{} leases instead of {}", leases.size(), naive_.leases.size()));
+    must(leases.size() == naive_.leases.size(),
+         [&] { return fmt::format("{} leases instead of {}", leases.size(), naive_.leases.size()); });
     auto expected = naive_.leases.begin();
     std::set<Generation> generations;
     for (const auto* lease : leases) {
       const auto& [on, naive] = *expected++;
       const bool active = lease->state == LeaseState::active;
-      must(lease->on == on && NaiveBook::NaiveLease{lease->local_port, lease->kind, active, lease->deadline} == naive,
-           fmt::format("the lease of port {}/{} of {} differs: {} {} to {} until {}, not {} {} to {} until {}", to_string(on.port),
-                       to_string(on.protocol), on.host, to_string(lease->kind), active, to_string(lease->local_port),
-                       lease->deadline.time_since_epoch().count(), to_string(naive.kind), naive.active, to_string(naive.local_port),
-                       naive.deadline.time_since_epoch().count()));
+      must(lease->on == on && NaiveBook::NaiveLease{lease->local_port, lease->kind, active, lease->deadline} == naive, [&] {
+        return fmt::format("the lease of port {}/{} of {} differs: {} {} to {} until {}, not {} {} to {} until {}", to_string(on.port),
+                           to_string(on.protocol), on.host, to_string(lease->kind), active, to_string(lease->local_port),
+                           lease->deadline.time_since_epoch().count(), to_string(naive.kind), naive.active, to_string(naive.local_port),
+                           naive.deadline.time_since_epoch().count());
+      });
       must(active == (lease->generation != Generation::none) && (!active || generations.insert(lease->generation).second), "generations");
       const auto& device = naive_.devices.at(lease->device);
       must(!active || (device.connected && !naive_.accounts.at(device.account).suspended), "a lease is active without its device");
@@ -471,7 +482,7 @@ class BookExercise {
         for (std::uint32_t port = grant->ports.first().value(); port <= grant->ports.last().value(); ++port, ++held) {
           const auto hold = naive_.holds.find({grant->host, Port{static_cast<std::uint16_t>(port)}});
           must(hold != naive_.holds.end() && hold->second == NaiveBook::Hold{grant->device, grant->kind, grant->kept_until},
-               fmt::format("the grant of port {} of {} differs", port, grant->host));
+               [&] { return fmt::format("the grant of port {} of {} differs", port, grant->host); });
         }
       }
     }
@@ -481,7 +492,7 @@ class BookExercise {
       for (std::uint32_t port = quarantine->ports.first().value(); port <= quarantine->ports.last().value(); ++port, ++resting) {
         const auto rest = naive_.rests.find({quarantine->host, Port{static_cast<std::uint16_t>(port)}});
         must(rest != naive_.rests.end() && rest->second == NaiveBook::Rest{quarantine->last_holder, quarantine->until},
-             fmt::format("the rest of port {} of {} differs", port, quarantine->host));
+             [&] { return fmt::format("the rest of port {} of {} differs", port, quarantine->host); });
       }
     }
     must(resting == naive_.rests.size(), "more or fewer ports rest");

@@ -1,0 +1,22 @@
+// Sequences of operations on a lease book, chosen by the input's bytes (two for each choice) and compared with the naive book after each.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/bytes.h"
+#include "support/book_exercise.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace drpf;
+  constexpr std::size_t size_max = 4096;
+  ByteReader input(ByteView(data, size < size_max ? size : size_max));
+  lease::test::BookExercise exercise([&](std::uint32_t below) { return input.u16_be() % below; });
+  try {
+    while (!input.at_end()) exercise.step();
+    exercise.compare_records();
+  } catch (const lease::test::Fault& fault) {
+    std::fprintf(stderr, "%s\n", fault.what());
+    std::abort();
+  }
+  return 0;
+}
