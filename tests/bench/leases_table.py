@@ -2,6 +2,7 @@
 """./dev bench leases: grant, revoke and restore of 50,000 leases, in the book and the store (leases_bench) and in the kernel
 (redirect_bench, in a network namespace of its own)."""
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -14,6 +15,24 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "netns"))
 from namespaces import Namespaces  # noqa: E402
 
 SECONDS_MAX = 1800
+
+
+def print_row(line):
+    """The programs print one JSON object a line: {"what", any figures...}; anything else is shown as it is."""
+    try:
+        row = json.loads(line)
+        what = row.pop("what")
+    except (ValueError, KeyError, AttributeError):
+        print(line, end="", flush=True)
+        return
+    print(f"  {what:48}" + "".join(f"{name} {value:<14,}" if isinstance(value, (int, float)) else f"{name} {value} " for name, value in row.items()), flush=True)
+
+
+def run_program(host, path, options):
+    process = subprocess.Popen(host.entering([path, *options]), stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        print_row(line)
+    return process.wait(SECONDS_MAX)
 
 
 def main():
@@ -29,7 +48,7 @@ def main():
         for program in ("leases_bench", "redirect_bench"):
             print(f"\n{program}", flush=True)
             path = os.path.abspath(os.path.join(arguments.build, "tests", program))
-            failed += subprocess.run(host.entering([path, *options]), timeout=SECONDS_MAX, check=False).returncode != 0
+            failed += run_program(host, path, options) != 0
         namespaces.close()
     return 1 if failed else 0
 
