@@ -3,6 +3,8 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
+#include "api/json_text.h"
+
 namespace drpf::api {
 
 namespace json = boost::json;
@@ -33,7 +35,8 @@ std::string text_member(const json::object& object, std::string_view name) {
 }  // namespace
 
 json::object to_json(const Error& error) {
-  json::object object{{"code", error.code}, {"message", error.message}, {"cure", error.cure}};
+  // What a caller sent may be quoted in a message, and need not be UTF-8.
+  json::object object{{"code", error.code}, {"message", printable(error.message)}, {"cure", printable(error.cure)}};
   return {{"error", std::move(object)}};
 }
 

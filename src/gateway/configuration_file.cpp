@@ -255,10 +255,63 @@ class Reader {
   std::vector<std::string> plans_seen_;
 };
 
+// No key and no value has other characters than ASCII, and toml++ 3.3 has undefined behaviour for some others outside of strings
+// (U+00A1): they are let through in comments only, and as question marks.
+Result<std::string> only_ascii(std::string_view text, std::string_view file_name) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  std::string out(text);
+  std::size_t line = 1;
+  std::size_t line_begin = 0;
+  bool comment = false;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (out[i] == '\n') {
+      ++line;
+      line_begin = i + 1;
+      comment = false;
+    } else if (out[i] == '#') {
+      comment = true;
+    } else if (static_cast<unsigned char>(out[i]) >= 0x80) {
+      if (!comment)
+        return fail(invalid("config_malformed",
+                            fmt::format("{}:{}:{}: this character is possible in comments only", file_name, line, i - line_begin + 1),
+                            "write keys and values with letters, digits and signs of ASCII"));
+      out[i] = '?';
+    }
+  }
+  return out;
+}
+
+// None where the parser gave up.
+std::optional<toml::parse_result> try_to_parse(std::string_view text) {
+  try {
+    return toml::parse(text);
+  } catch (const TomlAssertion&) {
+    return std::nullopt;
+  }
+}
+
+// The number of the line that the parser gave up on. It reads from front to back: it gives up on every text that goes as far.
+std::size_t line_given_up_on(std::string_view text) {
+  std::vector<std::size_t> ends;  // of each line
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (text[i] == '\n') ends.push_back(i + 1);
+  ends.push_back(text.size());
+  const auto first =
+      std::partition_point(ends.begin(), ends.end(), [&](std::size_t end) { return try_to_parse(text.substr(0, end)).has_value(); });
+  return static_cast<std::size_t>(first - ends.begin()) + 1;
+}
+
 }  // namespace
 
 Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name) {
-  const auto parsed = toml::parse(text);
+  const auto ascii = only_ascii(text, file_name);
+  if (!ascii) return fail(ascii.error());
+  const auto result = try_to_parse(*ascii);
+  if (!result)
+    return fail(invalid("config_malformed", fmt::format("{}:{}:1: this is not TOML", file_name, line_given_up_on(*ascii)),
+                        "see docs/configuration.md for an example"));
+  const auto& parsed = *result;
   if (!parsed) {
     const auto& error = parsed.error();
     return fail(invalid("config_malformed",

@@ -2,10 +2,22 @@
 // configuration_file.cpp: it carries the parser's headers.
 #pragma once
 
+#include <stdexcept>
+
+// toml++ 3.3 asserts what a file can break ("a = [}"). Such a file must neither end the program nor be taken for impossible by the
+// optimizer, so its assertions throw, also where NDEBUG is set.
+namespace drpf::gateway {
+struct TomlAssertion : std::logic_error {
+  using std::logic_error::logic_error;
+};
+}  // namespace drpf::gateway
+#define TOML_ASSERT(condition) ((condition) ? void() : throw drpf::gateway::TomlAssertion(#condition))
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
-
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 #include <cstdint>
 #include <functional>

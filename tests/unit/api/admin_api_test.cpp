@@ -173,6 +173,11 @@ TEST_F(AdminApiTest, KnowsItsPathsAndMethods) {
   EXPECT_EQ(ask("GET", "/v1/status?verbose=1").error(), "parameter_unknown");
 }
 
+TEST_F(AdminApiTest, AnswersWithUtf8WhateverItWasAsked) {
+  const auto answer = ask("GET", "/v1/accounts/na%ff%1b");
+  EXPECT_EQ(answer.message(), R"(there is no account 'na\xff\x1b')");
+}
+
 TEST_F(AdminApiTest, WantsJson) {
   auto request = make_request("POST", "/v1/accounts", R"({"name":"ann"})");
   for (const auto* type : {"", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"}) {

@@ -106,6 +106,11 @@ api_connections_max = 20
   EXPECT_EQ(*read, expected);
 }
 
+TEST(ConfigurationFile, CommentsMayBeInAnyLanguage) {
+  EXPECT_EQ(parse_configuration("\xef\xbb\xbf# \u00fcber \u30dd\u30fc\u30c8 \xff\n[api] # \u00a1hola!\nport = 99", "f")->api_port,
+            Port{99});
+}
+
 TEST(ConfigurationFile, TheTunnelCanBeWithoutIpv6) {
   EXPECT_EQ(parse_configuration("[tunnel]\nipv6 = \"none\"\nmtu = 1000", "f")->tunnel_v6, std::nullopt);
 }
@@ -129,6 +134,10 @@ TEST_P(BadConfigurationFile, IsRefusedWithPlaceReasonAndCure) {
 
 constexpr BadFile bad_files[] = {
     {"a = ", "1:5", "not TOML"},
+    {"# 1\n# 2\na = [[[}\n# 4\n", "3:1", "not TOML"},
+    {"# \u00fc\n[ports]\np\u00e1ol = 1", "3:2", "possible in comments only"},
+    {"[tunnel]\ninterface = \"tun\xff\"", "2:17", "possible in comments only"},
+    {"a = [}", "1:1", "not TOML"},
     {"pool = \"1-2\"", "1:1", "unknown key 'pool' in the file"},
     {"[ports]\npol = \"1-2\"", "2:1", "unknown key 'pol' in [ports]"},
     {"[port]\n", "1:2", "unknown key 'port'"},
