@@ -9,6 +9,9 @@
 #include "cli/command_line.h"
 #include "cli/terminal.h"
 #include "gateway/configuration_file.h"
+#include "gateway/host_check.h"
+#include "gateway/public_hosts.h"
+#include "system/links_and_routes.h"
 
 namespace drpf::cli {
 namespace {
@@ -31,14 +34,15 @@ std::string as_list(const json::value& findings) {
   std::string out;
   for (const auto& finding : findings.as_array()) {
     const auto level = text_of(finding, "level");
-    out += coloured(fmt::format("{:<8}", level), colour_of(level)) + " " + text_of(finding, "subject") + ": " +
-           text_of(finding, "message") + "\n";
+    out += coloured(fmt::format("{:<8}", level), colour_of(level)) + " " +
+           api::printable(text_of(finding, "subject") + ": " + text_of(finding, "message")) + "\n";
     if (const auto cure = text_of(finding, "cure"); !cure.empty()) out += "         cure: " + api::printable(cure) + "\n";
   }
   return out;
 }
 
-Result<json::array> check_here(const std::string& file) {
+// `look_at_host`: unless the running gateway does that.
+Result<json::array> check_here(const std::string& file, bool look_at_host) {
   auto configuration = Result<gateway::Configuration>(gateway::default_configuration());
   std::string source = "the defaults";
   if (!file.empty() || std::filesystem::exists(configuration_default)) {
@@ -46,14 +50,20 @@ Result<json::array> check_here(const std::string& file) {
     configuration = gateway::read_configuration_file(source);
     if (!configuration) return fail(configuration.error());
   }
-  json::array findings;
-  const auto good = [&](std::string subject, std::string message) {
-    findings.push_back(api::to_json(api::Finding{api::Finding::Level::good, std::move(subject), std::move(message), ""}));
-  };
-  good("configuration", source + " can be used");
-  good("port plan", fmt::format("pool {}, SNAT {}, this host's own {}: no overlap", to_string(configuration->pool),
-                                to_string(configuration->snat), to_string(configuration->ephemeral)));
-  return findings;
+  std::vector<api::Finding> findings{{api::Finding::Level::good, "configuration", source + " can be used", ""},
+                                     {api::Finding::Level::good, "port plan",
+                                      fmt::format("pool {}, SNAT {}, this host's own {}: no overlap", to_string(configuration->pool),
+                                                  to_string(configuration->snat), to_string(configuration->ephemeral)),
+                                      ""}};
+  auto network = system::LinksAndRoutes::open();
+  if (!network) return fail(network.error());
+  const auto hosts = gateway::find_public_hosts(*configuration, *network);
+  if (!hosts) findings.push_back({api::Finding::Level::problem, "public host", hosts.error().message, hosts.error().cure});
+  if (hosts && look_at_host)
+    for (auto& finding : gateway::check_host(*configuration, *hosts, false)) findings.push_back(std::move(finding));
+  json::array out;
+  for (const auto& finding : findings) out.push_back(api::to_json(finding));
+  return out;
 }
 
 int check(const CheckOptions& options) {
@@ -63,7 +73,7 @@ int check(const CheckOptions& options) {
   const bool reached = running && running->is_array();
   if (!reached && running.error().code != "gateway_unreachable") return report(running.error());
   if (!reached || !options.config.empty()) {
-    auto here = check_here(options.config);
+    auto here = check_here(options.config, !reached);
     if (!here) return report(here.error());
     findings = std::move(*here);
   }

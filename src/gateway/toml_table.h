@@ -10,8 +10,9 @@ namespace drpf::gateway {
 struct TomlAssertion : std::logic_error {
   using std::logic_error::logic_error;
 };
+[[noreturn]] inline void toml_assertion_failed(const char* condition) { throw TomlAssertion(condition); }
 }  // namespace drpf::gateway
-#define TOML_ASSERT(condition) ((condition) ? void() : throw drpf::gateway::TomlAssertion(#condition))
+#define TOML_ASSERT(condition) ((condition) ? void() : drpf::gateway::toml_assertion_failed(#condition))
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #pragma push_macro("NDEBUG")
