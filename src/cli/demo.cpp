@@ -24,6 +24,7 @@
 #include "cli/demo/topology.h"
 #include "cli/demo/wording.h"
 #include "cli/exit_code.h"
+#include "cli/terminal.h"
 #include "system/fd.h"
 
 namespace drpf::cli {
@@ -62,7 +63,7 @@ void stay_up(const Show& show) {
   std::string shown;
   for (;; std::this_thread::sleep_for(limits::table_interval)) {
     const Result<std::vector<LeaseRow>> rows = show.admin().leases();
-    const std::string table = rows ? draw_leases(*rows) : fmt::format("  {}\n", rows.error().message);
+    const std::string table = rows ? draw_leases(*rows, standard_output_has_colour()) : fmt::format("  {}\n", rows.error().message);
     if (table == shown) continue;
     // On a terminal the new table takes the place of the old one.
     if (terminal && !shown.empty()) fmt::print("\033[{}A\033[J", std::count(shown.begin(), shown.end(), '\n'));
@@ -73,7 +74,7 @@ void stay_up(const Show& show) {
 }
 
 int perform(const DemoOptions& options, const Stage& stage, const system::Fd& executable, const std::string& executable_path) {
-  const bool colour = ::isatty(STDOUT_FILENO) == 1;
+  const bool colour = standard_output_has_colour();
   Progress progress;
   progress.say("networks are made");
   const Result<Topology> topology = Topology::build();

@@ -10,14 +10,9 @@
 #include <fmt/ranges.h>
 
 #include "cli/demo/topology.h"
+#include "cli/terminal.h"
 
 namespace drpf::cli::demo {
-namespace {
-
-constexpr const char* line_format = "  {:<8} {:<13} {:<10} {:<14} {:<29} {}\n";
-
-}  // namespace
-
 std::string draw_topology() {
   return fmt::format(
       "                  ┌──────────────────────────────┐\n"
@@ -33,7 +28,7 @@ std::string draw_topology() {
       visitor_v4, router_1_wan, router_2_wan, gateway_v4);
 }
 
-std::string draw_leases(const std::vector<LeaseRow>& rows) {
+std::string draw_leases(const std::vector<LeaseRow>& rows, bool colour) {
   // First all that is leased of one port, then ports side by side that lead to as many ports side by side.
   struct Line {
     std::set<std::string> protocols;
@@ -45,7 +40,7 @@ std::string draw_leases(const std::vector<LeaseRow>& rows) {
     line.protocols.insert(row.protocol);
     line.addresses.insert(row.local_address);
   }
-  std::string text = fmt::format(line_format, "device", "public ports", "protocols", "lead to ports", "of", "state");
+  Table table({"DEVICE", "PUBLIC PORTS", "PROTOCOLS", "LEAD TO PORTS", "OF", "STATE"});
   for (auto first = of_port.begin(); first != of_port.end();) {
     const auto& [device, state, public_port, local_port] = first->first;
     const Line& line = first->second;
@@ -57,11 +52,15 @@ std::string draw_leases(const std::vector<LeaseRow>& rows) {
       ++count;
     }
     const auto say = [count](int port) { return count == 1 ? fmt::format("{}", port) : fmt::format("{}-{}", port, port + count - 1); };
-    text += fmt::format(line_format, device, say(public_port), fmt::format("{}", fmt::join(line.protocols, "+")), say(local_port),
-                        fmt::format("{}", fmt::join(line.addresses, " ")), state);
+    table.add({{device},
+               {say(public_port)},
+               {fmt::format("{}", fmt::join(line.protocols, "+"))},
+               {say(local_port)},
+               {fmt::format("{}", fmt::join(line.addresses, " "))},
+               {state, state == "active" ? Colour::green : Colour::yellow}});
     first = next;
   }
-  return text;
+  return table.text(colour);
 }
 
 }  // namespace drpf::cli::demo

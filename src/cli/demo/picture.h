@@ -10,6 +10,6 @@ namespace drpf::cli::demo {
 
 std::string draw_topology();
 // One line for ports side by side of which the same is to be said.
-std::string draw_leases(const std::vector<LeaseRow>& rows);
+std::string draw_leases(const std::vector<LeaseRow>& rows, bool colour);
 
 }  // namespace drpf::cli::demo

@@ -18,8 +18,6 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-constexpr unsigned nobody = 65534;
-
 std::string log_of(const std::string& server) { return fmt::format("{}/{}.log", stage_folder, server); }
 
 // A folder that the server owns. In a user namespace there is only one owner anyway, and chown is refused.

@@ -11,9 +11,11 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include <fmt/format.h>
 
@@ -68,6 +70,15 @@ int be_first_process(const std::function<int(const Stage&)>& show, bool user_nam
   return show(stage);
 }
 
+// False in a user namespace with fewer users, such as that of `unshare -r`: root there cannot become nobody.
+bool nobody_exists() {
+  std::ifstream map("/proc/self/uid_map");
+  for (std::uint64_t inside = 0, outside = 0, count = 0; map >> inside >> outside >> count;) {
+    if (inside <= nobody && nobody < inside + count) return true;
+  }
+  return false;
+}
+
 // Waits for the child or for a signal that ends us.
 int attend(pid_t child, const sigset_t& signals, int verdict_fd) {
   for (;;) {
@@ -120,7 +131,7 @@ int run_stage(const std::function<int(const Stage&)>& show) {
   const gid_t gid = ::getegid();
   std::fflush(nullptr);
   // Root needs no user namespace; where root is not allowed to do this (a container), it is tried like an ordinary user's.
-  bool user_namespace = uid != 0;
+  bool user_namespace = uid != 0 || !nobody_exists();
   pid_t child = user_namespace ? -1 : fork_into(stage_namespaces);
   if (child < 0) {
     user_namespace = true;

@@ -30,6 +30,8 @@ class Stage {
   int verdict_fd_;
 };
 
+// User and group `nobody` of every Linux (the overflow id), which servers run as.
+inline constexpr unsigned nobody = 65534;
 // A folder on a tmpfs of the stage, seen in all its machines.
 inline constexpr const char* stage_folder = "/run/drpf-demo";
 

@@ -19,8 +19,6 @@
 namespace drpf::cli::demo {
 namespace {
 
-constexpr unsigned nobody = 65534;  // user and group `nobody` of every Linux (overflowuid)
-
 // Inside the new namespaces of a machine: /run is its own, so that two machines can have the same socket names.
 Status furnish_machine() {
   if (const Status separate = system::make_mounts_private(); !separate) return separate;
