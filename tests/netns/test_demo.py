@@ -95,7 +95,7 @@ def namespaces_of(pid):
 def traces_on_this_machine():
     """What a careless demo would leave: interfaces, named namespaces, files."""
     links = set(subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines())
-    folders = ("/run", "/run/netns", "/run/wireguard", "/run/drpf", "/var/lib/drpf", "/etc/drpf")
+    folders = ("/run/netns", "/run/wireguard", "/run/drpf", "/run/drpf-demo", "/var/lib/drpf", "/etc/drpf")
     return links, {folder: sorted(os.listdir(folder)) if os.path.isdir(folder) else None for folder in folders}
 
 
@@ -108,6 +108,25 @@ def test_every_fact_is_observed(drpf, user):
     not_held = [fact for fact in result["facts"] if not fact["held"]]
     assert done.returncode == 0 and result["held"] is True and not_held == [], done.stderr
     assert {fact["name"] for fact in result["facts"]} == FACTS and len(result["facts"]) == len(FACTS)
+
+
+WALLS = {
+    "the input chain lets everything in": ("s/policy drop/policy accept/", {"TCP scan", "TCP scan over IPv6", "ports stop", "closed meanwhile"}),
+    "devices may speak to each other": (r's/\(iifname "drpf0" oifname "drpf0" counter\) drop/\1 accept/', {"from home 1 to home 2", "from home 2 to home 1"}),
+}
+
+
+@pytest.mark.parametrize("wall", WALLS)
+def test_a_gateway_without_a_wall_is_found_out(drpf, tmp_path, wall):
+    """The show must not hold where something is wrong: the gateway's rules are changed on their way into the kernel."""
+    edit, facts = WALLS[wall]
+    program = tmp_path / "nft"
+    program.write_text(f"#!/bin/sh\nif [ \"$1\" = -f ]; then sed '{edit}' | {shutil.which('nft')} \"$@\"; else exec {shutil.which('nft')} \"$@\"; fi\n")
+    program.chmod(0o755)
+    done = run(["env", f"PATH={tmp_path}:{os.environ['PATH']}", drpf, "demo", "--once", "--json"])
+    result = json.loads(done.stdout)
+    assert done.returncode == 1 and result["held"] is False
+    assert {fact["name"] for fact in result["facts"] if not fact["held"]} == facts
 
 
 def test_it_runs_where_root_has_no_other_user(drpf):
