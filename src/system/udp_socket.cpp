@@ -2,11 +2,9 @@
 
 #include <linux/errqueue.h>
 #include <netinet/udp.h>
-#include <poll.h>
 
 #include <cerrno>
 #include <cstring>
-#include <vector>
 
 namespace drpf::system {
 namespace {
@@ -220,35 +218,6 @@ std::optional<std::uint32_t> path_mtu_after_too_long(int fd, Family family, cons
   }
   set_option(fd, level, option, 0);
   return mtu;
-}
-
-bool udp_segmentation_works() {
-  constexpr std::size_t segments = 40;
-  constexpr std::size_t size = 1000;
-  const auto opened = UdpSockets::open({});
-  if (!opened || !opened->of(Family::v4).fd.valid() || !opened->of(Family::v4).gso) return false;
-  const int fd = opened->of(Family::v4).fd.get();
-  set_option(fd, IPPROTO_UDP, option_udp_gro, 0);  // what is looked at is what the kernel cut
-  std::vector<std::uint8_t> sent(segments * size);
-  for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::uint8_t>(i * 131 + i / size);
-  auto to = to_socket_address({Address::v4(0x7f000001), opened->port()});
-  iovec part{sent.data(), sent.size()};
-  msghdr message{};
-  message.msg_name = &to.storage;
-  message.msg_namelen = to.size;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  SendControl control;
-  control.attach(message, Family::v4, {}, size);
-  if (::sendmsg(fd, &message, MSG_DONTWAIT) != static_cast<ssize_t>(sent.size())) return false;
-  std::vector<std::uint8_t> received(size + 1);
-  for (std::size_t i = 0; i < segments; ++i) {
-    pollfd waiting{fd, POLLIN, 0};
-    if (::poll(&waiting, 1, 200) != 1) return false;
-    if (::recv(fd, received.data(), received.size(), MSG_DONTWAIT) != static_cast<ssize_t>(size)) return false;
-    if (std::memcmp(received.data(), sent.data() + i * size, size) != 0) return false;
-  }
-  return true;
 }
 
 }  // namespace drpf::system

@@ -80,7 +80,4 @@ struct ReceiveControl {
 // Path MTU towards the destination of the last message that was too long for it, sent again to learn it; none if the kernel will not tell.
 std::optional<std::uint32_t> path_mtu_after_too_long(int fd, Family family, const msghdr& message);
 
-// Sends through loopback sockets of this namespace and compares what arrives: does segmentation offload work here, byte for byte?
-bool udp_segmentation_works();
-
 }  // namespace drpf::system

@@ -185,7 +185,6 @@ def test_traffic_of_every_kind_passes_both_ways(make_pair, kinds, outer):
         assert side.show("endpoints")[1].endswith(f":{other.port}")
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("offload", OFFLOADS)
 @pytest.mark.parametrize("kinds", [("ours", "ours"), ("ours", "go")], ids="-".join)
 def test_every_offload_setting_carries_the_same_bytes(make_pair, kinds, offload):
@@ -298,6 +297,7 @@ def test_low_order_keys_send_nothing(make_pair):
     assert "packets 0 " in a.host.run("nft", "list", "table", "inet", "watch").stdout
 
 
+@pytest.mark.quick
 def test_a_false_source_stays_outside(make_pair):
     pair = make_pair("ours", "go")
     pair.start()

@@ -98,7 +98,8 @@ void DatagramSender::send_singly(Attempt& attempt, const DatagramRun& run, SendO
 DatagramSender::Step DatagramSender::after_error(int error, Attempt& attempt, SendOutcome& outcome) {
   if (error == EINTR) return Step::again;
   if (error == EAGAIN || error == EWOULDBLOCK) {
-    if (++attempt.waits > full_waits_max) return Step::give_up;
+    if (waits_left_ == 0) return Step::give_up;
+    --waits_left_;
     state_.io.wait_writable(attempt.fd, full_wait_ms);
     return Step::again;
   }

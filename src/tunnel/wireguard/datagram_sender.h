@@ -30,10 +30,12 @@ class DatagramSender {
   static constexpr std::size_t run_max = 64;  // datagrams in one message; older kernels take no more
   static constexpr std::size_t bytes_max_v4 = 65507;
   static constexpr std::size_t bytes_max_v6 = 65527;
-  static constexpr int full_waits_max = 4;  // how often to wait for room in the socket
+  static constexpr int full_waits_max = 8;  // how often to wait for room in the socket, in one turn
   static constexpr int full_wait_ms = 5;
 
   explicit DatagramSender(EngineState& state) : state_(state) {}
+  // A turn is what a packet thread does before it looks at commands again; it must not take long.
+  void begin_turn() { waits_left_ = full_waits_max; }
   SendOutcome send(const Endpoint& to, const system::LocalSource& source, const DatagramRun& run);
 
  private:
@@ -42,7 +44,6 @@ class DatagramSender {
     const Endpoint& to;
     system::LocalSource source;
     int fd;
-    int waits = 0;
     bool pending_error_seen = false;
   };
   bool send_segmented(Attempt& attempt, const DatagramRun& run, SendOutcome& outcome);
@@ -52,6 +53,7 @@ class DatagramSender {
   void give_up_gso(Family family, int error);
 
   EngineState& state_;
+  int waits_left_ = full_waits_max;
 };
 
 }  // namespace drpf::tunnel::wireguard

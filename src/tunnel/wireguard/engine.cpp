@@ -6,6 +6,7 @@
 #include <future>
 #include <thread>
 
+#include "system/offload_probe.h"
 #include "tunnel/wireguard/control_socket.h"
 #include "tunnel/wireguard/engine_state.h"
 #include "tunnel/wireguard/handshaker.h"
@@ -48,6 +49,17 @@ std::thread start_thread(const char* name, Work work) {
   return thread;
 }
 
+bool segmentation_trusted(spdlog::logger& log) {
+  const auto release = system::kernel_release();
+  const bool denied = system::udp_segmentation_denied(release);
+  if (denied || system::probe_udp_segmentation() == system::ProbeResult::broken) {
+    log.warn("UDP segmentation offload is left off: {}",
+             denied ? "kernel " + release + " is known to corrupt it" : "it changes the bytes on this machine");
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 system::TunOptions Engine::tun_options(const std::string& name, std::uint16_t mtu, Offload offload) {
@@ -68,7 +80,7 @@ Result<std::unique_ptr<Engine>> Engine::start(EngineConfig config, system::Tun t
   auto parts = std::make_unique<Parts>(config, std::move(tun), std::move(sockets), random, clock, std::move(on_event), std::move(log));
   auto& state = parts->state;
   const bool none = config.offload == Offload::none;
-  const bool segmentation = !none && config.offload != Offload::no_gso;
+  const bool segmentation = !none && config.offload != Offload::no_gso && segmentation_trusted(*state.log);
   state.switches.gso_v4 = segmentation && state.sockets.of(Family::v4).gso;
   state.switches.gso_v6 = segmentation && state.sockets.of(Family::v6).gso;
   state.switches.merge_tcp = !none && state.tun.offload_header();

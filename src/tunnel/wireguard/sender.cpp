@@ -34,6 +34,7 @@ void Sender::run() {
     if (waiting[1].revents != 0) state_.sender_wake.clear();
     state_.quiescence.enter(Quiescence::sender);
     now_ = state_.clock.now();
+    datagrams_.begin_turn();
     if (waiting[1].revents != 0) perform_commands();
     if (waiting[0].revents != 0) failed_ = !read_packets();
     flush();

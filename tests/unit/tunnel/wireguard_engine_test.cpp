@@ -8,6 +8,8 @@
 
 #include "core/encoding.h"
 #include "engine_pair.h"
+#include "protocol/wireguard/cookie.h"
+#include "protocol/wireguard/messages.h"
 
 namespace drpf {
 namespace {
@@ -432,6 +434,31 @@ TEST_F(EngineFaults, GarbageFromTheNetworkIsCounted) {
   EXPECT_TRUE(eventually([&] { return b->counter("datagram_malformed") > 800; }));
   EXPECT_TRUE(eventually([&] { return b->counter("unknown_session") > 100; }));
   EXPECT_TRUE(train_arrives());
+}
+
+// Well-formed initiations with a good mac1, as only somebody who knows the public key can make them.
+TEST_F(EnginePair, AFloodOfHandshakesLeavesTheTunnelAlive) {
+  start();
+  expect_passes(*a, *b, make_packet({.udp = true}));
+  std::atomic<bool> stop{false};
+  std::thread flood([&] {
+    const system::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const auto source = system::to_socket_address({Address::v4(0x7f000002), Port()});
+    const auto to = system::to_socket_address(b->endpoint());
+    ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&source.storage), source.size), 0);
+    protocol::wireguard::Initiation initiation;
+    protocol::wireguard::MacSigner signer(crypto::x25519_public(b_key));
+    auto datagram = protocol::wireguard::encode(initiation);
+    signer.sign(datagram, {});
+    while (!stop) ::sendto(socket.get(), datagram.data(), datagram.size(), 0, reinterpret_cast<const sockaddr*>(&to.storage), to.size);
+  });
+  ASSERT_TRUE(eventually([&] { return b->counter("cookies_sent") > 100; }));
+  for (std::uint8_t n = 1; n <= 50 && !HasFailure(); ++n) expect_passes(*a, *b, make_packet({.udp = true, .first_byte = n}));
+  // A new handshake still gets through: a cookie comes back, and the next try carries it.
+  reconnect_a();
+  expect_passes(*a, *b, make_packet({.udp = true, .first_byte = 99}));
+  stop = true;
+  flood.join();
 }
 
 // -- Control socket -------------------------------------------------------------------------------------------------------------------
