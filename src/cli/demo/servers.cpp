@@ -22,7 +22,7 @@ std::string log_of(const std::string& server) { return fmt::format("{}/{}.log", 
 
 // A folder that the server owns. In a user namespace there is only one owner anyway, and chown is refused.
 Result<std::string> make_folder(const std::string& name, const std::vector<std::string>& inner, bool user_namespace) {
-  const std::string folder = fmt::format("{}/{}", stage_folder, name);
+  std::string folder = fmt::format("{}/{}", stage_folder, name);
   std::vector<std::string> paths = {folder};
   for (const std::string& path : inner) paths.push_back(fmt::format("{}/{}", folder, path));
   for (const std::string& path : paths) {
