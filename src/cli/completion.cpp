@@ -1,4 +1,6 @@
 // `drpf completion`: scripts that complete the command line, made by walking its tree, so that they cannot be behind it.
+#include <fmt/format.h>
+
 #include "cli/command_line.h"
 #include "cli/terminal.h"
 
@@ -28,14 +30,14 @@ std::string bash_script(const std::vector<std::pair<std::string, std::string>>& 
       "  COMPREPLY=()\n"
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
       "    case \"$path $word\" in\n";
-  for (const auto& [path, words] : places)
-    if (!path.empty()) {
-      const auto last = path.rfind(' ');
-      const auto parent = last == std::string::npos ? std::string() : path.substr(0, last);
-      out += "      \"" + parent + " " + path.substr(last == std::string::npos ? 0 : last + 1) + "\") path=\"" + path + "\" ;;\n";
-    }
+  for (const auto& [path, words] : places) {
+    if (path.empty()) continue;
+    const auto last = path.rfind(' ');
+    const auto parent = last == std::string::npos ? std::string() : path.substr(0, last);
+    out += fmt::format("      \"{} {}\") path=\"{}\" ;;\n", parent, path.substr(last == std::string::npos ? 0 : last + 1), path);
+  }
   out += "    esac\n  done\n  case \"$path\" in\n";
-  for (const auto& [path, words] : places) out += "    \"" + path + "\") COMPREPLY=($(compgen -W \"" + words + "\" -- \"$2\")) ;;\n";
+  for (const auto& [path, words] : places) out += fmt::format("    \"{}\") COMPREPLY=($(compgen -W \"{}\" -- \"$2\")) ;;\n", path, words);
   return out +
          "  esac\n"
          "  [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$2\"))\n"
@@ -46,7 +48,7 @@ std::string bash_script(const std::vector<std::pair<std::string, std::string>>& 
 std::string fish_script(const std::vector<std::pair<std::string, std::string>>& places) {
   std::string out =
       "function __drpf_at\n  set -l path (commandline -opc | string match -rv '^-')[2..]\n  test \"$path[1..2]\" = \"$argv\"\nend\n";
-  for (const auto& [path, words] : places) out += "complete -c drpf -f -n '__drpf_at " + path + "' -a '" + words + "'\n";
+  for (const auto& [path, words] : places) out += fmt::format("complete -c drpf -f -n '__drpf_at {}' -a '{}'\n", path, words);
   return out;
 }
 

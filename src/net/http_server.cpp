@@ -112,6 +112,7 @@ struct Connection {
   Stream stream;
   std::optional<Endpoint> peer;
   std::string received;  // and not yet parsed
+  std::optional<RequestParser> parser;
   std::shared_ptr<void> stream_keeper;
   std::shared_ptr<QueuedSink> sink;
 
@@ -137,7 +138,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   static asio::awaitable<void> accept_all(std::shared_ptr<Impl> self);
   static asio::awaitable<void> serve(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
   static asio::awaitable<void> exchange_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
-  static asio::awaitable<error_code> receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, RequestParser& parser);
+  static asio::awaitable<error_code> receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
   static asio::awaitable<bool> send(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response, bool keep_alive,
                                     bool head_only);
   static asio::awaitable<void> send_stream(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response);
@@ -234,12 +235,12 @@ asio::awaitable<void> HttpServer::Impl::serve(std::shared_ptr<Impl> self, std::s
 asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection) {
   const auto& limits = self->limits;
   while (!self->stopped) {
-    RequestParser parser;
+    auto& parser = connection->parser.emplace();
     parser.header_limit(limits.head_bytes);
     parser.body_limit(limits.body_bytes);
     parser.eager(true);
     connection->stream.expires_after(limits.read_timeout);
-    const auto error = co_await receive(self, connection, parser);
+    const auto error = co_await receive(self, connection);
     if (self->stopped) co_return;
     if (error) {
       // The HTTP parser's own errors are answered; a peer that is gone or slow is not.
@@ -276,8 +277,8 @@ asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self,
 }
 
 // One whole request into the parser. What a client sends ahead of our answer stays in connection->received.
-asio::awaitable<error_code> HttpServer::Impl::receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection,
-                                                      RequestParser& parser) {
+asio::awaitable<error_code> HttpServer::Impl::receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection) {
+  auto& parser = *connection->parser;
   std::array<char, 8192> chunk;
   bool told_to_go_on = false;
   while (true) {
