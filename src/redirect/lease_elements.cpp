@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -61,11 +62,18 @@ DesiredElements desired_elements(std::span<const lease::Redirection> redirection
   for (auto& [set, elements] : out) {
     // Of several with one key the first in order stays; the leave to pass lasts as long as the longest that needs it.
     const bool longest = set == names::live;
-    std::stable_sort(elements.begin(), elements.end(), [&](const NftElement& a, const NftElement& b) {
-      return a.key != b.key || !longest ? a.key < b.key : a.timeout > b.timeout;
+    std::vector<std::size_t> order(elements.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      if (elements[a].key != elements[b].key) return elements[a].key < elements[b].key;
+      if (longest && elements[a].timeout != elements[b].timeout) return elements[a].timeout > elements[b].timeout;
+      return a < b;
     });
-    const auto same_key = [](const NftElement& a, const NftElement& b) { return a.key == b.key; };
-    elements.erase(std::unique(elements.begin(), elements.end(), same_key), elements.end());
+    std::vector<NftElement> sorted;
+    sorted.reserve(elements.size());
+    for (const auto index : order)
+      if (sorted.empty() || sorted.back().key != elements[index].key) sorted.push_back(elements[index]);
+    elements = std::move(sorted);
   }
   return out;
 }

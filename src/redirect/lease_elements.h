@@ -31,7 +31,7 @@ LeaseElement live_element(lease::Generation generation);
 
 bool comes_first(const lease::Redirection& a, const lease::Redirection& b);  // the older generation, then the lower public address and port
 
-// The sets that leases are kept in, for reading them back.
+// The sets that leases are kept in, for reading them back; the leave to pass is the last.
 std::span<const char* const> lease_sets();
 
 // What is left until the deadline, rounded down, so that no lease is longer in the kernel than in the book. Zero or less: it is over.

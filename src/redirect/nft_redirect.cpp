@@ -289,11 +289,11 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
     for (; here != present->end(); ++here) to_remove.emplace_back(set, here->key), ++repaired;
   }
 
-  // Whatever has to be cut into several transactions is cut so that less passes in between: the leave to pass is taken first and given
-  // last.
-  const auto is_live = [](const auto& one) { return one.first == std::string_view(names::live); };
-  std::stable_partition(to_remove.begin(), to_remove.end(), is_live);
-  std::stable_partition(to_put.begin(), to_put.end(), [&](const auto& one) { return !is_live(one); });
+  // Whatever has to be cut into several transactions is cut so that less passes in between: the leave to pass is given last, as the last of
+  // lease_sets(), and taken first.
+  const auto live_from =
+      std::find_if(to_remove.begin(), to_remove.end(), [](const auto& one) { return one.first == std::string_view(names::live); });
+  std::rotate(to_remove.begin(), live_from, to_remove.end());
   NftBatch batch(ruleset_.table);
   const auto bytes_max = std::min(table_.batch_bytes_max() / 2, changes_per_batch_max * redirection_bytes_max);
   const auto commit_when_full = [&](std::size_t limit) -> Status {

@@ -59,10 +59,10 @@ NftData& NftData::mark(std::uint32_t value) {
   return *this;
 }
 
-void NftBatch::put_elements(std::uint16_t type, std::uint16_t flags, std::string_view set, std::vector<NftElement> elements) {
+void NftBatch::put_elements(std::uint16_t type, std::uint16_t flags, std::string_view set, const std::vector<NftElement>& elements) {
   Command command{type, flags, std::string(set), 0, {}};
   std::size_t size = 0;
-  for (auto& element : elements) {
+  for (const auto& element : elements) {
     if (size + encoded_size(element) > element_list_bytes_max) {
       commands_.push_back(std::move(command));
       command = Command{type, flags, std::string(set), 0, {}};
@@ -70,7 +70,7 @@ void NftBatch::put_elements(std::uint16_t type, std::uint16_t flags, std::string
     }
     size += encoded_size(element);
     size_estimate_ += encoded_size(element);
-    command.elements.push_back(std::move(element));
+    command.elements.push_back(element);
   }
   if (!command.elements.empty()) commands_.push_back(std::move(command));
 }
@@ -87,13 +87,13 @@ Status NftBatch::add(std::string_view set, const std::vector<NftElement>& elemen
 void NftBatch::remove(std::string_view set, const std::vector<NftData>& keys) {
   std::vector<NftElement> elements;
   for (const auto& key : keys) elements.push_back({key, {}, {}});
-  put_elements(NFT_MSG_DELSETELEM, 0, set, std::move(elements));
+  put_elements(NFT_MSG_DELSETELEM, 0, set, elements);
 }
 
 void NftBatch::destroy(std::string_view set, const std::vector<NftData>& keys) {
   std::vector<NftElement> elements;
   for (const auto& key : keys) elements.push_back({key, {}, {}});
-  put_elements(destroy_set_element, 0, set, std::move(elements));
+  put_elements(destroy_set_element, 0, set, elements);
 }
 
 void NftBatch::put_table(std::uint32_t flags) {
@@ -164,7 +164,7 @@ std::vector<NftElement> parse_elements(const NetlinkMessage& message) {
         ending = left == 0;
       }
     }
-    if (!element.key.empty() && !ending) out.push_back(std::move(element));
+    if (!element.key.empty() && !ending) out.push_back(element);
   }
   return out;
 }

@@ -81,7 +81,7 @@ class NftBatch {
     std::uint32_t table_flags = 0;
     std::vector<NftElement> elements;
   };
-  void put_elements(std::uint16_t type, std::uint16_t flags, std::string_view set, std::vector<NftElement> elements);
+  void put_elements(std::uint16_t type, std::uint16_t flags, std::string_view set, const std::vector<NftElement>& elements);
 
   std::string table_;
   std::vector<Command> commands_;

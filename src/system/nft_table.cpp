@@ -97,8 +97,8 @@ Result<std::vector<NftElement>> NftTable::dump(const std::string& set) {
     auto message = request(reads_, NFT_MSG_GETSETELEM, NLM_F_DUMP);
     message.text(NFTA_SET_ELEM_LIST_TABLE, name_).text(NFTA_SET_ELEM_LIST_SET, set);
     const auto whole = reads_.dump(message, attempt, [&](const NetlinkMessage& reply) {
-      auto elements = parse_elements(reply);
-      std::move(elements.begin(), elements.end(), std::back_inserter(out));
+      const auto elements = parse_elements(reply);
+      out.insert(out.end(), elements.begin(), elements.end());
     });
     if (!whole) {
       if (is_errno(whole.error(), EINTR)) continue;
@@ -119,8 +119,8 @@ Result<std::optional<NftElement>> NftTable::find(const std::string& set, const N
   message.attribute(NFTA_DATA_VALUE, key.bytes()).close(key_field).close(item).close(list);
   std::optional<NftElement> found;
   const auto asked = reads_.request(message, fmt::format("look up an element of {}", set), [&](const NetlinkMessage& reply) {
-    auto elements = parse_elements(reply);
-    if (!elements.empty()) found = std::move(elements.front());
+    const auto elements = parse_elements(reply);
+    if (!elements.empty()) found = elements.front();
   });
   if (!asked && !is_errno(asked.error(), ENOENT)) return fail(asked.error());
   return found;
