@@ -173,9 +173,9 @@ ReceiveControl ReceiveControl::read(const msghdr& message) {
        header = CMSG_NXTHDR(const_cast<msghdr*>(&message), const_cast<cmsghdr*>(header))) {
     const auto* const data = CMSG_DATA(header);
     if (header->cmsg_level == IPPROTO_UDP && header->cmsg_type == option_udp_gro) {
-      int size = 0;
-      std::memcpy(&size, data, sizeof size);
-      if (size > 0) out.segment_size = static_cast<std::size_t>(size);
+      int segment = 0;
+      std::memcpy(&segment, data, sizeof segment);
+      if (segment > 0) out.segment_size = static_cast<std::size_t>(segment);
     } else if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
       in_pktinfo info{};
       std::memcpy(&info, data, sizeof info);

@@ -160,14 +160,14 @@ void Engine::initiate(const Key& public_key) {
 
 std::vector<PeerStatus> Engine::status() const {
   std::vector<PeerStatus> all;
-  for (auto& details : parts_->handshaker.details()) all.push_back(std::move(details.status));
+  for (const auto& details : parts_->handshaker.details()) all.push_back(details.status);
   return all;
 }
 
 std::optional<PeerStatus> Engine::status(const Key& public_key) const {
-  auto details = parts_->handshaker.details(public_key);
+  const auto details = parts_->handshaker.details(public_key);
   if (!details) return {};
-  return std::move(details->status);
+  return details->status;
 }
 
 std::array<std::uint8_t, 12> Engine::timestamp_floor() const { return parts_->handshaker.timestamp_floor(); }
