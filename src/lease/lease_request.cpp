@@ -155,11 +155,12 @@ Lease Decision::lease_on(Protocol protocol, Port port) {
   // A program that asks for a port which the device holds anyway sets where it leads; it does not shorten its life.
   if (before && request_.kind != LeaseKind::fixed) lease.kind = before->kind;
   if (!device_.device.connected) return lease;
+  const auto until = deadline(lease.kind);
   if (!before || before->state == LeaseState::held || before->local_port != lease.local_port)
-    return draft_.activated(std::move(lease), deadline(lease.kind));
+    return draft_.activated(std::move(lease), until);
   lease.state = LeaseState::active;
   lease.generation = before->generation;
-  lease.deadline = deadline(lease.kind);
+  lease.deadline = until;
   return lease;
 }
 

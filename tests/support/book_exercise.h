@@ -130,7 +130,7 @@ class BookExercise {
     if (book_.account(name)) return expect_refused("name_taken", decided);
     if (naive_.accounts.size() >= accounts_max) return expect_refused("account_limit", decided);
     accept("add_account", decided);
-    naive_.accounts[decided->value.id] = {decided->value.plan, false};
+    naive_.accounts[decided->value.id] = decided->value;
     carry_out(decided->transaction);
   }
 
@@ -180,7 +180,7 @@ class BookExercise {
     const auto last_octet = decided->value.tunnel_v4.bytes()[3];
     must(last_octet != 0 && last_octet != 1 && last_octet != 255, "a device got an address of the gateway");
     must(!book_.device_at(decided->value.tunnel_v4), "a tunnel address was given twice");
-    naive_.devices[decided->value.id] = {account, false};
+    naive_.devices[decided->value.id] = decided->value;
     carry_out(decided->transaction);
   }
 

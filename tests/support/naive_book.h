@@ -15,14 +15,6 @@ namespace drpf::lease::test {
 
 struct NaiveBook {
   using Place = std::pair<std::string, Port>;  // a port number of a host
-  struct NaiveAccount {
-    std::string plan;
-    bool suspended = false;
-  };
-  struct NaiveDevice {
-    AccountId account{};
-    bool connected = false;
-  };
   struct Hold {
     DeviceId device{};
     LeaseKind kind{};
@@ -43,18 +35,15 @@ struct NaiveBook {
   };
 
   Policy policy;
-  std::map<AccountId, NaiveAccount> accounts;
-  std::map<DeviceId, NaiveDevice> devices;
+  std::map<AccountId, Account> accounts;
+  std::map<DeviceId, Device> devices;
   std::map<Place, Hold> holds;
   std::map<Place, Rest> rests;
   std::map<PublicPort, NaiveLease> leases;
 
   const Plan& plan(AccountId id) const {
-    const auto named = [&](const std::string& name) {
-      return std::find_if(policy.plans.begin(), policy.plans.end(), [&](const Plan& plan) { return plan.name == name; });
-    };
-    const auto own = named(accounts.at(id).plan);
-    return own != policy.plans.end() ? *own : *named(policy.default_plan);
+    const auto& name = accounts.at(id).plan;
+    return *std::find_if(policy.plans.begin(), policy.plans.end(), [&](const Plan& one) { return one.name == name; });
   }
   Duration lifetime(DeviceId id) const { return plan(devices.at(id).account).lease_lifetime; }
   std::uint32_t ports_held(AccountId id) const {
@@ -96,20 +85,17 @@ struct NaiveBook {
   void settle(const Place& place, Time now) {
     const auto hold = holds.find(place);
     if (hold == holds.end()) return;
-    std::vector<LeaseKind> kinds;
-    for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
-      const auto lease = leases.find({place.first, protocol, place.second});
-      if (lease != leases.end()) kinds.push_back(lease->second.kind);
-    }
-    const auto has = [&](LeaseKind kind) { return std::count(kinds.begin(), kinds.end(), kind) > 0; };
-    if (kinds.empty()) {
-      rests[place] = {devices.at(hold->second.device).account, now + std::max(policy.quarantine, Policy::quarantine_min)};
-      holds.erase(hold);
-    } else if (hold->second.kind == LeaseKind::requested) {
-      hold->second.kind = has(LeaseKind::fixed)       ? LeaseKind::fixed
-                          : has(LeaseKind::automatic) ? LeaseKind::automatic
-                                                      : LeaseKind::requested;
-    }
+    bool any[3] = {};
+    for (const auto protocol : {Protocol::tcp, Protocol::udp})
+      if (const auto lease = leases.find({place.first, protocol, place.second}); lease != leases.end())
+        any[static_cast<std::size_t>(lease->second.kind)] = true;
+    const auto has = [&](LeaseKind kind) { return any[static_cast<std::size_t>(kind)]; };
+    auto& kind = hold->second.kind;
+    if (kind == LeaseKind::requested && has(LeaseKind::fixed)) kind = LeaseKind::fixed;
+    if (kind == LeaseKind::requested && has(LeaseKind::automatic)) kind = LeaseKind::automatic;
+    if (has(LeaseKind::automatic) || has(LeaseKind::fixed) || has(LeaseKind::requested)) return;
+    rests[place] = {devices.at(hold->second.device).account, now + std::max(policy.quarantine, Policy::quarantine_min)};
+    holds.erase(hold);
   }
   std::vector<PublicPort> leases_of(DeviceId id) const {
     std::vector<PublicPort> found;

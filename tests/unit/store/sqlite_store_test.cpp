@@ -1,6 +1,7 @@
 #include "store/sqlite/sqlite_store.h"
 
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -173,6 +174,29 @@ TEST_F(SqliteStoreTest, ABookThatContradictsItselfIsRefused) {
   EXPECT_EQ(state.error().code, "book_inconsistent") << state.error().message;
   execute("UPDATE devices SET connected = 1; PRAGMA ignore_check_constraints = ON; UPDATE leases SET local_port = 70000");
   EXPECT_EQ(refusal_of_open().code, "database_corrupt");
+}
+
+TEST_F(SqliteStoreTest, ACommitThatTheDiskRefusesLeavesNothingAndTheNextOneWorks) {
+  auto store = opened();
+  ASSERT_TRUE(store->commit(account(1), now));
+  lease::Transaction large;
+  for (std::uint32_t id = 2; id <= 20'000; ++id) large.records.push_back(account(id).records[0]);
+  large.next_id = 20'001;
+  struct rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  auto limited = before;
+  limited.rlim_cur = 256 * 1024;  // what is written beyond fails like a full disk
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limited), 0);
+  const auto refused = store->commit(large, now);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, old_handler);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find(file().string()), std::string::npos) << refused.error().message;
+  EXPECT_EQ(store->load(now)->accounts.size(), 1U);
+  ASSERT_TRUE(store->commit(large, now));
+  store.reset();
+  EXPECT_EQ(opened()->load(now)->accounts.size(), 20'000U);
 }
 
 TEST_F(SqliteStoreTest, AnUnfinishedCreationIsBegunAgain) {
