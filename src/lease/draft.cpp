@@ -97,7 +97,6 @@ void Draft::reshape(const Grant& before, const Grant& shape, std::vector<Lease> 
     piece.id = pieces.empty() ? before.id : GrantId{new_id()};
     piece.ports = PortRange(port);
     piece.kind = kind;
-    if (kind != LeaseKind::automatic) piece.kept_until.reset();
     pieces.push_back(std::move(piece));
   }
   if (pieces.empty()) record(DropGrant{before.id});

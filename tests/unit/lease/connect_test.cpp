@@ -138,6 +138,30 @@ TEST_F(BookTest, RenewalKeepsAConnectedDeviceAndALostTickDisconnectsIt) {
   EXPECT_EQ(ports_of(id).size(), 5U);
 }
 
+TEST_F(BookTest, ARequestedLeaseThatEndsDoesNotReviveItsNeighboursThatRanOut) {
+  const auto id = connected(account("alice"), "laptop");
+  const auto port = ports_of(id)[0];
+  act(book.remove_lease({"main", Protocol::udp, port}, now));
+  auto wish = request(id, port.value());
+  wish.kind = LeaseKind::requested;
+  wish.tcp = false;
+  wish.lifetime = 120s;
+  act(book.add_lease(wish, now));
+  now += 2h;
+  EXPECT_TRUE(act(book.tick(now, 1)).renew.empty());
+  while (*book.next_deadline() <= now) EXPECT_TRUE(act(book.tick(now, 1)).renew.empty());
+  EXPECT_FALSE(book.device(id)->connected);
+}
+
+TEST_F(BookTest, ADeviceThatComesBackToLeasesThatRanOutGetsNewGenerations) {
+  const auto id = connected(account("alice"), "laptop");
+  const auto generation = lease_at(ports_of(id)[0]).generation;
+  now += 2h;
+  EXPECT_FALSE(connect(id));
+  EXPECT_GT(lease_at(ports_of(id)[0]).generation, generation) << "the kernel has ended the old ones";
+  EXPECT_EQ(lease_at(ports_of(id)[0]).deadline, now + 1h);
+}
+
 TEST_F(BookTest, TickLooksAtNoMoreLeasesThanItIsTold) {
   const auto id = connected(account("alice"), "laptop");
   now += 30min;
