@@ -25,7 +25,7 @@ def print_row(line):
     except (ValueError, KeyError, AttributeError):
         print(line, end="", flush=True)
         return
-    print(f"  {what:48}" + "".join(f"{name} {value:<14,}" if isinstance(value, (int, float)) else f"{name} {value} " for name, value in row.items()), flush=True)
+    print(f"  {what:62}" + "".join(f"{name} {value:<14,}" if isinstance(value, (int, float)) else f"{name} {value} " for name, value in row.items()), flush=True)
 
 
 def run_program(host, path, options):
