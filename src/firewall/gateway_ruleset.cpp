@@ -152,7 +152,8 @@ class Builder {
   void input() {
     add("input", "loopback", "iifname \"lo\" accept");
     add("input", "input_established", "ct state established accept");
-    add("input", "input_related", "ct state related meta l4proto { icmp, ipv6-icmp } accept");
+    // 58 is ICMPv6: nft finds the name only in /etc/protocols, which a small host does not have.
+    add("input", "input_related", "ct state related meta l4proto { icmp, 58 } accept");
     // Only addresses of this host arrive here, so the prefix names the gateway's own tunnel addresses.
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
@@ -196,8 +197,8 @@ class Builder {
     // Between the tunnel and the public side only: when the tunnel device is gone, a redirected packet would follow the default route.
     add("forward", "established_inbound", fmt::format("{} ct state established accept", in));
     add("forward", "established_outbound", fmt::format("{} ct state established accept", out));
-    add("forward", "related_inbound", fmt::format("{} ct state related meta l4proto {{ icmp, ipv6-icmp }} accept", in));
-    add("forward", "related_outbound", fmt::format("{} ct state related meta l4proto {{ icmp, ipv6-icmp }} accept", out));
+    add("forward", "related_inbound", fmt::format("{} ct state related meta l4proto {{ icmp, 58 }} accept", in));
+    add("forward", "related_outbound", fmt::format("{} ct state related meta l4proto {{ icmp, 58 }} accept", out));
     add("forward", "device_to_device", fmt::format("iifname {} oifname {} counter drop", tunnel_, tunnel_));
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
@@ -213,7 +214,7 @@ class Builder {
           fmt::format("{} ct state new update @rates {{ ct mark limit rate over {}/second burst {} packets }} counter drop", in,
                       ruleset_.new_connections_per_lease_per_s, ruleset_.new_connections_per_lease_per_s));
     // No other protocols: what has no ports cannot be kept apart from the gateway's own traffic.
-    add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, ipv6-icmp }} accept", out));
+    add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, 58 }} accept", out));
     add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", in));
   }
 
@@ -238,7 +239,7 @@ class Builder {
     }
     add("outbound", "source_ports",
         fmt::format("{} meta l4proto {{ tcp, udp }} masquerade to :{} fully-random", out, to_string(ruleset_.snat)));
-    add("outbound", "source_icmp", fmt::format("{} meta l4proto {{ icmp, ipv6-icmp }} masquerade", out));
+    add("outbound", "source_icmp", fmt::format("{} meta l4proto {{ icmp, 58 }} masquerade", out));
   }
 
   const GatewayRuleset& ruleset_;

@@ -21,7 +21,7 @@ table inet router {
   chain input { type filter hook input priority 0; policy drop;
     ct state established,related accept
     iifname { "lan", "lo" } accept
-    meta l4proto ipv6-icmp accept
+    meta l4proto 58 accept
   }
   chain nat { type nat hook postrouting priority 100; policy accept;
     oifname "wan" ip version 4 masquerade
