@@ -55,11 +55,11 @@ ROOMS = [
     (r"boost/(asio|beast)(/.*|\.hpp)", {"net"}, False, None),
     (r"boost/(asio|beast)(/.*|\.hpp)", {"net", "gateway", "client", "api", "cli"}, True, "Asio and Beast live in net/, elsewhere at most in a .cpp file"),
     (r"sqlite3\.h", {"store"}, False, "SQLite is spoken only in store/"),
-    (r"libmnl/.*", {"system", "redirect"}, False, "netlink is spoken in system/ and redirect/"),
+    (r"libmnl/.*", set(), False, "netlink messages are framed by system/netlink_message"),
     (r"CLI/.*", {"cli"}, False, "the command line is parsed in cli/"),
     (r"qrencode\.h", {"cli"}, False, "QR codes are drawn in cli/"),
     (r"toml\+\+/.*|toml\.hpp", {"gateway"}, False, "the configuration file is read in gateway/, behind configuration_file.h"),
-    (r"(nftables|libnftnl|libnetfilter_conntrack|netlink)/.*", set(), False, "this library is under the GPL or not needed beside libmnl"),
+    (r"(nftables|libnftnl|libnetfilter_conntrack|netlink)/.*", set(), False, "this library is under the GPL or not needed beside system/netlink_message"),
 ]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
 
@@ -127,7 +127,7 @@ BAD = [
 GOOD = [
     ("lease/a.cpp", '#include "core/port.h"\n#include <vector>'), ("protocol/a.cpp", '#include "crypto/hash.h"'), ("cli/main.cpp", '#include "gateway/wiring.h"'),
     ("net/a.h", "#include <boost/asio/io_context.hpp>"), ("api/a.cpp", "#include <boost/beast/http.hpp>"), ("crypto/a.cpp", "#include <openssl/evp.h>"),
-    ("lease/a.cpp", "// never steady_clock::now()"), ("system/a.cpp", "#include <sys/socket.h>\n#include <libmnl/libmnl.h>"),
+    ("lease/a.cpp", "// never steady_clock::now()"), ("system/a.cpp", "#include <sys/socket.h>"),
 ]
 
 

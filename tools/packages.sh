@@ -38,7 +38,7 @@ packages_of() {  # group
       local boost
       boost=$(boost_version)
       echo g++ cmake ninja-build pkg-config ccache mold "libboost$boost-dev" "libboost-json$boost-dev" libfmt-dev libspdlog-dev \
-        libssl-dev libsqlite3-dev libcli11-dev libmnl-dev libqrencode-dev libexpected-dev libtomlplusplus-dev
+        libssl-dev libsqlite3-dev libcli11-dev libqrencode-dev libexpected-dev libtomlplusplus-dev
       ;;
     run) echo nftables iproute2 wireguard-go wireguard-tools curl socat iputils-ping procps dovecot-pop3d nginx-light ;;
     test)
