@@ -8,7 +8,8 @@
 
 namespace drpf::gateway {
 
-// The `Port` and `ListenAddress host:port` lines of sshd_config(5), without a Match block's. Empty where there are none (sshd then uses 22).
+// The `Port` and `ListenAddress host:port` lines of sshd_config(5), those before any Match block. Empty where there are none: sshd then
+// listens on 22.
 std::vector<Port> parse_ssh_ports(std::string_view sshd_config);
 
 // Of /etc/ssh/sshd_config and sshd_config.d/; 22 where nothing is said.
