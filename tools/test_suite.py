@@ -158,6 +158,7 @@ class Suite:
     def namespace_tests(self):
         report = os.path.join(LOGS, "netns.xml")
         scratch = tempfile.mkdtemp(prefix="drpf-test-")
+        os.chmod(scratch, 0o755)  # some tests run programs from there as another user
         # Most of these wait for timers and packets, so more of them than cores can run at once.
         command = ["env", f"DRPF={ROOT}/build/release/drpf", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={scratch}", PYTHON, "-B", "-m", "pytest",
                    "-p", "no:cacheprovider", f"--basetemp={scratch}/pytest", "-n", str(2 * self.arguments.jobs), "-v", f"--junit-xml={scratch}/netns.xml",
