@@ -26,6 +26,7 @@ TUN_FOR_ROOT = "mount -t tmpfs none /dev/net && mknod -m 600 /dev/net/tun c 10 2
 NO_TUN = "mount -t tmpfs none /dev/net"
 ROOT = []
 NOBODY = ["runuser", "-u", "nobody", "--"]
+NAMESPACE_KINDS = ("pid", "net", "mnt")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ class RunningDemo:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
                                         start_new_session=True, preexec_fn=die_with_parent)
         self.text = ""
-        self.namespaces = set()
+        self.namespaces = {}  # open files by number
 
     def wait_for(self, wanted, seconds=SHOW_SECONDS_MAX):
         deadline = time.monotonic() + seconds
@@ -63,17 +64,28 @@ class RunningDemo:
             part = os.read(self.process.stdout.fileno(), 65536)
             assert part, f"ended with {self.process.wait()} before {wanted!r}:\n{self.text}"
             self.text += part.decode()
-        own = {os.stat(f"/proc/self/ns/{kind}").st_ino for kind in ("pid", "net", "mnt")}
+        own = namespaces_of(os.getpid())
         for pid in descendants(self.process.pid):
-            self.namespaces |= namespaces_of(pid) - own
+            for kind in NAMESPACE_KINDS:
+                self.hold(f"/proc/{pid}/ns/{kind}", own)
         assert self.namespaces
+
+    def hold(self, path, own):
+        """Keeps a namespace's number from being given to another one, which a test beside us may make at any moment."""
+        try:
+            file = open(path, "rb")
+        except OSError:
+            return
+        number = os.fstat(file.fileno()).st_ino
+        if number not in own:
+            self.namespaces.setdefault(number, file)
 
     def end(self, number):
         self.process.send_signal(number)
         return self.process.wait(10)
 
     def what_is_left(self):
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if namespaces_of(pid) & self.namespaces]
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if namespaces_of(pid) & self.namespaces.keys()]
 
 
 def descendants(pid):
@@ -87,7 +99,7 @@ def descendants(pid):
 
 def namespaces_of(pid):
     try:
-        return {os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in ("pid", "net", "mnt")}
+        return {os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in NAMESPACE_KINDS}
     except OSError:
         return set()
 
