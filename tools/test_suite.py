@@ -151,8 +151,7 @@ class Suite:
         command = ["ctest", "-j", str(self.arguments.jobs), "--output-junit", report, "--output-on-failure"]
         if self.arguments.only:
             command += ["-R", self.arguments.only]
-        # Not detect_stack_use_after_return: g++ 12 then puts variables of alignas(64) on 32-byte boundaries.
-        environment = dict(os.environ, UBSAN_OPTIONS="print_stacktrace=1")
+        environment = dict(os.environ, ASAN_OPTIONS="detect_stack_use_after_return=1", UBSAN_OPTIONS="print_stacktrace=1")
         code, text = run("unit.log", command, 900, cwd=os.path.join(ROOT, "build", "test"), env=environment)
         return junit(report, code, text, nothing_is_fine=bool(self.arguments.only))
 
