@@ -23,6 +23,13 @@ PYTHON = "/usr/bin/python3"
 SHOWN_LINES_MAX = 60
 QUICK_SECONDS_MAX = 150
 NETNS_SECONDS_MAX = 1200
+LONGER_SECONDS_MAX = 4 * 3600  # of one step of --longer
+
+# What --longer adds: programs that are run by themselves, from the root of the project, with DRPF_LONGER=1. The tests in namespaces see
+# that variable too.
+LONGER_PROGRAMS = [
+    ("a million operations of the lease book", ["env", "DRPF_MODEL_OPERATIONS=1000000", "build/test/tests/test_lease", "--gtest_filter=Model.*"]),
+]
 
 TUN_FOR_EVERYBODY = 'mount -t tmpfs -o mode=755,dev tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && chmod 666 /dev/net/tun && exec "$@"'
 
@@ -155,12 +162,15 @@ class Suite:
         code, text = run("unit.log", command, 900, cwd=os.path.join(ROOT, "build", "test"), env=environment)
         return junit(report, code, text, nothing_is_fine=bool(self.arguments.only))
 
+    def longer_program(self, name, command):
+        return single(*run(re.sub(r"[^a-z0-9]+", "-", name.lower()) + ".log", command, LONGER_SECONDS_MAX))
+
     def namespace_tests(self):
         report = os.path.join(LOGS, "netns.xml")
         scratch = tempfile.mkdtemp(prefix="drpf-test-")
         os.chmod(scratch, 0o755)  # some tests run programs from there as another user
         # Most of these wait for timers and packets, so more of them than cores can run at once.
-        command = ["env", f"DRPF={ROOT}/build/release/drpf", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={scratch}", PYTHON, "-B", "-m", "pytest",
+        command = ["env", f"DRPF={ROOT}/build/release/drpf", f"DRPF_LONGER={int(self.arguments.longer)}", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={scratch}", PYTHON, "-B", "-m", "pytest",
                    "-p", "no:cacheprovider", f"--basetemp={scratch}/pytest", "-n", str(2 * self.arguments.jobs), "-v", f"--junit-xml={scratch}/netns.xml",
                    "tests/netns"]
         if self.arguments.quick:
@@ -168,7 +178,7 @@ class Suite:
         if self.arguments.only:
             command += ["-k", self.arguments.only]
         try:
-            code, text = run("netns.log", as_root(command), QUICK_SECONDS_MAX if self.arguments.quick else NETNS_SECONDS_MAX)
+            code, text = run("netns.log", as_root(command), self.namespace_seconds_max())
             remove(report)
             if os.path.exists(f"{scratch}/netns.xml"):
                 shutil.copyfile(f"{scratch}/netns.xml", report)
@@ -176,6 +186,11 @@ class Suite:
             subprocess.run(as_root(["rm", "-rf", scratch]), check=False)
         nothing_selected = code == 5 and bool(self.arguments.only)
         return junit(report, 0 if nothing_selected else code, text)
+
+    def namespace_seconds_max(self):
+        if self.arguments.longer:
+            return LONGER_SECONDS_MAX
+        return QUICK_SECONDS_MAX if self.arguments.quick else NETNS_SECONDS_MAX
 
     def demo_as_root(self):
         return self.demo("demo-root.log", as_root)
@@ -218,13 +233,14 @@ class Suite:
         tidy = [("clang-tidy", self.clang_tidy)]
         tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
         demos = [("drpf demo as root", self.demo_as_root), ("drpf demo as an ordinary user", self.demo_as_user)]
+        longer = [(name, lambda name=name, command=command: self.longer_program(name, command)) for name, command in LONGER_PROGRAMS if self.arguments.longer]
         if self.arguments.lint:
             return lint + tidy
         if self.arguments.quick:
             return lint + tests
         if self.arguments.only:
-            return [step for step in lint + tidy + demos if self.arguments.only.lower() in step[0].lower()] + tests
-        return lint + tidy + tests + demos
+            return [step for step in lint + tidy + demos + longer if self.arguments.only.lower() in step[0].lower()] + tests
+        return lint + tidy + tests + demos + longer
 
     def run(self):
         os.makedirs(LOGS, exist_ok=True)
@@ -290,9 +306,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--quick", action="store_true", help="what takes under three minutes")
     parser.add_argument("--only", metavar="WORD", help="only tests and checks with WORD in their name")
+    parser.add_argument("--longer", action="store_true", help="the long variants too: hours instead of minutes")
     parser.add_argument("--lint", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.quick and arguments.longer:
+        parser.error("--quick and --longer exclude each other")
+    os.environ["DRPF_LONGER"] = str(int(arguments.longer))
     os.chdir(ROOT)
-    return Suite(parser.parse_args()).run()
+    return Suite(arguments).run()
 
 
 if __name__ == "__main__":

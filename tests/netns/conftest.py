@@ -9,7 +9,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import Gateway  # noqa: E402
 from lab import Lab  # noqa: E402
 
-TEST_SECONDS_MAX = 180
+LONGER = os.environ.get("DRPF_LONGER") == "1"  # ./dev test --longer
+TEST_SECONDS_MAX = 3 * 3600 if LONGER else 180
 
 
 def pytest_configure(config):
