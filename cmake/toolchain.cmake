@@ -8,6 +8,9 @@ add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   add_compile_options(-Wno-restrict)  # g++ 12 sees overlaps in std::string's operator+ that are not there (GCC bug 105651)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_compile_options(-Wno-error=deprecated-declarations)  # libstdc++ 12 calls its own get_temporary_buffer in std::stable_sort
+endif()
 if(DRPF_WARNINGS_AS_ERRORS)
   add_compile_options(-Werror)
 endif()

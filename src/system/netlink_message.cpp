@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t message_header_size = 16;  // struct nlmsghdr
 constexpr std::size_t attribute_header_size = 4;
-constexpr std::size_t attribute_size_max = 65535;
+[[maybe_unused]] constexpr std::size_t attribute_size_max = 65535;  // asserted only
 
 constexpr std::size_t aligned(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
 
