@@ -15,15 +15,17 @@
 
 #include <fmt/format.h>
 
+#include "cli/demo/actors.h"
 #include "cli/demo/limits.h"
 #include "cli/demo/picture.h"
 #include "cli/demo/report.h"
-#include "cli/demo/requirements.h"
 #include "cli/demo/show.h"
-#include "cli/demo/stage.h"
 #include "cli/demo/topology.h"
-#include "cli/demo/wording.h"
 #include "cli/exit_code.h"
+#include "cli/lab/progress.h"
+#include "cli/lab/requirements.h"
+#include "cli/lab/stage.h"
+#include "cli/lab/wording.h"
 #include "cli/terminal.h"
 #include "system/fd.h"
 
@@ -32,9 +34,16 @@ namespace {
 
 using namespace demo;
 
+constexpr const char* command_name = "drpf demo";
+constexpr lab::Requirement requirements[] = {
+    {"ip", "iproute2"},       {"nft", "nftables"}, {"wg", "wireguard-tools"},    {"wireguard-go", "wireguard-go"},
+    {"nginx", "nginx-light"}, {"socat", "socat"},  {"dovecot", "dovecot-pop3d"}, {"/usr/lib/dovecot/pop3-login", "dovecot-pop3d"},
+    {"curl", "curl"},
+};
+
 void print_logs() {
   for (const char* path :
-       {gateway_log, home_1_log, home_2_log, "/run/drpf-demo/nginx.log", "/run/drpf-demo/socat.log", "/run/drpf-demo/dovecot.log"}) {
+       {gateway_log, home_1_log, home_2_log, "/run/drpf-lab/nginx.log", "/run/drpf-lab/socat.log", "/run/drpf-lab/dovecot.log"}) {
     std::ifstream file(path);
     fmt::print(stderr, "--- {}\n", path);
     for (std::string line; std::getline(file, line);) fmt::print(stderr, "{}\n", line);
@@ -61,7 +70,7 @@ std::string commands_to_try(const Stage& stage, const Show& show, const std::str
 void stay_up(const Show& show) {
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   std::string shown;
-  for (;; std::this_thread::sleep_for(limits::table_interval)) {
+  for (;; std::this_thread::sleep_for(demo::limits::table_interval)) {
     const Result<std::vector<LeaseRow>> rows = show.admin().leases();
     const std::string table = rows ? draw_leases(*rows, standard_output_has_colour()) : fmt::format("  {}\n", rows.error().message);
     if (table == shown) continue;
@@ -79,7 +88,7 @@ int perform(const DemoOptions& options, const Stage& stage, const system::Fd& ex
   progress.say("networks are made");
   const Result<Topology> topology = Topology::build();
   if (!topology) {
-    const Missing missing = explain_powerless_namespaces(topology.error(), stage.user_namespace());
+    const Missing missing = explain_powerless_namespaces(topology.error(), stage.user_namespace(), command_name);
     progress.clear();
     fmt::print(stderr, "drpf demo: {}\n  cure: {}\n", missing.what, missing.cure);
     return exit_unavailable;
@@ -123,7 +132,7 @@ int perform(const DemoOptions& options, const Stage& stage, const system::Fd& ex
 }  // namespace
 
 int run_demo(const DemoOptions& options) {
-  const std::vector<Missing> missing = find_missing();
+  const std::vector<Missing> missing = find_missing(requirements, command_name);
   for (const Missing& one : missing) fmt::print(stderr, "drpf demo: {}\n  cure: {}\n", one.what, one.cure);
   if (!missing.empty()) return exit_unavailable;
   const system::Fd executable(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
@@ -133,7 +142,7 @@ int run_demo(const DemoOptions& options) {
   }
   char path[PATH_MAX] = {};
   if (::readlink("/proc/self/exe", path, sizeof path - 1) < 0) std::strcpy(path, "drpf");
-  return run_stage([&](const Stage& stage) { return perform(options, stage, executable, path); });
+  return run_stage(command_name, [&](const Stage& stage) { return perform(options, stage, executable, path); });
 }
 
 }  // namespace drpf::cli

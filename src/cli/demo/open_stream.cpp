@@ -14,10 +14,13 @@
 #include <fmt/format.h>
 
 #include "cli/demo/limits.h"
-#include "cli/demo/sockets.h"
+#include "cli/lab/sockets.h"
 #include "system/fd.h"
 
 namespace drpf::cli::demo {
+
+using namespace lab;
+
 namespace {
 
 constexpr int receive_buffer = 32 * 1024;  // small, so that the sender has to go on sending all the time

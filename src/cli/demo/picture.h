@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "cli/demo/admin.h"
+#include "cli/lab/admin.h"
 
 namespace drpf::cli::demo {
+
+using namespace lab;
 
 std::string draw_topology();
 // One line for ports side by side of which the same is to be said.

@@ -1,9 +1,6 @@
 #include "cli/demo/report.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -34,22 +31,6 @@ std::string to_text(const Chapter& chapter, std::size_t number, bool colour) {
   std::string text = fmt::format("{} {} {}\n", mark(chapter.held()), number, chapter.headline);
   for (const Fact& fact : chapter.facts) text += fmt::format("    {}{}\n", fact.held ? "" : mark(false) + " ", fact.detail);
   return text;
-}
-
-Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
-
-void Progress::say(std::string_view what) {
-  if (!terminal_) return;
-  fmt::print(stderr, "\r\033[K  … {}", what);
-  std::fflush(stderr);
-  shown_ = true;
-}
-
-void Progress::clear() {
-  if (!shown_) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
-  shown_ = false;
 }
 
 }  // namespace drpf::cli::demo

@@ -21,10 +21,13 @@
 #include <fmt/format.h>
 
 #include "cli/demo/limits.h"
-#include "cli/demo/sockets.h"
+#include "cli/lab/sockets.h"
 #include "system/fd.h"
 
 namespace drpf::cli::demo {
+
+using namespace lab;
+
 namespace {
 
 using Steady = std::chrono::steady_clock;

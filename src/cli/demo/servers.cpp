@@ -10,8 +10,8 @@
 #include <fmt/format.h>
 
 #include "cli/demo/limits.h"
-#include "cli/demo/sockets.h"
-#include "cli/demo/stage.h"
+#include "cli/lab/sockets.h"
+#include "cli/lab/stage.h"
 
 namespace drpf::cli::demo {
 namespace {

@@ -9,8 +9,8 @@
 #include <fmt/format.h>
 
 #include "cli/demo/limits.h"
-#include "cli/demo/sockets.h"
-#include "cli/demo/wording.h"
+#include "cli/lab/sockets.h"
+#include "cli/lab/wording.h"
 
 namespace drpf::cli::demo {
 namespace {
@@ -27,7 +27,7 @@ Status Show::prepare(Progress& progress) {
   if (!service) return fail(service.error());
   private_service_ = std::move(*service);
   if (const Status listening = await_listening(topology_->gateway, private_service_port); !listening) return listening;
-  Result<system::Process> gateway = start_gateway(topology_->gateway, *executable_);
+  Result<system::Process> gateway = start_gateway(topology_->gateway, *executable_, "");
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
   if (const Status added = add_device(home_1_, "alice"); !added) return added;
@@ -77,7 +77,7 @@ Chapter Show::connected_with_ports(Progress& progress) {
   Chapter chapter{"Two devices behind NAT connected, and each was given 5 ports without asking", {}};
   progress.say("the homes connect");
   const Stopwatch watch;
-  Result<system::Process> first = start_drpf_connect(topology_->home_1, *executable_, home_1_.file);
+  Result<system::Process> first = start_drpf_connect(topology_->home_1, *executable_, "home-1", home_1_.file, home_1_log);
   Result<system::Process> second = start_wireguard_go(topology_->home_2, home_2_.file);
   if (!first || !second) {
     chapter.facts.push_back({"connected", false, (first ? second : first).error().message});

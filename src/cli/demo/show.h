@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "cli/demo/actors.h"
-#include "cli/demo/admin.h"
 #include "cli/demo/report.h"
 #include "cli/demo/servers.h"
-#include "cli/demo/stage.h"
 #include "cli/demo/topology.h"
+#include "cli/lab/admin.h"
+#include "cli/lab/progress.h"
+#include "cli/lab/stage.h"
 #include "core/address.h"
 #include "core/port.h"
 #include "core/time.h"

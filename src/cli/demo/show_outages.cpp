@@ -14,8 +14,8 @@
 #include "cli/demo/open_stream.h"
 #include "cli/demo/scan.h"
 #include "cli/demo/show.h"
-#include "cli/demo/sockets.h"
-#include "cli/demo/wording.h"
+#include "cli/lab/sockets.h"
+#include "cli/lab/wording.h"
 
 namespace drpf::cli::demo {
 namespace {
@@ -90,7 +90,7 @@ Chapter Show::disconnected_and_back(Progress& progress) {
   progress.say("home 1 comes back");
   const std::optional<int> left = home_1_.tunnel.wait(limits::lease_end);
   const Stopwatch returning;
-  Result<system::Process> again = start_drpf_connect(topology_->home_1, *executable_, home_1_.file);
+  Result<system::Process> again = start_drpf_connect(topology_->home_1, *executable_, "home-1", home_1_.file, home_1_log);
   if (!again) {
     chapter.facts.push_back({"same ports", false, again.error().message});
     return chapter;
@@ -135,7 +135,7 @@ Chapter Show::gateway_killed(Progress& progress) {
   const bool scanned = watch && watch->await_round(limits::scan_round);
   const Scan dead = scanned ? watch->findings() : Scan{};
   progress.say("the gateway starts again");
-  Result<system::Process> gateway = start_gateway(topology_->gateway, *executable_);
+  Result<system::Process> gateway = start_gateway(topology_->gateway, *executable_, "");
   if (!gateway) {
     chapter.facts.push_back({"restart", false, gateway.error().message});
     return chapter;

@@ -8,11 +8,11 @@
 #include <fmt/format.h>
 
 #include "cli/demo/limits.h"
-#include "cli/demo/packet_watch.h"
 #include "cli/demo/scan.h"
 #include "cli/demo/show.h"
-#include "cli/demo/sockets.h"
-#include "cli/demo/wording.h"
+#include "cli/lab/packet_watch.h"
+#include "cli/lab/sockets.h"
+#include "cli/lab/wording.h"
 
 namespace drpf::cli::demo {
 namespace {

@@ -2,41 +2,12 @@
 // what runs on them is in actors.h.
 #pragma once
 
-#include <string>
-#include <vector>
-
-#include "core/address.h"
+#include "cli/lab/machine.h"
 #include "core/result.h"
-#include "core/time.h"
-#include "system/fd.h"
-#include "system/namespaces.h"
-#include "system/process.h"
 
 namespace drpf::cli::demo {
 
-// A network of its own, a /run of its own, and the stage's folder. Everything else it shares with the host.
-class Machine {
- public:
-  static Result<Machine> make(std::string name);
-  // The machine that this process is on already.
-  static Result<Machine> present(std::string name);
-
-  const std::string& name() const { return name_; }
-  const system::NamespacePair& namespaces() const { return namespaces_; }
-  // A program on this machine, to be started before the machine is gone.
-  system::Command command(std::vector<std::string> arguments) const;
-  // The same under the user nobody, as servers should be.
-  system::Command server(std::vector<std::string> arguments, bool user_namespace) const;
-  // Runs to the end; an exit code other than 0 is an error with what the program said.
-  Result<std::string> run(std::vector<std::string> arguments, std::string input = {}) const;
-  // A socket that lives on this machine; `type` as socket(2) has it.
-  Result<system::Fd> open_socket(int family, int type, int protocol) const;
-
- private:
-  Machine(std::string name, system::NamespacePair namespaces) : name_(std::move(name)), namespaces_(std::move(namespaces)) {}
-  std::string name_;
-  system::NamespacePair namespaces_;
-};
+using namespace lab;  // the demo is one of the labs
 
 // Addresses of the documentation blocks (RFC 5737, RFC 3849), which the real Internet does not have.
 inline constexpr const char* visitor_v4 = "198.51.100.20";

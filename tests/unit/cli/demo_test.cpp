@@ -2,11 +2,11 @@
 #include <gtest/gtest.h>
 
 #include "cli/demo/actors.h"
-#include "cli/demo/admin.h"
 #include "cli/demo/picture.h"
 #include "cli/demo/report.h"
-#include "cli/demo/sockets.h"
-#include "cli/demo/wording.h"
+#include "cli/lab/admin.h"
+#include "cli/lab/sockets.h"
+#include "cli/lab/wording.h"
 #include "core/encoding.h"
 
 namespace drpf::cli::demo {

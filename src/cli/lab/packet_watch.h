@@ -5,11 +5,11 @@
 #include <string>
 #include <utility>
 
-#include "cli/demo/topology.h"
+#include "cli/lab/machine.h"
 #include "core/result.h"
 #include "system/fd.h"
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 
 class PacketWatch {
  public:
@@ -22,4 +22,4 @@ class PacketWatch {
   system::Fd socket_;
 };
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab

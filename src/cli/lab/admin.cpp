@@ -1,4 +1,4 @@
-#include "cli/demo/admin.h"
+#include "cli/lab/admin.h"
 
 #include <algorithm>
 #include <iterator>
@@ -7,11 +7,11 @@
 #include <fmt/ranges.h>
 #include <boost/json.hpp>
 
-#include "cli/demo/actors.h"
-#include "cli/demo/limits.h"
+#include "cli/lab/limits.h"
+#include "cli/lab/programs.h"
 #include "system/process.h"
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 namespace {
 
 std::string text_of(const boost::json::object& row, const char* key) {
@@ -75,4 +75,4 @@ Result<std::vector<LeaseRow>> Admin::leases() const {
   return parse_leases(*json);
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab

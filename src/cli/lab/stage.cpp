@@ -1,4 +1,4 @@
-#include "cli/demo/stage.h"
+#include "cli/lab/stage.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -19,12 +19,12 @@
 
 #include <fmt/format.h>
 
-#include "cli/demo/requirements.h"
 #include "cli/exit_code.h"
+#include "cli/lab/requirements.h"
 #include "system/fd.h"
 #include "system/namespaces.h"
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 namespace {
 
 constexpr int stage_namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET;
@@ -34,7 +34,9 @@ pid_t fork_into(int clone_flags) {
   return static_cast<pid_t>(syscall(SYS_clone, clone_flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
 }
 
-void say(const Missing& missing) { fmt::print(stderr, "drpf demo: {}\n  cure: {}\n", missing.what, missing.cure); }
+void say(const std::string& command, const Missing& missing) {
+  fmt::print(stderr, "{}: {}\n  cure: {}\n", command, missing.what, missing.cure);
+}
 
 Status furnish(bool user_namespace, uid_t uid, gid_t gid) {
   if (user_namespace) {
@@ -55,8 +57,8 @@ pid_t pid_in_proc() {
   return ::readlink("/proc/self", text, sizeof text - 1) > 0 ? static_cast<pid_t>(std::atoi(text)) : 0;
 }
 
-int be_first_process(const std::function<int(const Stage&)>& show, bool user_namespace, uid_t uid, gid_t gid, int alive_fd,
-                     int verdict_fd) {
+int be_first_process(const std::string& command, const std::function<int(const Stage&)>& show, bool user_namespace, uid_t uid, gid_t gid,
+                     int alive_fd, int verdict_fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   pollfd alive{alive_fd, POLLIN, 0};
   if (::poll(&alive, 1, 0) != 0) return exit_interrupted;  // the parent ended before the line above
@@ -64,7 +66,7 @@ int be_first_process(const std::function<int(const Stage&)>& show, bool user_nam
   ::umask(022);                                            // servers that are nobody read what we write
   const Stage stage(user_namespace, pid_in_proc(), verdict_fd);
   if (const Status furnished = furnish(user_namespace, uid, gid); !furnished) {
-    say(explain_powerless_namespaces(furnished.error(), user_namespace));
+    say(command, explain_powerless_namespaces(furnished.error(), user_namespace, command));
     return exit_unavailable;
   }
   return show(stage);
@@ -80,12 +82,12 @@ bool nobody_exists() {
 }
 
 // Waits for the child or for a signal that ends us.
-int attend(pid_t child, const sigset_t& signals, int verdict_fd) {
+int attend(const std::string& command, pid_t child, const sigset_t& signals, int verdict_fd) {
   for (;;) {
     int status = 0;
     if (::waitpid(child, &status, WNOHANG) == child) {
       if (WIFEXITED(status)) return WEXITSTATUS(status);
-      fmt::print(stderr, "drpf demo: the show ended with signal {}\n", WTERMSIG(status));
+      fmt::print(stderr, "{}: ended with signal {}\n", command, WTERMSIG(status));
       return EXIT_FAILURE;
     }
     siginfo_t info{};
@@ -101,14 +103,14 @@ int attend(pid_t child, const sigset_t& signals, int verdict_fd) {
 
 void Stage::give_verdict(int exit_code) const {
   const auto verdict = static_cast<unsigned char>(exit_code);
-  if (::write(verdict_fd_, &verdict, 1) != 1) std::perror("drpf demo: the parent is gone");
+  if (::write(verdict_fd_, &verdict, 1) != 1) std::perror("the parent is gone");
 }
 
-int run_stage(const std::function<int(const Stage&)>& show) {
+int run_stage(const std::string& command, const std::function<int(const Stage&)>& show) {
   int verdict[2];
   int alive[2];
   if (::pipe2(verdict, O_CLOEXEC | O_NONBLOCK) != 0 || ::pipe2(alive, O_CLOEXEC) != 0) {
-    std::perror("drpf demo: cannot make a pipe");
+    std::perror((command + ": cannot make a pipe").c_str());
     return EXIT_FAILURE;
   }
   const system::Fd verdict_in(verdict[0]);
@@ -138,22 +140,22 @@ int run_stage(const std::function<int(const Stage&)>& show) {
     child = fork_into(stage_namespaces | CLONE_NEWUSER);
   }
   if (child < 0) {
-    say(explain_refused_namespaces(errno, user_namespace));
+    say(command, explain_refused_namespaces(errno, user_namespace, command));
     sigprocmask(SIG_SETMASK, &before, nullptr);
     return exit_unavailable;
   }
   if (child == 0) {
     ::close(alive[1]);
     ::close(verdict[0]);
-    const int code = be_first_process(show, user_namespace, uid, gid, alive[0], verdict[1]);
+    const int code = be_first_process(command, show, user_namespace, uid, gid, alive[0], verdict[1]);
     std::fflush(nullptr);
     _exit(code);
   }
   verdict_out = system::Fd();
   alive_in = system::Fd();
-  const int code = attend(child, signals, verdict_in.get());
+  const int code = attend(command, child, signals, verdict_in.get());
   sigprocmask(SIG_SETMASK, &before, nullptr);
   return code;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab

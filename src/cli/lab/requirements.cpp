@@ -1,4 +1,4 @@
-#include "cli/demo/requirements.h"
+#include "cli/lab/requirements.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,19 +13,8 @@
 #include "system/fd.h"
 #include "system/process.h"
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 namespace {
-
-struct Requirement {
-  const char* program;
-  const char* package;  // of Debian and Ubuntu
-};
-
-constexpr Requirement requirements[] = {
-    {"ip", "iproute2"},       {"nft", "nftables"}, {"wg", "wireguard-tools"},    {"wireguard-go", "wireguard-go"},
-    {"nginx", "nginx-light"}, {"socat", "socat"},  {"dovecot", "dovecot-pop3d"}, {"/usr/lib/dovecot/pop3-login", "dovecot-pop3d"},
-    {"curl", "curl"},
-};
 
 std::string read_setting(const char* path) {
   std::ifstream file(path);
@@ -34,7 +23,7 @@ std::string read_setting(const char* path) {
   return value;
 }
 
-void find_missing_programs(std::vector<Missing>& missing) {
+void find_missing_programs(std::span<const Requirement> requirements, std::vector<Missing>& missing) {
   std::vector<std::string> programs;
   std::vector<std::string> packages;
   for (const Requirement& requirement : requirements) {
@@ -47,7 +36,7 @@ void find_missing_programs(std::vector<Missing>& missing) {
                      fmt::format("sudo apt install {}", fmt::join(packages, " "))});
 }
 
-void find_missing_tun(std::vector<Missing>& missing) {
+void find_missing_tun(const std::string& command, std::vector<Missing>& missing) {
   const system::Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
   if (tun.valid()) return;
   switch (errno) {
@@ -58,7 +47,7 @@ void find_missing_tun(std::vector<Missing>& missing) {
     case EACCES:
     case EPERM:
       missing.push_back({fmt::format("/dev/net/tun cannot be opened by user {}: {}", ::getuid(), std::strerror(errno)),
-                         "sudo chmod 666 /dev/net/tun (Debian's own setting), or run this as root: sudo drpf demo"});
+                         "sudo chmod 666 /dev/net/tun (Debian's own setting), or run this as root: sudo " + command});
       break;
     default:
       missing.push_back({fmt::format("/dev/net/tun cannot be opened: {}", std::strerror(errno)),
@@ -71,19 +60,19 @@ constexpr const char* container_hint =
 
 }  // namespace
 
-std::vector<Missing> find_missing() {
+std::vector<Missing> find_missing(std::span<const Requirement> programs, const std::string& command) {
   std::vector<Missing> missing;
-  find_missing_programs(missing);
-  find_missing_tun(missing);
+  find_missing_programs(programs, missing);
+  find_missing_tun(command, missing);
   return missing;
 }
 
-Missing explain_refused_namespaces(int error_number, bool user_namespace) {
+Missing explain_refused_namespaces(int error_number, bool user_namespace, const std::string& command) {
   const char* kinds = user_namespace ? "user, network, mount and process namespaces" : "network, mount and process namespaces";
   std::string what = fmt::format("the kernel refuses {}: {}", kinds, std::strerror(error_number));
   if (read_setting("/proc/sys/kernel/unprivileged_userns_clone") == "0") {
     return {what + " (kernel.unprivileged_userns_clone is 0)",
-            "sudo sysctl kernel.unprivileged_userns_clone=1, or run this as root: sudo drpf demo"};
+            "sudo sysctl kernel.unprivileged_userns_clone=1, or run this as root: sudo " + command};
   }
   for (const char* kind : {"user", "net", "mnt", "pid"}) {
     if (read_setting(fmt::format("/proc/sys/user/max_{}_namespaces", kind).c_str()) != "0") continue;
@@ -92,16 +81,16 @@ Missing explain_refused_namespaces(int error_number, bool user_namespace) {
   if (error_number == ENOSPC)
     return {what, "raise the limits user.max_*_namespaces (sudo sysctl), or end other programs that hold namespaces"};
   if (error_number == EINVAL) return {what, "a kernel with CONFIG_USER_NS, CONFIG_NET_NS and CONFIG_PID_NS is needed"};
-  return {what, fmt::format("{}{}", user_namespace ? "run this as root: sudo drpf demo; " : "", container_hint)};
+  return {what, fmt::format("{}{}", user_namespace ? fmt::format("run this as root: sudo {}; ", command) : std::string(), container_hint)};
 }
 
-Missing explain_powerless_namespaces(const Error& attempt, bool user_namespace) {
+Missing explain_powerless_namespaces(const Error& attempt, bool user_namespace, const std::string& command) {
   std::string what = fmt::format("namespaces can be made here, but give no rights inside: {}", attempt.message);
   if (user_namespace && read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
     return {what + " (kernel.apparmor_restrict_unprivileged_userns is 1)",
-            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run this as root: sudo drpf demo"};
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run this as root: sudo " + command};
   }
-  return {what, fmt::format("{}{}", user_namespace ? "run this as root: sudo drpf demo; " : "", container_hint)};
+  return {what, fmt::format("{}{}", user_namespace ? fmt::format("run this as root: sudo {}; ", command) : std::string(), container_hint)};
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab

@@ -1,4 +1,4 @@
-#include "cli/demo/sockets.h"
+#include "cli/lab/sockets.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,9 +11,9 @@
 
 #include <fmt/format.h>
 
-#include "cli/demo/limits.h"
+#include "cli/lab/limits.h"
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 namespace {
 
 using Steady = std::chrono::steady_clock;
@@ -117,4 +117,4 @@ std::string udp_packet(const Address& source, const Address& target, Port port, 
   return packet + text;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab

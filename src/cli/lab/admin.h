@@ -6,12 +6,12 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/demo/topology.h"
+#include "cli/lab/machine.h"
 #include "core/port.h"
 #include "core/result.h"
 #include "system/fd.h"
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 
 // One row of `drpf lease list --json`.
 struct LeaseRow {
@@ -46,4 +46,4 @@ class Admin {
 
 Result<std::vector<LeaseRow>> parse_leases(const std::string& json);
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab

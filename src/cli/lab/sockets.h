@@ -12,7 +12,7 @@
 #include "core/time.h"
 #include "system/fd.h"
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 
 struct SocketAddress {
   sockaddr_storage storage{};
@@ -35,4 +35,4 @@ std::string udp_packet(const Address& source, const Address& target, Port port, 
 // The Internet checksum (RFC 1071) over an even start; `sum` carries on from an earlier part.
 std::uint16_t internet_checksum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0);
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab

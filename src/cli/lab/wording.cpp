@@ -1,8 +1,8 @@
-#include "cli/demo/wording.h"
+#include "cli/lab/wording.h"
 
 #include <fmt/format.h>
 
-namespace drpf::cli::demo {
+namespace drpf::cli::lab {
 
 std::string say_ports(const std::set<std::uint16_t>& ports) {
   constexpr int ranges_max = 8;  // the rest is a number: a line stays a line
@@ -26,4 +26,4 @@ std::string say_time(Duration duration) {
   return ms < 1000 ? fmt::format("{:.0f} ms", ms) : fmt::format("{:.1f} s", ms / 1000);
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::cli::lab
