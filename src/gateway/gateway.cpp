@@ -73,8 +73,19 @@ Status Gateway::after_commit(const lease::Transaction& transaction) {
     reconcile_due_ = true;
     parts_.log->error("the kernel did not take a change of leases, it is repaired at the next tick: {}", done.error().message);
   }
+  const auto fenced = fence(transaction);
   for (const auto device : devices) publish(device, "leases");
-  return done;
+  return done ? fenced : done;
+}
+
+// The kernel lets no more packets of ended leases through; what it had let through before is not to leave after the answer either.
+Status Gateway::fence(const lease::Transaction& transaction) {
+  std::vector<tunnel::ClosedFlow> flows;
+  for (const auto& gone : transaction.remove) flows.push_back({gone.device_address, gone.protocol, gone.device_port});
+  if (flows.empty()) return {};
+  auto fenced = parts_.tunnel.fence(flows);
+  if (!fenced) parts_.log->error("packets under way of leases that have ended: {}", fenced.error().message);
+  return fenced;
 }
 
 std::vector<lease::DeviceId> Gateway::devices_in(const lease::Transaction& transaction) const {

@@ -90,6 +90,7 @@ class Gateway final : public api::Service {
   // Commit, apply, carry out. After an error of the kernel the book is right and reconcile() is due.
   Status carry_out(const lease::Transaction& transaction);
   Status after_commit(const lease::Transaction& transaction);
+  Status fence(const lease::Transaction& transaction);
   Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
   void forget_peer(lease::DeviceId device);
   Result<const lease::Account*> find_account(std::string_view name) const;

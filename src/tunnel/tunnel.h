@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "core/address.h"
+#include "core/port.h"
 #include "core/result.h"
 #include "core/time.h"
 
@@ -53,6 +55,14 @@ struct EngineFailed {
 };  // the TUN device or the socket is gone
 using Event = std::variant<PeerConnected, PeerRoamed, PeerDisconnected, EngineFailed>;
 
+// Where packets of a lease go to inside the tunnel, of a lease that has ended.
+struct ClosedFlow {
+  Address device_address;
+  Protocol protocol{};
+  Port device_port;
+  auto operator<=>(const ClosedFlow&) const = default;
+};
+
 class Tunnel {
  public:
   virtual ~Tunnel() = default;
@@ -62,6 +72,10 @@ class Tunnel {
   virtual void admit(const Key& public_key, const Address& endpoint_address) = 0;
   // The device said good-bye: its session may still carry the answer, but its next handshake is a new PeerConnected.
   virtual void depart(const Key& public_key) = 0;
+  // Called after the kernel's rules have stopped these flows, before anybody is told. When it returns well, no packet of them that the
+  // rules had let through earlier is still to be sent, to the device or from it. Waits for the packet threads, which never wait for it. For
+  // a few hundredths of a second after it nothing reaches these ports of the device, whatever lease it comes by.
+  virtual Status fence(std::span<const ClosedFlow> flows) = 0;
   // Start a handshake now (after a restart: to the last known endpoint).
   virtual void initiate(const Key& public_key) = 0;
   virtual std::vector<PeerStatus> status() const = 0;

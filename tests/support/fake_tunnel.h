@@ -25,6 +25,10 @@ class FakeTunnel final : public tunnel::Tunnel {
     admitted.emplace_back(public_key, endpoint_address);
   }
   void depart(const tunnel::Key& public_key) override { departed.push_back(public_key); }
+  Status fence(std::span<const tunnel::ClosedFlow> flows) override {
+    fenced.insert(fenced.end(), flows.begin(), flows.end());
+    return {};
+  }
   void initiate(const tunnel::Key& public_key) override { initiated.push_back(public_key); }
   std::vector<tunnel::PeerStatus> status() const override {
     std::vector<tunnel::PeerStatus> all;
@@ -40,6 +44,7 @@ class FakeTunnel final : public tunnel::Tunnel {
   std::map<tunnel::Key, tunnel::PeerConfig> peers;
   std::map<tunnel::Key, tunnel::PeerStatus> statuses;
   std::vector<std::pair<tunnel::Key, Address>> admitted;
+  std::vector<tunnel::ClosedFlow> fenced;
   std::vector<tunnel::Key> departed;
   std::vector<tunnel::Key> initiated;
 };

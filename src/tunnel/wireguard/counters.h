@@ -13,6 +13,7 @@ struct Counters {
   Count no_route{0};     // no peer has this address
   Count no_endpoint{0};  // the peer's place is not known
   Count staged_dropped{0};
+  Count lease_ended{0};  // let through by the kernel just before the lease ended
   Count send_failed{0};
   Count too_long{0};
   // Out of the network.

@@ -9,6 +9,7 @@
 #include "system/offload_probe.h"
 #include "tunnel/wireguard/control_socket.h"
 #include "tunnel/wireguard/engine_state.h"
+#include "tunnel/wireguard/fence.h"
 #include "tunnel/wireguard/handshaker.h"
 #include "tunnel/wireguard/receiver.h"
 #include "tunnel/wireguard/sender.h"
@@ -23,11 +24,13 @@ struct Engine::Parts {
       : state(std::move(tun), std::move(sockets), config.packet_io != nullptr ? *config.packet_io : system_calls, clock, std::move(log),
               config.mtu, config.require_admission),
         handshaker(state, {Identity::from_private(config.private_key), config.timestamp_floor, config.disconnect_after, config.wait_max},
-                   random, std::move(on_event)) {}
+                   random, std::move(on_event)),
+        fence(state, config.fence) {}
 
   PacketIo system_calls;
   EngineState state;
   Handshaker handshaker;
+  Fence fence;
   std::optional<Sender> sender;
   std::optional<Receiver> receiver;
   std::unique_ptr<ControlSocket> control_socket;
@@ -99,6 +102,7 @@ Result<std::unique_ptr<Engine>> Engine::start(EngineConfig config, system::Tun t
   parts->threads.push_back(start_thread("wg-handshake", [all] { all->handshaker.run(); }));
   parts->threads.push_back(start_thread("wg-receive", [all] { all->receiver->run(); }));
   parts->threads.push_back(start_thread("wg-send", [all] { all->sender->run(); }));
+  parts->threads.push_back(start_thread("wg-fence", [all] { all->fence.run(); }));
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
@@ -110,6 +114,7 @@ Engine::~Engine() {
   state.handshaker_wake.wake();
   state.receiver_wake.wake();
   state.sender_wake.wake();
+  parts_->fence.stop();
   for (auto& thread : parts_->threads) thread.join();
 }
 
@@ -158,6 +163,9 @@ void Engine::initiate(const Key& public_key) {
   handshaker.post([&handshaker, public_key] { handshaker.initiate(public_key); });
 }
 
+Status Engine::fence(std::span<const ClosedFlow> flows) { return parts_->fence.close(flows); }
+std::size_t Engine::fenced_flows() const { return parts_->fence.closed(); }
+
 std::vector<PeerStatus> Engine::status() const {
   std::vector<PeerStatus> all;
   for (const auto& details : parts_->handshaker.details()) all.push_back(details.status);
@@ -180,6 +188,7 @@ std::vector<EngineCounter> Engine::counters() const {
           {"no_route", counters.no_route},
           {"no_endpoint", counters.no_endpoint},
           {"staged_dropped", counters.staged_dropped},
+          {"lease_ended", counters.lease_ended},
           {"send_failed", counters.send_failed},
           {"too_long", counters.too_long},
           {"datagram_malformed", counters.datagram_malformed},

@@ -34,6 +34,7 @@ struct EngineConfig {
   std::string control_socket_path;  // for `wg show`; empty = none
   Duration disconnect_after = std::chrono::seconds(180);
   Duration wait_max = std::chrono::hours(1);  // longest wait of the timer thread; only a test with a fast clock needs less
+  bool fence = true;                          // false shows what the fence is for; only for that test
   PacketIo* packet_io = nullptr;              // tests make system calls fail; null = the real ones. Must outlive the engine.
 };
 
@@ -65,6 +66,8 @@ class Engine final : public Tunnel {
   void admit(const Key& public_key, const Address& endpoint_address) override;
   void depart(const Key& public_key) override;
   void initiate(const Key& public_key) override;
+  Status fence(std::span<const ClosedFlow> flows) override;
+  std::size_t fenced_flows() const;  // that are still being thrown away
   std::vector<PeerStatus> status() const override;
   std::optional<PeerStatus> status(const Key& public_key) const override;
 

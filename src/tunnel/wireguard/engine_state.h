@@ -27,6 +27,8 @@
 
 namespace drpf::tunnel::wireguard {
 
+class ClosedFlows;
+
 // Wakes a thread that waits in poll().
 class WakeUp {
  public:
@@ -129,6 +131,13 @@ struct EngineState {
   void forget_commands(const PeerState& peer);
 
   WakeUp receiver_wake;
+
+  // fence -> sender; looked at inside enter() and leave()
+  std::atomic<const ClosedFlows*> closed_flows{nullptr};
+  std::atomic<bool> fence_waits{false};  // somebody waits for the sender to end its turn
+  // The sender answers `drain_wanted` in `drained` once it has seen the device's queue empty, or read more than it can hold, since.
+  std::atomic<std::uint64_t> drain_wanted{0};
+  std::atomic<std::uint64_t> drained{0};
 
  private:
   std::mutex report_mutex_;

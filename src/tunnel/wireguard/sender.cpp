@@ -13,6 +13,7 @@
 #include "protocol/wireguard/constants.h"
 #include "protocol/wireguard/messages.h"
 #include "protocol/wireguard/session_rules.h"
+#include "tunnel/wireguard/closed_flows.h"
 
 namespace drpf::tunnel::wireguard {
 
@@ -35,8 +36,12 @@ void Sender::run() {
     state_.quiescence.enter(Quiescence::sender);
     now_ = state_.clock.now();
     datagrams_.begin_turn();
-    if (waiting[1].revents != 0) perform_commands();
-    if (waiting[0].revents != 0) failed_ = !read_packets();
+    closed_ = state_.closed_flows.load();
+    if (waiting[1].revents != 0) {
+      perform_commands();
+      begin_drain();
+    }
+    if (waiting[0].revents != 0 || drain_reads_left_ > 0) failed_ = !read_packets();
     flush();
     state_.quiescence.leave(Quiescence::sender);
   }
@@ -44,10 +49,11 @@ void Sender::run() {
 
 // False when the device is gone.
 bool Sender::read_packets() {
-  for (std::size_t i = 0; i < reads_per_turn_max; ++i) {
+  for (std::size_t i = 0; i < reads_per_turn_max && !state_.fence_waits.load(std::memory_order_relaxed); ++i) {
     const auto size = state_.io.read_tun(state_.tun.fd(), read_buffer_);
     if (size > 0) {
       on_tun_packet(ByteView(read_buffer_).first(static_cast<std::size_t>(size)));
+      if (drain_reads_left_ > 0 && --drain_reads_left_ == 0) end_drain();
       continue;
     }
     if (size < 0 && errno == EINTR) continue;
@@ -56,6 +62,7 @@ bool Sender::read_packets() {
                           "start again; do not delete the device"));
       return false;
     }
+    if (drain_reads_left_ > 0) end_drain();
     return true;  // EAGAIN: empty; anything else passes, such as EIO while the device is down
   }
   return true;
@@ -68,6 +75,7 @@ void Sender::on_tun_packet(ByteView bytes) {
     std::memcpy(&header, bytes.data(), sizeof header);
     bytes = bytes.subspan(sizeof header);
   }
+  if (closed_ != nullptr && closed_->holds(bytes)) return Counters::add(state_.counters.lease_ended);
   auto splitter = protocol::ip::Splitter::start(header, bytes);
   if (!splitter) return Counters::add(state_.counters.tun_malformed);
   const auto& routes = *state_.routes.load();
@@ -127,9 +135,13 @@ void Sender::flush_staged(PeerState& peer) {
     auto* const session = usable_session(peer);
     if (session == nullptr || !peer.path.refresh(peer.sender.path).endpoint) return;
     const auto& packet = staged.front();
-    const auto room = reserve(peer, *session, packet.size());
-    std::copy(packet.begin(), packet.end(), room.begin());
-    commit(packet.size());
+    if (closed_ != nullptr && closed_->holds(packet)) {
+      Counters::add(state_.counters.lease_ended);
+    } else {
+      const auto room = reserve(peer, *session, packet.size());
+      std::copy(packet.begin(), packet.end(), room.begin());
+      commit(packet.size());
+    }
     staged.pop_front();
     --state_.staged_total;
   }
@@ -141,6 +153,33 @@ void Sender::drop_staged(PeerState& peer) {
   state_.staged_total -= peer.sender.staged.size();
   peer.sender.staged.clear();
   peer.sender.staged_reported.reset();
+}
+
+void Sender::begin_drain() {
+  const auto wanted = state_.drain_wanted.load();
+  if (wanted == drain_begun_) return;
+  drain_begun_ = wanted;
+  drain_reads_left_ = queued_packets_max;
+}
+
+// The queue holds nothing of before the drain. What waits for a handshake came out of it earlier.
+void Sender::end_drain() {
+  drain_reads_left_ = 0;
+  if (closed_ != nullptr) {
+    const auto& routes = *state_.routes.load();
+    for (const auto& flow : closed_->flows()) {
+      const auto id = routes.addresses.lookup(flow.device_address);
+      if (!id) continue;
+      auto& staged = routes.peers[*id]->sender.staged;
+      if (staged.empty()) continue;
+      const auto before = staged.size();
+      std::erase_if(staged, [&](const Bytes& packet) { return closed_->holds(packet); });
+      state_.staged_total -= before - staged.size();
+      Counters::add(state_.counters.lease_ended, before - staged.size());
+    }
+  }
+  state_.drained.store(drain_begun_);
+  state_.drained.notify_all();
 }
 
 void Sender::perform_commands() {

@@ -14,6 +14,9 @@ class Sender {
   static constexpr std::size_t reads_per_turn_max = 64;   // then commands are looked at again
   static constexpr std::size_t staged_total_max = 16384;  // packets of all peers together
   static constexpr Duration staged_report_interval = std::chrono::milliseconds(100);
+  // What can stand between the kernel's rules and this thread: the device's own queue, and the queueing discipline before it (fq_codel's
+  // default limit).
+  static constexpr std::size_t queued_packets_max = system::Tun::transmit_queue_length + 10240;
 
   explicit Sender(EngineState& state);
   void run();  // until state.stopping
@@ -41,6 +44,8 @@ class Sender {
 
   bool read_packets();
   void perform_commands();
+  void begin_drain();
+  void end_drain();
   void on_tun_packet(ByteView bytes);
   // The session to send with now; null if there is none that may.
   Session* usable_session(PeerState& peer, std::optional<std::uint32_t>* refused = nullptr) const;
@@ -60,6 +65,9 @@ class Sender {
   std::vector<std::uint8_t> slab_;
   std::vector<SenderCommand> commands_;
   Batch batch_;
+  const ClosedFlows* closed_ = nullptr;  // of this turn
+  std::uint64_t drain_begun_ = 0;
+  std::size_t drain_reads_left_ = 0;  // 0: no drain is under way
   Time now_{};
   bool failed_ = false;
 };

@@ -130,6 +130,7 @@ class Node {
     std::array<std::uint8_t, 12> timestamp_floor{};
     std::string control_socket_path = {};
     std::uint16_t mtu = 1420;
+    bool fence = true;
   };
 
   explicit Node(const Key& private_key) : Node(private_key, Options{}) {}
@@ -146,6 +147,7 @@ class Node {
     config.private_key = private_key;
     config.offload = options.offload;
     config.mtu = options.mtu;
+    config.fence = options.fence;
     config.require_admission = options.require_admission;
     config.disconnect_after = options.disconnect_after;
     config.timestamp_floor = options.timestamp_floor;
