@@ -28,7 +28,7 @@ struct Limits {
   std::uint32_t accounts_max = 100'000;
   std::uint32_t devices_per_account_max = 1'000;
   std::uint32_t api_body_max = 64 * 1024;
-  std::uint32_t api_connections_max = 256;
+  std::uint32_t api_connections_max = 10'000;
   bool operator==(const Limits&) const = default;
 };
 
@@ -62,6 +62,7 @@ struct Configuration {
 
   Port api_port{5351};  // TCP, on the tunnel addresses of the gateway, for devices
   Limits limits;
+  std::string user = "drpf";  // that a gateway started by root goes on as, if there is such a user
 
   bool operator==(const Configuration&) const = default;
 };

@@ -51,6 +51,7 @@ class Reader {
     section("leases", [this](TomlTable& table) { read_leases(table); });
     section("api", [this](TomlTable& table) { table.port("port", out_.api_port); });
     section("limits", [this](TomlTable& table) { read_limits(table); });
+    section("daemon", [this](TomlTable& table) { table.text("user", out_.user); });
     root_.finish();
     return std::move(out_);
   }

@@ -6,6 +6,7 @@
 
 #include "firewall/port_plan.h"
 #include "gateway/configuration_file.h"
+#include "gateway/confinement.h"
 #include "gateway/host_check.h"
 #include "gateway/public_hosts.h"
 #include "gateway/ssh_ports.h"
@@ -27,8 +28,8 @@ firewall::PortClaim claim(PortRange range, firewall::PortUse use, std::string or
 Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::shared_ptr<spdlog::logger> log) {
   std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
   // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
-  for (const auto step : {&Daemon::read_configuration, &Daemon::open_store, &Daemon::prove_port_plan, &Daemon::start_redirect,
-                          &Daemon::start_tunnel, &Daemon::open_gateway, &Daemon::open_doors})
+  for (const auto step : {&Daemon::read_configuration, &Daemon::confine, &Daemon::open_store, &Daemon::prove_port_plan,
+                          &Daemon::start_redirect, &Daemon::start_tunnel, &Daemon::open_gateway, &Daemon::open_doors})
     if (auto done = ((*daemon).*step)(); !done) return fail(done.error());
   return daemon;
 }
@@ -63,6 +64,8 @@ Status Daemon::read_configuration() {
                found.host.v6 ? " and " + to_string(*found.host.v6) : "", ", leased ports " + to_string(configuration_.pool));
   return {};
 }
+
+Status Daemon::confine() { return gateway::confine(configuration_, options_, *log_); }
 
 Status Daemon::open_store() {
   auto store = store::sqlite::SqliteStore::open(options_.state_directory);
@@ -321,6 +324,7 @@ Status Daemon::try_reload() {
   if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
   if (configuration->api_port != configuration_.api_port) return restart_needed("the API port");
   if (configuration->disconnect_after != configuration_.disconnect_after) return restart_needed("disconnect_after");
+  if (configuration->user != configuration_.user) return restart_needed("[daemon] user");
 
   auto hosts = find_public_hosts(*configuration, *network_);
   if (!hosts) return fail(hosts.error());

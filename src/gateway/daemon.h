@@ -42,6 +42,7 @@ class Daemon {
 
   // The steps of the start, in this order. On any doubt nothing has been opened yet.
   Status read_configuration();
+  Status confine();
   Status open_store();
   Status prove_port_plan();
   Status start_redirect();

@@ -11,6 +11,7 @@
 #include "firewall/foreign_rules.h"
 #include "system/fd.h"
 #include "system/listening_sockets.h"
+#include "system/nft_program.h"
 #include "system/process.h"
 
 namespace drpf::gateway {
@@ -51,7 +52,7 @@ void check_foreign_rules(const Configuration& configuration, bool running, std::
     findings.push_back({Level::problem, "firewall", "the program nft is not installed", "apt install nftables"});
     return;
   }
-  const auto listed = system::run({.arguments = {"nft", "list", "ruleset"}}, nft_time_limit);
+  const auto listed = system::run_nft(system::NftTask::list, {}, nft_time_limit);
   if (!listed || listed->exit_code != 0) {
     findings.push_back({Level::warning, "firewall",
                         "the host's rules could not be read: " + (listed ? listed->err : listed.error().message),

@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "redirect/nft_redirect.h"
-#include "system/process.h"
+#include "system/nft_program.h"
 
 namespace drpf::redirect {
 namespace {
@@ -16,11 +16,8 @@ using State = system::NftTable::State;
 
 constexpr std::size_t program_words_max = 2000;
 
-Status run_nft(std::string text) {
-  system::Command command;
-  command.arguments = {"nft", "-f", "-"};
-  command.input = std::move(text);
-  const auto output = system::run(command, NftRedirect::nft_timeout);
+Status apply(const std::string& text) {
+  const auto output = system::run_nft(system::NftTask::apply, text, NftRedirect::nft_timeout);
   if (!output)
     return fail(failure("nft_failed", "could not run nft to set up the firewall: " + output.error().message,
                         "install nftables: apt install nftables"));
@@ -119,7 +116,7 @@ Status NftRedirect::apply_structure(bool table_is_new) {
     for (const auto& chain : unknown) commands += fmt::format("flush chain inet {} {}\n", ruleset_.table, chain);
     for (const auto& chain : unknown) commands += fmt::format("delete chain inet {} {}\n", ruleset_.table, chain);
   }
-  return run_nft(commands + *text);
+  return apply(commands + *text);
 }
 
 // What this kernel can do is tried out, not read from its version: features are ported back. The address 0.0.0.0 visits nobody.

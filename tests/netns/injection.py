@@ -1,0 +1,71 @@
+"""Makes another process call the kernel: ptrace stops one of its threads in a system call and lets it do one of ours (x86-64 only).
+
+So a test asks the running gateway itself what it may do, and not a copy of it that was built for the test.
+"""
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+
+PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH, PTRACE_SYSCALL = 12, 13, 16, 17, 24
+WALL = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+LIBC.ptrace.restype = ctypes.c_long
+FIELDS = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs").split()
+CALLS = {"read": 0, "getpid": 39, "socket": 41, "execve": 59, "ptrace": 101, "prctl": 157, "mount": 165, "capget": 125, "setns": 308, "unshare": 272}
+
+
+class Registers(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in FIELDS]
+
+
+def ptrace(request, pid, data=None):
+    if LIBC.ptrace(request, pid, None, data) != 0:
+        raise OSError(ctypes.get_errno(), f"ptrace request {request}")
+
+
+def wait_for_stop(pid):
+    _, status = os.waitpid(pid, WALL)
+    assert os.WIFSTOPPED(status), status
+
+
+class Injection:
+    """`with Injection(pid) as inside: inside.call("socket", 17, 2, 0)` answers as the kernel does: a number, negative for an errno."""
+
+    def __init__(self, pid):
+        assert platform.machine() == "x86_64"
+        self.pid = pid
+
+    def __enter__(self):
+        ptrace(PTRACE_ATTACH, self.pid)
+        wait_for_stop(self.pid)
+        self.saved = Registers()
+        ptrace(PTRACE_GETREGS, self.pid, ctypes.byref(self.saved))
+        # The event loop sleeps in a system call: the instruction before the one where it goes on is `syscall`.
+        assert ctypes.c_int64(self.saved.orig_rax).value >= 0, "not in a system call"
+        return self
+
+    def call(self, name, *arguments):
+        registers = Registers.from_buffer_copy(self.saved)
+        registers.rip -= 2
+        registers.rax = CALLS[name]
+        registers.orig_rax = ctypes.c_uint64(-1).value  # so that the interrupted call is not begun again
+        for register, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), list(arguments) + [0] * 6):
+            setattr(registers, register, ctypes.c_uint64(value).value)
+        ptrace(PTRACE_SETREGS, self.pid, ctypes.byref(registers))
+        for _ in range(2):  # to the entry, to the exit
+            ptrace(PTRACE_SYSCALL, self.pid)
+            wait_for_stop(self.pid)
+        after = Registers()
+        ptrace(PTRACE_GETREGS, self.pid, ctypes.byref(after))
+        return ctypes.c_int64(after.rax).value
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            ptrace(PTRACE_SETREGS, self.pid, ctypes.byref(self.saved))
+            ptrace(PTRACE_DETACH, self.pid)
+
+
+EPERM = -errno.EPERM
