@@ -8,7 +8,6 @@
 #include <string_view>
 #include <utility>
 
-#include "redirect/mark_blocks.h"
 #include "system/boot_clock.h"
 
 namespace drpf::redirect {
@@ -71,6 +70,7 @@ std::size_t NftRedirect::atomic_changes_max() const {
 void NftRedirect::remember(const Redirection& redirection) {
   const auto [place, is_new] = installed_.insert_or_assign(public_key(redirection), redirection);
   if (is_new) ++generation_users_[mark_of(redirection.generation)];
+  highest_mark_ = std::max(highest_mark_, mark_of(redirection.generation));
   put_in_order(leading_to_[device_key(redirection)], redirection);
 }
 
@@ -113,20 +113,38 @@ Status NftRedirect::carry_out(const lease::Transaction& transaction, Time now) {
     put_left = put_left.subspan(puts.size());
   }
 
-  std::vector<Generation> ended;
-  for (const auto& redirection : gone) ended.push_back(redirection.generation);
-  if (auto purged = purge(std::move(ended)); !purged) return purged;
+  const auto purged = purge(gone);
 
-  // One family of a lease went and the other stays: the generation may pass again, now that the connections are gone.
+  // One family of a lease went and the other stays: the generation may pass again, when the connections are gone.
   std::vector<Redirection> staying;
   for (const auto& redirection : gone) {
     if (!generation_users_.contains(mark_of(redirection.generation))) continue;
     for (const auto& [key, other] : installed_)
       if (other.generation == redirection.generation) staying.push_back(other);
   }
-  if (staying.empty()) return {};
-  return apply_change({{}, staying}, now + since.milliseconds());
+  if (!staying.empty()) {
+    if (!purge_->wait(purged, purge_wait_max))
+      return fail(failure("purge_late", "the connections of a lease that lost an address could not be deleted in time, so it stays closed",
+                          "it is opened at the next repair"));
+    return apply_change({{}, staying}, now + since.milliseconds());
+  }
+  wait_for_purge_of(transaction.install);
+  return {};
 }
+
+// The former holder's visitors still have entries for a while; their packets would be refused, so the new holder could not be reached by
+// them, or reach them, although the answer says so.
+void NftRedirect::wait_for_purge_of(std::span<const Redirection> installed) {
+  std::erase_if(purging_, [&](const auto& port) { return purge_->done(port.second); });
+  ConnectionPurge::Ticket last = 0;
+  for (const auto& redirection : installed)
+    for (const auto& key : {public_key(redirection), device_key(redirection)})
+      if (const auto found = purging_.find(key); found != purging_.end()) last = std::max(last, found->second);
+  if (last != 0 && !purge_->wait(last, purge_wait_max))
+    spdlog::warn("connections of a former holder are still in the kernel's table: its visitors are refused a little longer");
+}
+
+bool NftRedirect::wait_for_purges(Duration at_most) const { return purge_->wait(last_purge_, at_most); }
 
 Status NftRedirect::apply_change(const Change& change, Time now) {
   if (auto applied = apply_edit(edit_for(change, now)); !applied) return applied;
@@ -361,42 +379,32 @@ Status NftRedirect::repair_endpoints() {
   return {};
 }
 
-Status NftRedirect::purge(std::vector<Generation> generations) {
+ConnectionPurge::Ticket NftRedirect::purge(std::span<const Redirection> gone) {
   std::vector<std::uint32_t> ended;
-  for (const auto generation : generations)
-    if (generation != Generation::none) ended.push_back(mark_of(generation));
-  std::sort(ended.begin(), ended.end());
-  ended.erase(std::unique(ended.begin(), ended.end()), ended.end());
-  const auto blocks = mark_blocks(ended, [&](std::uint32_t first, std::uint32_t last) {
-    // A generation that ended on one address family and lives on the other is purged all the same.
-    for (auto user = generation_users_.lower_bound(first); user != generation_users_.end() && user->first <= last; ++user)
-      if (!std::binary_search(ended.begin(), ended.end(), user->first)) return true;
-    return false;
-  });
-  if (blocks.size() <= walks_per_purge_max) {
-    for (const auto& block : blocks)
-      if (auto deleted = conntrack_.delete_marked(block); !deleted) return deleted;
-    return {};
+  for (const auto& redirection : gone)
+    if (redirection.generation != Generation::none) ended.push_back(mark_of(redirection.generation));
+  if (ended.empty()) return last_purge_;
+  last_purge_ = purge_->add(ended);
+  for (const auto& redirection : gone) {
+    purging_[public_key(redirection)] = last_purge_;
+    purging_[device_key(redirection)] = last_purge_;
   }
-  const auto deleted = conntrack_.delete_where(
-      [&](const system::ConntrackEntry& entry) { return entry.mark != 0 && std::binary_search(ended.begin(), ended.end(), entry.mark); });
-  if (!deleted) return fail(deleted.error());
-  return {};
+  return last_purge_;
 }
 
 // Connections of leases that ended while nobody looked: their peers would keep them alive, and shut the next holder of the port out.
 Status NftRedirect::purge_stale() {
-  const auto deleted = conntrack_.delete_where([&](const system::ConntrackEntry& entry) {
-    if (entry.mark == 0 || generation_users_.contains(entry.mark)) return false;
-    return in_tunnel(entry.original.source.address) || in_tunnel(entry.reply.source.address);  // other programs mark connections too
-  });
-  if (!deleted) return fail(deleted.error());
-  if (*deleted > 0) spdlog::info("deleted {} connections of leases that are over", *deleted);
-  return {};
-}
-
-bool NftRedirect::in_tunnel(const Address& address) const {
-  return (ruleset_.tunnel_v4 && ruleset_.tunnel_v4->contains(address)) || (ruleset_.tunnel_v6 && ruleset_.tunnel_v6->contains(address));
+  ConnectionPurge::Stale stale;
+  for (const auto& [mark, users] : generation_users_) stale.live.push_back(mark);
+  // Before this process has given a mark to anybody, every one that is not live is over; nothing is given out meanwhile.
+  const bool first = std::exchange(stale_purged_once_, true) == false;
+  stale.highest = first ? UINT32_MAX : highest_mark_;
+  stale.tunnel_v4 = ruleset_.tunnel_v4;
+  stale.tunnel_v6 = ruleset_.tunnel_v6;
+  last_purge_ = purge_->add(std::move(stale));
+  if (!first || purge_->wait(last_purge_, first_purge_wait_max)) return {};
+  return fail(failure("purge_late", "connections of leases that are over could not be deleted from the kernel's table",
+                      "look into the log for the reason"));
 }
 
 }  // namespace drpf::redirect

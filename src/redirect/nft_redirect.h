@@ -13,10 +13,10 @@
 
 #include "core/time.h"
 #include "firewall/gateway_ruleset.h"
+#include "redirect/connection_purge.h"
 #include "redirect/dead_man.h"
 #include "redirect/lease_elements.h"
 #include "redirect/redirect.h"
-#include "system/conntrack.h"
 #include "system/nft_table.h"
 
 namespace drpf::redirect {
@@ -41,7 +41,8 @@ class NftRedirect final : public Redirect {
     return start(ruleset, desired, now, Options{});
   }
 
-  // A transaction of at most atomic_changes_max() redirections is one kernel transaction; a larger one is cut, removals first.
+  // A transaction of at most atomic_changes_max() redirections is one kernel transaction; a larger one is cut, removals first. The
+  // connections of what is removed are deleted afterwards, on a thread of their own; an installation that could meet them waits for that.
   Status carry_out(const lease::Transaction& transaction, Time now) override;
   Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) override;
   // IPv6: the /64 around the address.
@@ -61,15 +62,16 @@ class NftRedirect final : public Redirect {
   Result<std::uint32_t> ruleset_generation() { return table_.generation(); }
 
   bool owns_table() const { return owned_; }
+  bool wait_for_purges(Duration at_most) const;  // for tests and measurements
+  ConnectionPurge::Report purges() const { return purge_->report(); }
   std::size_t atomic_changes_max() const;
 
   // Takes everything of a gateway away: table, marked connections of the tunnel, dead-man rules. Fails while a gateway runs.
   static Status remove_everything(const firewall::GatewayRuleset& ruleset);
 
   static constexpr std::size_t changes_per_batch_max = 50'000;
-  // Up to this many walks of the connection table are left to the kernel; beyond, reading it once is cheaper (measured: ten times one
-  // walk).
-  static constexpr std::size_t walks_per_purge_max = 10;
+  static constexpr std::chrono::seconds purge_wait_max{2};
+  static constexpr std::chrono::seconds first_purge_wait_max{30};
   static constexpr std::chrono::milliseconds deadline_tolerance{1500};  // a timeout that differs by less is no drift
   static constexpr std::chrono::seconds nft_timeout{60};
 
@@ -89,7 +91,10 @@ class NftRedirect final : public Redirect {
   };
 
   NftRedirect(firewall::GatewayRuleset ruleset, Options options, system::NftTable table, system::Conntrack conntrack)
-      : ruleset_(std::move(ruleset)), options_(options), table_(std::move(table)), conntrack_(std::move(conntrack)) {}
+      : ruleset_(std::move(ruleset)),
+        options_(options),
+        table_(std::move(table)),
+        purge_(std::make_unique<ConnectionPurge>(std::move(conntrack))) {}
 
   DeadMan dead_man() const { return DeadMan(ruleset_.tunnel_interface, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
   Status take_table();
@@ -104,9 +109,9 @@ class NftRedirect final : public Redirect {
   Status commit(const system::NftBatch& batch, std::string_view attempt);
   Result<std::size_t> repair(std::span<const lease::Redirection> desired, Time now);
   Status repair_endpoints();
-  Status purge(std::vector<lease::Generation> generations);
+  ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone);
   Status purge_stale();
-  bool in_tunnel(const Address& address) const;
+  void wait_for_purge_of(std::span<const lease::Redirection> installed);
   void remember(const lease::Redirection& redirection);
   void forget(const lease::Redirection& redirection);
   void note_generation();
@@ -114,7 +119,10 @@ class NftRedirect final : public Redirect {
   firewall::GatewayRuleset ruleset_;
   Options options_;
   system::NftTable table_;
-  system::Conntrack conntrack_;
+  std::unique_ptr<ConnectionPurge> purge_;
+  ConnectionPurge::Ticket last_purge_ = 0;
+  std::uint32_t highest_mark_ = 0;
+  bool stale_purged_once_ = false;
   bool owned_ = false;
   bool renews_in_place_ = false;
   bool destroys_ = false;
@@ -125,6 +133,7 @@ class NftRedirect final : public Redirect {
   std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;                // by public port
   std::unordered_map<PortKey, std::vector<lease::Redirection>, HashPortKey> leading_to_;  // by device port, in order; nearly always one
   std::map<std::uint32_t, std::uint32_t> generation_users_;                               // redirections per lease generation: one or two
+  std::unordered_map<PortKey, ConnectionPurge::Ticket, HashPortKey> purging_;             // former connections of public and device ports
 };
 
 }  // namespace drpf::redirect

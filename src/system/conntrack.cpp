@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "system/nft_messages.h"
@@ -47,22 +48,21 @@ Result<Conntrack> Conntrack::open() {
   return Conntrack(std::move(*socket));
 }
 
-std::optional<NetlinkWriter> Conntrack::encode_delete_marked(MarkBlock marks, std::uint32_t sequence) {
-  if ((marks.value & marks.mask) == 0) return std::nullopt;
+NetlinkWriter Conntrack::encode_read(std::optional<MarkBlock> among, std::uint32_t sequence) {
   NetlinkWriter message;
-  message.message(conntrack_message(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK, sequence).header(netfilter_header(AF_UNSPEC, 0));
-  message.u32_big_endian(CTA_MARK, marks.value & marks.mask).u32_big_endian(CTA_MARK_MASK, marks.mask);
+  message.message(conntrack_message(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, sequence).header(netfilter_header(AF_UNSPEC, 0));
+  if (among) message.u32_big_endian(CTA_MARK, among->value & among->mask).u32_big_endian(CTA_MARK_MASK, among->mask);
   return message;
 }
 
-std::optional<NetlinkWriter> Conntrack::encode_delete_entry(const ConntrackEntry& entry, std::uint32_t sequence) {
-  if (entry.original_attribute.empty()) return std::nullopt;
-  NetlinkWriter message;
-  message.message(conntrack_message(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK, sequence).header(netfilter_header(entry.family, 0));
-  message.attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, entry.original_attribute);
+bool Conntrack::put_deletion(NetlinkWriter& into, const ConntrackEntry& entry, std::uint32_t sequence, bool acknowledged) {
+  if (entry.original_attribute.empty()) return false;
+  const auto flags = static_cast<std::uint16_t>(NLM_F_REQUEST | (acknowledged ? NLM_F_ACK : 0));
+  into.message(conntrack_message(IPCTNL_MSG_CT_DELETE), flags, sequence).header(netfilter_header(entry.family, 0));
+  into.attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, entry.original_attribute);
   // The tuple may have been used again since it was read; the id tells the two apart.
-  if (entry.id != 0) message.u32(CTA_ID, entry.id);
-  return message;
+  if (entry.id != 0) into.u32(CTA_ID, entry.id);
+  return true;
 }
 
 std::optional<ConntrackEntry> Conntrack::parse_entry(const NetlinkMessage& message) {
@@ -93,18 +93,8 @@ std::optional<ConntrackEntry> Conntrack::parse_entry(const NetlinkMessage& messa
   return entry;
 }
 
-Status Conntrack::delete_marked(MarkBlock marks) {
-  auto message = encode_delete_marked(marks, socket_.next_sequence());
-  if (!message) return fail(failure("mark_zero", "connections without a mark are not ours to delete"));
-  auto deleted = socket_.request(*message, fmt::format("delete the connections of generation {}", marks.value));
-  if (!deleted && is_errno(deleted.error(), ENOENT)) return {};
-  return deleted;
-}
-
-Status Conntrack::visit(const std::function<void(ConntrackEntry)>& visitor) {
-  NetlinkWriter message;
-  message.message(conntrack_message(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, socket_.next_sequence())
-      .header(netfilter_header(AF_UNSPEC, 0));
+Status Conntrack::visit(const std::function<void(ConntrackEntry)>& visitor, std::optional<MarkBlock> among) {
+  auto message = encode_read(among, socket_.next_sequence());
   const auto read = socket_.dump(message, "read the connection table", [&](const NetlinkMessage& reply) {
     if (auto entry = parse_entry(reply)) visitor(std::move(*entry));
   });
@@ -112,16 +102,20 @@ Status Conntrack::visit(const std::function<void(ConntrackEntry)>& visitor) {
   return {};
 }
 
-Result<std::size_t> Conntrack::delete_where(const std::function<bool(const ConntrackEntry&)>& chosen) {
+Result<std::size_t> Conntrack::delete_where(const std::function<bool(const ConntrackEntry&)>& chosen, std::optional<MarkBlock> among) {
   std::vector<ConntrackEntry> found;
-  const auto read = visit([&](ConntrackEntry entry) {
-    if (chosen(entry)) found.push_back(std::move(entry));
-  });
+  const auto read = visit(
+      [&](ConntrackEntry entry) {
+        if (chosen(entry) && !entry.original_attribute.empty()) found.push_back(std::move(entry));
+      },
+      among);
   if (!read) return fail(read.error());
-  for (const auto& entry : found) {
-    auto message = encode_delete_entry(entry, socket_.next_sequence());
-    if (!message) continue;
-    const auto deleted = socket_.request(*message, "delete a connection");
+  for (std::size_t first = 0; first < found.size(); first += deletions_per_request_max) {
+    const auto end = std::min(found.size(), first + deletions_per_request_max);
+    NetlinkWriter message;
+    for (auto i = first; i < end; ++i) put_deletion(message, found[i], socket_.next_sequence(), i + 1 == end);
+    // Errors of the others stay unread: an entry that is gone already is the only one that the last does not meet too.
+    const auto deleted = socket_.request(message, "delete connections");
     if (!deleted && !is_errno(deleted.error(), ENOENT)) return fail(deleted.error());
   }
   return found.size();
@@ -129,7 +123,7 @@ Result<std::size_t> Conntrack::delete_where(const std::function<bool(const Connt
 
 Result<std::vector<ConntrackEntry>> Conntrack::entries() {
   std::vector<ConntrackEntry> out;
-  const auto read = visit([&](ConntrackEntry entry) { out.push_back(std::move(entry)); });
+  const auto read = visit([&](ConntrackEntry entry) { out.push_back(std::move(entry)); }, {});
   if (!read) return fail(read.error());
   return out;
 }

@@ -1,5 +1,5 @@
-// The kernel's connection table: entries are deleted by mark or one by one. It cannot be emptied through this class: every deletion names
-// a mark that is not zero, or one entry.
+// The kernel's connection table: read, and entries deleted one by one. It cannot be emptied through this class: every deletion names an
+// entry.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace drpf::system {
 
-// The marks whose bits under `mask` are those of `value`. Never all marks: `value` is not 0, so it excludes what is not marked.
+// The marks whose bits under `mask` are those of `value`.
 struct MarkBlock {
   std::uint32_t value = 0;
   std::uint32_t mask = 0xffffffff;
@@ -39,23 +39,23 @@ struct ConntrackEntry {
 
 class Conntrack {
  public:
+  static constexpr std::size_t deletions_per_request_max = 256;
+
   static Result<Conntrack> open();
 
-  // All entries with these marks. Walks the whole table: 0.4 ms at 1,000 entries, 50 to 70 ms at 200,000.
-  Status delete_marked(MarkBlock marks);
-  // Reads the table and deletes the entries that `chosen` says. Returns how many there were. For many marks at once.
-  Result<std::size_t> delete_where(const std::function<bool(const ConntrackEntry&)>& chosen);
+  // Walks the table once and deletes the entries that `chosen` says, among those with marks in the block if one is given: the kernel then
+  // leaves out the others. Returns how many there were.
+  Result<std::size_t> delete_where(const std::function<bool(const ConntrackEntry&)>& chosen, std::optional<MarkBlock> among = {});
   Result<std::vector<ConntrackEntry>> entries();
 
-  // The request that delete_marked() sends; nothing for a block that takes in mark 0, which is every unmarked connection.
-  static std::optional<NetlinkWriter> encode_delete_marked(MarkBlock marks, std::uint32_t sequence);
-  // The request that deletes one entry; nothing where the entry has no tuple, which would delete all.
-  static std::optional<NetlinkWriter> encode_delete_entry(const ConntrackEntry& entry, std::uint32_t sequence);
+  static NetlinkWriter encode_read(std::optional<MarkBlock> among, std::uint32_t sequence);
+  // Appends the order to delete one entry; nothing, and false, where the entry has no tuple, which would delete all.
+  static bool put_deletion(NetlinkWriter& into, const ConntrackEntry& entry, std::uint32_t sequence, bool acknowledged);
   static std::optional<ConntrackEntry> parse_entry(const NetlinkMessage& message);
 
  private:
   explicit Conntrack(NetlinkSocket socket) : socket_(std::move(socket)) {}
-  Status visit(const std::function<void(ConntrackEntry)>& visitor);
+  Status visit(const std::function<void(ConntrackEntry)>& visitor, std::optional<MarkBlock> among);
 
   NetlinkSocket socket_;
 };

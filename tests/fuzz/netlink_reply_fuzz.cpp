@@ -13,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parse_elements(*message);
     // What was read can be asked for again, and never as an order to delete everything.
     if (const auto entry = Conntrack::parse_entry(*message)) {
-      auto request = Conntrack::encode_delete_entry(*entry, 1);
-      if (!request) continue;
-      const auto deletion = NetlinkMessages(request->bytes()).next();
+      NetlinkWriter request;
+      if (!Conntrack::put_deletion(request, *entry, 1, true)) continue;
+      const auto deletion = NetlinkMessages(request.bytes()).next();
       if (!deletion || !find_attribute(deletion->attributes(4), 1)) __builtin_trap();
     }
   }

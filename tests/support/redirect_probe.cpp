@@ -7,6 +7,7 @@
 //   commit                                               -> ok MICROSECONDS
 //   reconcile | inspect | restore | ruleset | down       -> ok RESULT
 //   endpoint ADDRESS LIFETIME_MS | generation | links
+//   purged                                               waits until the connections of ended leases are deleted -> ok WALKS DELETED
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -47,6 +48,10 @@ class Probe {
     if (command == "ruleset") return status(redirect_->change_ruleset(ruleset_, desired(), now()));
     if (command == "generation") return count(redirect_->ruleset_generation());
     if (command == "inspect") return inspect();
+    if (command == "purged") {
+      if (!redirect_->wait_for_purges(std::chrono::seconds(10))) return "error late";
+      return fmt::format("ok {} {}", redirect_->purges().walks, redirect_->purges().deleted);
+    }
     if (command == "endpoint") {
       std::string address;
       long lifetime_ms = 0;

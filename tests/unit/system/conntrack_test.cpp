@@ -7,21 +7,21 @@
 namespace drpf::system {
 namespace {
 
-TEST(Conntrack, DeletesByMarkAndMask) {
-  auto request = Conntrack::encode_delete_marked({5}, 9);
-  ASSERT_TRUE(request);
-  EXPECT_EQ(to_hex(request->bytes()),
-            "24000000020105000900000000000000"
+TEST(Conntrack, ReadsByMarkAndMask) {
+  EXPECT_EQ(to_hex(Conntrack::encode_read(MarkBlock{5}, 9).bytes()),
+            "24000000010101030900000000000000"
             "00000000"          // any family
             "0800080000000005"  // mark 5
             "08001500ffffffff");
+  EXPECT_EQ(to_hex(Conntrack::encode_read({}, 9).bytes()),
+            "14000000010101030900000000000000"
+            "00000000");
 }
 
 TEST(Conntrack, CannotBeToldToEmptyTheTable) {
-  EXPECT_FALSE(Conntrack::encode_delete_marked({0}, 1)) << "a mark of 0 is every connection that is not ours";
-  EXPECT_FALSE(Conntrack::encode_delete_marked({5, 0}, 1)) << "no bit is compared";
-  EXPECT_FALSE(Conntrack::encode_delete_marked({5, 0xfffffff8}, 1)) << "0 to 7";
-  EXPECT_FALSE(Conntrack::encode_delete_entry(ConntrackEntry{}, 1)) << "no tuple: the kernel would delete all";
+  NetlinkWriter nothing;
+  EXPECT_FALSE(Conntrack::put_deletion(nothing, ConntrackEntry{}, 1, true)) << "no tuple: the kernel would delete all";
+  EXPECT_EQ(nothing.size(), 0U);
 }
 
 NetlinkWriter entry_message(bool with_reply) {
@@ -48,9 +48,9 @@ TEST(Conntrack, ReadsAnEntryAndNamesExactlyIt) {
   EXPECT_EQ(to_string(entry->reply.destination), "10.77.0.2:20000");
   EXPECT_EQ(entry->original.protocol, 17);
   EXPECT_EQ(entry->mark, 7U);
-  auto request = Conntrack::encode_delete_entry(*entry, 3);
-  ASSERT_TRUE(request);
-  const auto deletion = NetlinkMessages(request->bytes()).next();
+  NetlinkWriter request;
+  ASSERT_TRUE(Conntrack::put_deletion(request, *entry, 3, true));
+  const auto deletion = NetlinkMessages(request.bytes()).next();
   EXPECT_EQ(deletion->type, 0x0102);
   const auto tuple = find_attribute(deletion->attributes(4), 1);
   ASSERT_TRUE(tuple);
