@@ -47,8 +47,9 @@ ConnectionPurge::~ConnectionPurge() {
   thread_.join();
 }
 
-ConnectionPurge::Ticket ConnectionPurge::add(std::span<const std::uint32_t> marks) {
+ConnectionPurge::Ticket ConnectionPurge::add(std::span<const std::uint32_t> marks, Last last) {
   const std::lock_guard lock(mutex_);
+  if (last == Last::certain) waiting_.last = last;
   waiting_.marks.insert(waiting_.marks.end(), marks.begin(), marks.end());
   waiting_.ticket = ++last_ticket_;
   changed_.notify_all();
@@ -95,6 +96,7 @@ void ConnectionPurge::run() {
       waiting_.marks.insert(waiting_.marks.end(), work.marks.begin(), work.marks.end());
       if (!waiting_.stale) waiting_.stale = std::move(work.stale);
       waiting_.ticket = std::max(waiting_.ticket, work.ticket);
+      if (work.last == Last::certain) waiting_.last = work.last;
       changed_.wait_for(lock, retry_interval, [&] { return stopping_; });
       continue;
     }
@@ -109,7 +111,8 @@ void ConnectionPurge::run() {
 
 Result<std::size_t> ConnectionPurge::walk(Work& work) {
   // A packet that met the old rules on another processor may be about to make one more entry; after a grace period of RCU it has.
-  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0) std::this_thread::sleep_for(grace_without_membarrier);
+  if (work.last == Last::certain && ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
+    std::this_thread::sleep_for(grace_without_membarrier);
   auto& marks = work.marks;
   std::sort(marks.begin(), marks.end());
   marks.erase(std::unique(marks.begin(), marks.end()), marks.end());

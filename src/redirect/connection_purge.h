@@ -39,8 +39,10 @@ class ConnectionPurge {
   explicit ConnectionPurge(system::Conntrack conntrack);
   ~ConnectionPurge();  // waits for the walk under way; what is still to be walked for is found at the next start
 
-  // Generations never come back, so none of `marks` may be given out again.
-  Ticket add(std::span<const std::uint32_t> marks);
+  // A packet that is being looked at on another processor may make an entry behind the walk. It has a mark that is over, so it is refused;
+  // only where a mark is to pass again must none be left.
+  enum class Last { likely, certain };
+  Ticket add(std::span<const std::uint32_t> marks, Last last);
   Ticket add(Stale stale);
   bool done(Ticket ticket) const;
   bool wait(Ticket ticket, Duration at_most) const;  // true when it is done
@@ -57,6 +59,7 @@ class ConnectionPurge {
   struct Work {
     std::vector<std::uint32_t> marks;
     std::optional<Stale> stale;
+    Last last = Last::likely;
     Ticket ticket = 0;
   };
   void run();

@@ -113,8 +113,6 @@ Status NftRedirect::carry_out(const lease::Transaction& transaction, Time now) {
     put_left = put_left.subspan(puts.size());
   }
 
-  const auto purged = purge(gone);
-
   // One family of a lease went and the other stays: the generation may pass again, when the connections are gone.
   std::vector<Redirection> staying;
   for (const auto& redirection : gone) {
@@ -122,6 +120,7 @@ Status NftRedirect::carry_out(const lease::Transaction& transaction, Time now) {
     for (const auto& [key, other] : installed_)
       if (other.generation == redirection.generation) staying.push_back(other);
   }
+  const auto purged = purge(gone, staying.empty() ? ConnectionPurge::Last::likely : ConnectionPurge::Last::certain);
   if (!staying.empty()) {
     if (!purge_->wait(purged, purge_wait_max))
       return fail(failure("purge_late", "the connections of a lease that lost an address could not be deleted in time, so it stays closed",
@@ -379,12 +378,12 @@ Status NftRedirect::repair_endpoints() {
   return {};
 }
 
-ConnectionPurge::Ticket NftRedirect::purge(std::span<const Redirection> gone) {
+ConnectionPurge::Ticket NftRedirect::purge(std::span<const Redirection> gone, ConnectionPurge::Last last) {
   std::vector<std::uint32_t> ended;
   for (const auto& redirection : gone)
     if (redirection.generation != Generation::none) ended.push_back(mark_of(redirection.generation));
   if (ended.empty()) return last_purge_;
-  last_purge_ = purge_->add(ended);
+  last_purge_ = purge_->add(ended, last);
   for (const auto& redirection : gone) {
     purging_[public_key(redirection)] = last_purge_;
     purging_[device_key(redirection)] = last_purge_;

@@ -109,7 +109,7 @@ class NftRedirect final : public Redirect {
   Status commit(const system::NftBatch& batch, std::string_view attempt);
   Result<std::size_t> repair(std::span<const lease::Redirection> desired, Time now);
   Status repair_endpoints();
-  ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone);
+  ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone, ConnectionPurge::Last last);
   Status purge_stale();
   void wait_for_purge_of(std::span<const lease::Redirection> installed);
   void remember(const lease::Redirection& redirection);

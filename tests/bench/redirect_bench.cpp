@@ -15,9 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "crypto/wireguard_primitives.h"
 #include "redirect/nft_redirect.h"
 #include "system/boot_clock.h"
 #include "system/namespaces.h"
+#include "tunnel/wireguard/engine.h"
 
 namespace {
 
@@ -27,7 +29,8 @@ using redirect::NftRedirect;
 
 constexpr std::uint32_t addresses = 4;
 constexpr int single_rounds = 500;
-constexpr int purge_rounds = 40;
+constexpr std::uint32_t revoke_rounds = 400;
+constexpr std::uint32_t purge_rounds = 20;
 
 Time now() { return system::SystemClock().now(); }
 double milliseconds(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
@@ -151,24 +154,64 @@ void whole_books(std::uint32_t leases) {
 
 void revocation_by_table_size() {
   auto kernel = must(NftRedirect::start(ruleset(), {}, now()));
+  using tunnel::wireguard::Engine;
+  crypto::SystemRandom random;
+  const system::SystemClock clock;
+  auto tun = must(system::Tun::open(Engine::tun_options("bench0", 1420, tunnel::Offload::automatic)));
+  auto sockets = must(system::UdpSockets::open(Engine::udp_options(Port(51820), 0, tunnel::Offload::automatic)));
+  tunnel::wireguard::EngineConfig config;
+  config.private_key = crypto::generate_private_key(random);
+  const auto engine =
+      must(Engine::start(config, std::move(tun), std::move(sockets), random, clock, [](const auto&) {}, spdlog::default_logger()));
   constexpr std::uint32_t other_mark = 0x7fffffff;
   std::uint32_t filled = 0;
   std::uint32_t generation = 0;
   for (const std::uint32_t size : std::initializer_list<std::uint32_t>{1'000, 20'000, 200'000}) {
     fill_conntrack(filled, size - filled, other_mark);
     filled = size;
-    for (const std::uint32_t count : std::initializer_list<std::uint32_t>{1, 4, 10, 50}) {
-      std::vector<Duration> times;
-      for (int i = 0; i < purge_rounds; ++i) {
-        lease::Transaction change;
-        for (std::uint32_t n = 0; n < count; ++n) change.install.push_back(redirection(n, ++generation));
+    for (const std::uint32_t count : std::initializer_list<std::uint32_t>{1, 10}) {
+      std::vector<Duration> answers, transactions, fences, purges, regrants;
+      const auto revoke = [&](lease::Transaction& change, std::uint32_t first) {
+        change.remove.clear();
+        for (std::uint32_t n = 0; n < count; ++n) change.install.push_back(redirection(first + n, ++generation));
         must(kernel->carry_out(change, now()));
         fill_conntrack(1'000'000, 1, generation);
         change.remove = std::move(change.install);
         change.install.clear();
-        times.push_back(timed([&] { must(kernel->carry_out(change, now())); }));
+        std::vector<tunnel::ClosedFlow> flows;
+        for (const auto& gone : change.remove) flows.push_back({gone.device_address, gone.protocol, gone.device_port});
+        const auto begin = now();
+        must(kernel->carry_out(change, begin));
+        const auto committed = now();
+        must(engine->fence(flows));
+        const auto answered = now();
+        transactions.push_back(committed - begin);
+        fences.push_back(answered - committed);
+        answers.push_back(answered - begin);
+      };
+      // Other ports each time, so that nobody waits for a purge; the purges go on beside it.
+      lease::Transaction change;
+      for (std::uint32_t i = 0; i < revoke_rounds; ++i) revoke(change, i * count);
+      for (std::uint32_t i = 0; i < purge_rounds; ++i) {
+        must(kernel->wait_for_purges(10s) ? Status{} : fail(failure("late", "the purge did not end")));
+        revoke(change, 0);
+        purges.push_back(timed([&] { must(kernel->wait_for_purges(10s) ? Status{} : fail(failure("late", "the purge did not end"))); }));
+        revoke(change, 0);
+        // The ports go to somebody else at once: that answer waits for the purge.
+        change.install = std::move(change.remove);
+        change.remove.clear();
+        for (auto& one : change.install) one.generation = lease::Generation{++generation};
+        regrants.push_back(timed([&] { must(kernel->carry_out(change, now())); }));
+        change.remove = std::move(change.install);
+        change.install.clear();
+        must(kernel->carry_out(change, now()));
       }
-      print(fmt::format("revoke with {} connections in the table", size), count, times);
+      const auto where = fmt::format("with {} connections in the table", size);
+      print("revoke " + where + ": answer", count, answers);
+      print("  its transaction", count, transactions);
+      print("  its fence through the tunnel", count, fences);
+      print("  connections purged, since the answer", count, purges);
+      print("  the same ports granted again at once", count, regrants);
     }
   }
 }
