@@ -17,16 +17,17 @@ struct Chain {
   std::string_view hook;
 };
 
-// early is after conntrack (-200) and before everything else of ours; nat hooks see only the first packet of a flow.
+// early is after conntrack (-200) and before everything else of ours; nat hooks see only the first packet of a flow. There the first chain
+// that translates decides, so ours stand one place before the usual one: Docker's and others' masquerade would re-open Port Shadow.
 constexpr std::array chains{
     Chain{"early", "type filter hook prerouting priority -160 ; policy accept ;"},
     Chain{"marking", "type filter hook prerouting priority mangle ; policy accept ;"},
-    Chain{"inbound", "type nat hook prerouting priority dstnat ; policy accept ;"},
+    Chain{"inbound", "type nat hook prerouting priority dstnat - 1 ; policy accept ;"},
     Chain{"input", "type filter hook input priority filter ; policy drop ;"},
     Chain{"clamp", "type filter hook forward priority mangle ; policy accept ;"},
     Chain{"forward", "type filter hook forward priority filter ; policy drop ;"},
     Chain{"output", "type filter hook output priority filter ; policy accept ;"},
-    Chain{"outbound", "type nat hook postrouting priority srcnat ; policy accept ;"},
+    Chain{"outbound", "type nat hook postrouting priority srcnat - 1 ; policy accept ;"},
 };
 
 std::string quoted(const std::vector<std::string>& names) { return fmt::format("{{ \"{}\" }}", fmt::join(names, "\", \"")); }

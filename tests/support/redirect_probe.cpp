@@ -78,9 +78,9 @@ class Probe {
     else if (key == "tunnel")
       ruleset_.tunnel_interface = value;
     else if (key == "tunnel_v4")
-      ruleset_.tunnel_v4 = *parse_prefix(value);
+      ruleset_.tunnel_v4 = value == "none" ? std::nullopt : std::optional(*parse_prefix(value));
     else if (key == "tunnel_v6")
-      ruleset_.tunnel_v6 = *parse_prefix(value);
+      ruleset_.tunnel_v6 = value == "none" ? std::nullopt : std::optional(*parse_prefix(value));
     else if (key == "host") {
       const auto address = *parse_address(value);
       lease::PublicHost host{.name = value, .v4 = {}, .v6 = {}};
