@@ -225,8 +225,9 @@ class Builder {
       if (family.tunnel.empty()) continue;
       add("output", fmt::format("tunnel_address_leaving{}", family.suffix),
           fmt::format("oifname != {{ {}, \"lo\" }} {} daddr {} counter drop", tunnel_, family.ip, family.tunnel));
+      // Not the resets that end a revoked visit: they are in the device's name, and translated after this.
       add("output", fmt::format("tunnel_source_leaving{}", family.suffix),
-          fmt::format("oifname != {{ {}, \"lo\" }} {} saddr {} counter drop", tunnel_, family.ip, family.tunnel));
+          fmt::format("oifname != {{ {}, \"lo\" }} {} saddr {} ct status & dnat == 0 counter drop", tunnel_, family.ip, family.tunnel));
     }
   }
 
@@ -249,6 +250,8 @@ class Builder {
   std::array<Words, 2> families_;
   std::vector<Rule> rules_;
 };
+
+constexpr std::array counting_sets{"flows4", "visits4", "flows6", "visits6", "rates"};
 
 std::vector<std::string> set_definitions(const std::string& table) {
   std::vector<std::string> out;
@@ -345,6 +348,8 @@ Result<std::string> nft_text(const GatewayRuleset& ruleset) {
 
   std::string text;
   for (const auto& definition : set_definitions(ruleset.table)) text += definition + "\n";
+  // What counts keeps the limit that it began with: without this a changed limit would not touch the devices that are known already.
+  for (const auto* set : counting_sets) text += fmt::format("flush set inet {} {}\n", ruleset.table, set);
   for (const auto& chain : chains) {
     text += fmt::format("\nadd chain inet {} {} {{ {} }}\n", ruleset.table, chain.name, chain.hook);
     text += fmt::format("flush chain inet {} {}\n", ruleset.table, chain.name);

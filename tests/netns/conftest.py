@@ -1,4 +1,5 @@
 """Fixtures of the namespace tests. A test is bounded by a timeout; when it fails, the logs of its hosts are shown."""
+import json
 import os
 import sys
 
@@ -15,12 +16,17 @@ TEST_SECONDS_MAX = 3 * 3600 if LONGER else 180
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "quick: belongs to ./dev test --quick")
+    config.addinivalue_line("markers", "wall(threat, name, version, without=None): an attack, or its repetition with the wall taken out")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TEST_SECONDS_MAX))
+        if wall := item.get_closest_marker("wall"):
+            item.user_properties.append(("wall", json.dumps(wall.args)))  # for the table of ./dev test --walls
+    # What shares one lab runs in one worker, one after the other: it must not begin last.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.hookimpl(hookwrapper=True)
