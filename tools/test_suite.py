@@ -16,6 +16,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 import source_files
+import walls_table
 
 ROOT = source_files.ROOT
 LOGS = os.path.join(ROOT, "build", "logs")
@@ -144,6 +145,9 @@ class Suite:
     def check_house(self):
         return single(*run("house.log", [PYTHON, "-B", "tools/check_house.py"], 60))
 
+    def check_walls(self):
+        return single(*run("walls.log", [PYTHON, "-B", "tools/check_walls.py"], 60))
+
     def clang_tidy(self):
         code, text = run("clang-tidy.log", [PYTHON, "-B", "tools/tidy.py", "--jobs", str(self.arguments.jobs)], 1500)
         counts = re.search(r"^(\d+) clean, (\d+) not$", text, re.MULTILINE)
@@ -171,8 +175,10 @@ class Suite:
         os.chmod(scratch, 0o755)  # some tests run programs from there as another user
         # Most of these wait for timers and packets, so more of them than cores can run at once.
         command = ["env", f"DRPF={ROOT}/build/release/drpf", f"DRPF_LONGER={int(self.arguments.longer)}", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={scratch}", PYTHON, "-B", "-m", "pytest",
-                   "-p", "no:cacheprovider", f"--basetemp={scratch}/pytest", "-n", str(2 * self.arguments.jobs), "-v", f"--junit-xml={scratch}/netns.xml",
+                   "-p", "no:cacheprovider", f"--basetemp={scratch}/pytest", "-n", str(2 * self.arguments.jobs), "--dist", "loadgroup", "-v", f"--junit-xml={scratch}/netns.xml",
                    "tests/netns"]
+        if self.arguments.walls:
+            command += ["-m", "wall"]
         if self.arguments.quick:
             command += ["-m", "quick"]
         if self.arguments.only:
@@ -185,6 +191,8 @@ class Suite:
         finally:
             subprocess.run(as_root(["rm", "-rf", scratch]), check=False)
         nothing_selected = code == 5 and bool(self.arguments.only)
+        if os.path.exists(report) and not nothing_selected:
+            print(walls_table.text(report, whole=self.arguments.walls), flush=True)
         return junit(report, 0 if nothing_selected else code, text)
 
     def namespace_seconds_max(self):
@@ -229,13 +237,15 @@ class Suite:
         return Outcome(passed=int(held), failed=int(not held), text=f"exit code {code}\n{text}")
 
     def steps(self):
-        lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house)]
+        lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house), ("table of walls", self.check_walls)]
         tidy = [("clang-tidy", self.clang_tidy)]
         tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
         demos = [("drpf demo as root", self.demo_as_root), ("drpf demo as an ordinary user", self.demo_as_user)]
         longer = [(name, lambda name=name, command=command: self.longer_program(name, command)) for name, command in LONGER_PROGRAMS if self.arguments.longer]
         if self.arguments.lint:
             return lint + tidy
+        if self.arguments.walls:
+            return [("table of walls", self.check_walls), ("attacks, and attacks with the walls taken out", self.namespace_tests)]
         if self.arguments.quick:
             return lint + tests
         if self.arguments.only:
@@ -307,6 +317,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="what takes under three minutes")
     parser.add_argument("--only", metavar="WORD", help="only tests and checks with WORD in their name")
     parser.add_argument("--longer", action="store_true", help="the long variants too: hours instead of minutes")
+    parser.add_argument("--walls", action="store_true", help="only the attacks of docs/security.md, and the same with each protection taken out")
     parser.add_argument("--lint", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick and arguments.longer:

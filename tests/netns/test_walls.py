@@ -16,11 +16,13 @@ def net(request, tmp_path_factory):
 def cases():
     for version in (4, 6):
         for wall in WALLS:
+            if isinstance(wall.attack, str):
+                continue  # a test of its own
             group = pytest.mark.xdist_group(f"walls{version}")
             title = f"{wall.threat}: {wall.name}, IPv{version}"
             yield pytest.param(wall, version, None, marks=[group, pytest.mark.wall(wall.threat, wall.name, version)], id=title)
             for removal in wall.removals:
-                without = " and ".join(part.split(" : ")[0] for part in removal)
+                without = " and ".join(part.split(" : ")[0] for part in wall.of(version, removal))
                 yield pytest.param(wall, version, removal, marks=[group, pytest.mark.wall(wall.threat, wall.name, version, without)],
                                    id=f"{title}, without {without}")
 

@@ -45,6 +45,13 @@ TEST(GatewayRuleset, OnlyIpv4) {
   expect_golden("only_ipv4.nft", ruleset);
 }
 
+TEST(GatewayRuleset, OnlyIpv6) {
+  auto ruleset = dual_stack();
+  ruleset.hosts[0].v4.reset();
+  ruleset.tunnel_v4.reset();
+  expect_golden("only_ipv6.nft", ruleset);
+}
+
 TEST(GatewayRuleset, SeveralInterfacesAndAddressesAndAnEntryOfItsOwn) {
   auto ruleset = dual_stack();
   ruleset.public_interfaces = {"eth0", "eth1.100"};
