@@ -51,7 +51,7 @@ bool visited(Ground& ground, Family family, Watch& holder, Port port, Duration l
   const std::string token = ground.token();
   for (const lab::Stopwatch watch; watch.elapsed() < limit;) {
     visitor->send({ground.gateway_public(family), port}, token);
-    if (holder.awaits(token, std::chrono::milliseconds(100))) return true;
+    if (holder.awaits(token, limits::knock_interval)) return true;
   }
   return false;
 }

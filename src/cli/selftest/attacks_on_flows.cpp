@@ -1,4 +1,6 @@
 // Connections that outlive their lease: what the old holder must no longer receive or send, and the new one must not receive.
+#include <algorithm>
+#include <map>
 #include <thread>
 
 #include <fmt/format.h>
@@ -178,44 +180,72 @@ Finding mid_stream(Ground& ground, Family family) {
 
 namespace {
 
-// The kernel's elements of a lease with a second to live in place of an hour, as if that hour had passed. The gateway is stopped, so that
+// The kernel's elements of one lease with a second to live in place of an hour, as if that hour had passed. The gateway is stopped, so that
 // nobody renews them.
 constexpr int seconds_left = 1;
 
-Status shorten_lives(const Ground& ground) {
+using Elements = std::map<std::string, boost::json::array>;  // by map or set
+
+Result<Elements> listed_elements(const Ground& ground) {
   const auto listed = ground.gateway_machine.run({"nft", "-j", "list", "table", "inet", "drpf"});
   if (!listed) return fail(listed.error());
   boost::system::error_code error;
   const auto parsed = boost::json::parse(*listed, error);
   if (error || !parsed.is_object()) return fail(failure("nft", "the table could not be read as JSON"));
-  boost::json::array commands;
+  Elements elements;
   for (const auto& item : parsed.as_object().at("nftables").as_array()) {
     const auto& object = item.as_object();
     const auto* set = object.if_contains("set");
     if (set == nullptr) set = object.if_contains("map");
-    if (set == nullptr || !set->as_object().contains("elem")) continue;
-    const std::string name(set->as_object().at("name").as_string());
-    if (name.starts_with("endpoints") || name.starts_with("flows") || name.starts_with("visits") || name.starts_with("rates")) continue;
-    boost::json::array gone, again;
-    for (const auto& element : set->as_object().at("elem").as_array()) {
-      // A set's element is {"elem": {"val", "timeout", "expires"}}, a map's a pair of that and its value.
-      const bool pair = element.is_array();
-      auto key = pair ? element.as_array().at(0) : element;
-      if (!key.is_object() || !key.as_object().contains("elem")) continue;
-      auto& body = key.as_object().at("elem").as_object();
-      const auto plain = body.at("val");
-      body["timeout"] = seconds_left;
-      body["expires"] = seconds_left;
-      gone.push_back(pair ? boost::json::value(boost::json::array{plain, element.as_array().at(1)}) : plain);
-      again.push_back(pair ? boost::json::value(boost::json::array{key, element.as_array().at(1)}) : key);
-    }
-    const auto command = [&](boost::json::array elements) {
-      return boost::json::object{{"element", {{"family", "inet"}, {"table", "drpf"}, {"name", name}, {"elem", std::move(elements)}}}};
-    };
-    if (gone.empty()) continue;
-    commands.push_back(boost::json::object{{"delete", command(std::move(gone))}});
-    commands.push_back(boost::json::object{{"add", command(std::move(again))}});
+    if (set != nullptr && set->as_object().contains("elem"))
+      elements[std::string(set->as_object().at("name").as_string())] = set->as_object().at("elem").as_array();
   }
+  return elements;
+}
+
+// {"elem": {"val", "timeout", "expires"}} of a set's element; of a map's, which is a pair of that and a value.
+boost::json::object* timed_key(boost::json::value& element) {
+  boost::json::value& key = element.is_array() ? element.as_array().at(0) : element;
+  if (!key.is_object() || !key.as_object().contains("elem")) return nullptr;
+  return &key.as_object().at("elem").as_object();
+}
+
+bool has_port(const boost::json::object& key, Port port) {
+  const auto& value = key.at("val");
+  if (!value.is_object() || !value.as_object().contains("concat")) return false;
+  const auto& parts = value.as_object().at("concat").as_array();
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](const boost::json::value& part) { return part.is_int64() && part.as_int64() == port.value(); });
+}
+
+Status shorten_life(const Ground& ground, Port port) {
+  auto elements = listed_elements(ground);
+  if (!elements) return fail(elements.error());
+  std::vector<boost::json::value> generations;
+  boost::json::array commands;
+  const auto replace = [&](const std::string& name, boost::json::value element) {
+    boost::json::object* key = timed_key(element);
+    boost::json::value gone = key->at("val");
+    if (element.is_array()) gone = boost::json::array{gone, element.as_array().at(1)};
+    (*key)["timeout"] = seconds_left;
+    (*key)["expires"] = seconds_left;
+    for (const auto& [verb, which] : {std::pair<const char*, boost::json::value>{"delete", gone}, {"add", element}}) {
+      const boost::json::object body{{"family", "inet"}, {"table", "drpf"}, {"name", name}, {"elem", boost::json::array{which}}};
+      commands.push_back(boost::json::object{{verb, boost::json::object{{"element", body}}}});
+    }
+  };
+  for (auto& [name, list] : *elements)
+    for (auto& element : list) {
+      const auto* key = timed_key(element);
+      if (key == nullptr || !element.is_array() || !has_port(*key, port)) continue;
+      if (name.starts_with("gen")) generations.push_back(element.as_array().at(1));
+      replace(name, element);
+    }
+  for (auto& element : (*elements)["live"]) {
+    const auto* key = timed_key(element);
+    if (key != nullptr && std::find(generations.begin(), generations.end(), key->at("val")) != generations.end()) replace("live", element);
+  }
+  if (generations.empty()) return fail(failure("nft", fmt::format("the kernel's elements of port {} were not found", to_string(port))));
   const auto set =
       ground.gateway_machine.run({"nft", "-j", "-f", "-"}, boost::json::serialize(boost::json::object{{"nftables", commands}}));
   return set ? Status() : fail(set.error());
@@ -238,7 +268,7 @@ Finding stale_after_expiry(Ground& ground, Family family) {
   conversation->repeat(alive);
   std::this_thread::sleep_for(limits::settle);
   trial.control(ground.gateway_watch.sent(alive), "with the gateway dead the lease was not redirected up to its end");
-  if (const Status shortened = shorten_lives(ground); !shortened) return not_possible(shortened.error());
+  if (const Status shortened = shorten_life(ground, *port); !shortened) return not_possible(shortened.error());
   std::this_thread::sleep_for(std::chrono::seconds(seconds_left) + limits::silence);
   conversation->repeat(expired);
   trial.control(ground.gateway_watch.awaits(expired, limits::arrival), "the visitor's packet did not come to the gateway");

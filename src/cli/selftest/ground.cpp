@@ -194,8 +194,10 @@ Status Ground::stand_in_for_tunnel() const {
 Status Ground::revive() {
   (void)gateway_machine.run({"ip", "link", "del", settings().tunnel_interface});  // the one that stood in, if it was made
   if (const Status started = start_gateway(); !started) return started;
-  for (const Actor* actor : {&attacker, &owner, &second})
-    if (!await_active(*actor, limits::reopening)) return fail(failure("lease", fmt::format("{} was not connected again", actor->name)));
+  // The leases are there at once; the tunnels are when a visitor comes through.
+  for (Actor* actor : {&attacker, &owner, &second})
+    if (!await_active(*actor, limits::reopening) || !await_visit(*actor, limits::reopening))
+      return fail(failure("lease", fmt::format("{} was not connected again", actor->name)));
   return {};
 }
 
@@ -212,6 +214,23 @@ bool Ground::await_active(const Actor& actor, Duration limit) const {
     if (!rows) continue;
     const auto own = lab::rows_of(*rows, actor.name);
     if (!own.empty() && std::all_of(own.begin(), own.end(), [](const lab::LeaseRow& row) { return row.active(); })) return true;
+  }
+  return false;
+}
+
+bool Ground::await_visit(Actor& actor, Duration limit) {
+  const auto rows = leases();
+  const auto knocker = Udp::open(visitor, {visitor_address(Family::v4), Port()});
+  if (!rows || !knocker) return false;
+  const auto own = lab::rows_of(*rows, actor.name);
+  const auto row = std::find_if(own.begin(), own.end(), [&](const lab::LeaseRow& one) {
+    return one.active() && one.protocol == "udp" && one.public_address.find(':') == std::string::npos;
+  });
+  if (row == own.end()) return false;
+  const std::string knock = token();
+  for (const auto deadline = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < deadline;) {
+    knocker->send({*parse_address(row->public_address), Port(row->public_port)}, knock);
+    if (actor.watch.awaits(knock, limits::knock_interval)) return true;
   }
   return false;
 }

@@ -58,8 +58,8 @@ struct Ground {
   Status end_lease(Port port) const;
   Result<std::vector<lab::LeaseRow>> leases() const;
   bool await_active(const Actor& actor, Duration limit) const;
+  bool await_visit(Actor& actor, Duration limit);  // until a visitor's packet comes through one of its leases
 
-  bool has(Family family) const { return family == Family::v4 ? true : has_v6; }
   Address gateway_public(Family family) const { return family == Family::v4 ? *public_v4 : *public_v6; }
   Address visitor_address(Family family) const;
   Address any(Family family) const { return family == Family::v4 ? Address::v4(0) : *parse_address("::"); }

@@ -14,6 +14,7 @@ using namespace lab::limits;
 inline constexpr Duration arrival = 2s;              // for an honest packet, on a machine that is busy
 inline constexpr Duration settle = 60ms;             // for what should not come, after an honest packet on the same way has come
 inline constexpr Duration silence = 300ms;           // for what should not come, where there is no such packet
+inline constexpr Duration knock_interval = 100ms;    // between two tries of what is to work again
 inline constexpr Duration reopening = 20s;           // until the leases serve again after the gateway's restart
 inline constexpr int packets_each = 5;               // of a kind that must not arrive
 inline constexpr std::uint32_t flows_over = 200;     // attempted beyond the cap
