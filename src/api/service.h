@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/bytes.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "lease/lease_book.h"
@@ -75,6 +76,8 @@ class Service {
   virtual StatusReport status() const = 0;
   virtual std::vector<Finding> check() = 0;
   virtual std::optional<DeviceTunnel> device_tunnel(lease::DeviceId device) const = 0;
+
+  virtual Result<Bytes> backup() = 0;  // the whole store as one file, keys and all
 
   // Each returns after the change is committed and carried out.
   virtual Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) = 0;

@@ -31,6 +31,13 @@ Result<json::value> AdminClient::call(std::string_view method, std::string_view 
   return value;
 }
 
+Result<std::string> AdminClient::download(std::string_view target) const {
+  auto response = client_.request("GET", target);
+  if (!response) return fail(response.error());
+  if (response->status >= 400) return fail(api::error_from_json(response->status, response->body));
+  return std::move(response->body);
+}
+
 std::string text_of(const json::value& object, std::string_view name) {
   const auto* value = member(object, name);
   if (!value || value->is_null()) return {};

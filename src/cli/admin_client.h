@@ -19,6 +19,8 @@ class AdminClient {
   Result<boost::json::value> post(std::string_view target, const boost::json::value& body) const { return call("POST", target, &body); }
   Result<boost::json::value> patch(std::string_view target, const boost::json::value& body) const { return call("PATCH", target, &body); }
   Result<boost::json::value> remove(std::string_view target) const { return call("DELETE", target); }
+  // What is no JSON, as it comes.
+  Result<std::string> download(std::string_view target) const;
 
  private:
   Result<boost::json::value> call(std::string_view method, std::string_view target, const boost::json::value* body = nullptr) const;

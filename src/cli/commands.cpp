@@ -34,6 +34,7 @@ int run(int argc, char** argv) {
   add_status_command(root, line);
   add_check_command(root, line);
   add_selftest_command(root, line);
+  add_backup_commands(root, line);
   add_connect_command(root, line);
   add_completion_command(root, line);
   add_version_command(root, line);

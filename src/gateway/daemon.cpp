@@ -71,6 +71,7 @@ Status Daemon::open_store() {
   auto store = store::sqlite::SqliteStore::open(options_.state_directory);
   if (!store) return fail(store.error());
   store_ = std::move(*store);
+  for (const auto& repair : store_->repairs()) log_->warn("{}", repair);
 
   auto identity = store_->load_wireguard_identity();
   if (!identity) return fail(identity.error());
@@ -222,7 +223,8 @@ Status Daemon::open_gateway() {
   auto gateway = Gateway::open(configuration_, std::move(*loaded_book_), identity_,
                                Parts{*store_, *redirect_, *engine_, clock_, random_, log_, system::boot_id(),
                                      [this] { return check_host(configuration_, hosts_, true); },
-                                     [this](const lease::Device& device) { return add_gateway_address(device); }});
+                                     [this](const lease::Device& device) { return add_gateway_address(device); },
+                                     [this] { return store_->image(); }, [this] { return store_->warning(); }});
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
   loaded_book_.reset();
@@ -279,7 +281,7 @@ bool Daemon::serve() {
 }
 
 void Daemon::save() {
-  if (auto saved = gateway_->save_tunnel_state(); !saved) log_->error("the tunnel's state was not saved: {}", saved.error().message);
+  (void)gateway_->save_tunnel_state();  // what fails is logged, and tried again
 }
 
 void Daemon::inspect() {

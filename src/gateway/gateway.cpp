@@ -61,8 +61,35 @@ store::ClockReading Gateway::clock_reading() const { return {parts_.boot_id, par
 
 Status Gateway::carry_out(const lease::Transaction& transaction) {
   if (transaction.empty()) return {};
-  if (auto committed = parts_.store.commit(transaction, clock_reading()); !committed) return committed;
+  if (auto committed = commit(transaction); !committed) return committed;
   return after_commit(transaction);
+}
+
+Status Gateway::commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers) {
+  auto committed = peers.empty() ? parts_.store.commit(transaction, clock_reading())
+                                 : parts_.store.commit_with_peers(transaction, peers, clock_reading());
+  note_store(committed);
+  return committed;
+}
+
+// Trouble that stays is logged once a minute and shown by `drpf status` until it is over.
+void Gateway::note_store(const Status& written) {
+  if (written) {
+    if (!store_trouble_) return;
+    store_trouble_.reset();
+    if (parts_.store_warning && parts_.store_warning()) return;  // changes are taken in, and still nothing new is
+    store_trouble_told_.clear();
+    parts_.log->info("the store can be written again");
+    return;
+  }
+  const auto& error = written.error();
+  if (error.kind != Error::Kind::failure) return;
+  const bool told = store_trouble_told_ == error.code && store_trouble_logged_ && now() < *store_trouble_logged_ + store_trouble_repeat;
+  store_trouble_ = error;
+  store_trouble_told_ = error.code;
+  if (told) return;
+  store_trouble_logged_ = now();
+  parts_.log->error("the store was not written: {}{}", error.message, error.cure.empty() ? "" : ". Cure: " + error.cure);
 }
 
 Status Gateway::after_commit(const lease::Transaction& transaction) {
@@ -109,10 +136,7 @@ void Gateway::tick() {
     if (!due || now() < *due) break;
     const auto transaction = book_.tick(now());
     if (transaction.empty()) break;
-    if (auto done = carry_out(transaction); !done) {
-      parts_.log->error("leases whose time has come could not be renewed or ended: {}", done.error().message);
-      break;
-    }
+    if (!carry_out(transaction)) break;  // logged, and tried again with the next tick
   }
   end_restored_sessions();
   refresh_endpoints();
@@ -142,13 +166,18 @@ Status Gateway::save_tunnel_state() {
     changed.push_back(peer);
   }
   if (!changed.empty())
-    if (auto saved = parts_.store.save_wireguard_peers(changed); !saved) return saved;
+    if (auto saved = parts_.store.save_wireguard_peers(changed); !saved) {
+      note_store(saved);
+      return saved;
+    }
 
   // Written ahead, so that after a crash no initiation of ours is stamped below one that was sent (safety T3).
   const auto floor = protocol::wireguard::tai64n(parts_.clock.wall_now() + timestamp_floor_ahead);
   if (floor <= identity_.timestamp_floor) return {};
   identity_.timestamp_floor = floor;
-  return parts_.store.save_wireguard_identity(identity_);
+  auto saved = parts_.store.save_wireguard_identity(identity_);
+  note_store(saved);
+  return saved;
 }
 
 Status Gateway::reconfigure(Configuration configuration, lease::Policy policy) {

@@ -35,6 +35,8 @@ struct Parts {
   std::string boot_id;
   std::function<std::vector<api::Finding>()> check;                      // looks at the live host
   std::function<Status(const lease::Device&)> prepare_tunnel_addresses;  // the gateway's own address in the device's /24
+  std::function<Result<Bytes>()> backup = {};                            // the whole store as one file
+  std::function<std::optional<std::string>()> store_warning = {};        // why the store takes nothing new in, if so
 };
 
 // The book as it was committed, with what the policy and the time that passed since have changed, committed too.
@@ -47,6 +49,7 @@ class Gateway final : public api::Service {
   static constexpr Duration timestamp_floor_ahead = std::chrono::seconds(20);  // at least twice the interval of save_tunnel_state()
   static constexpr int tick_slices_max = 16;
   static constexpr std::size_t warnings_max = 32;
+  static constexpr Duration store_trouble_repeat = std::chrono::seconds(60);  // how often the same trouble is logged
 
   // Adds every peer of the store to the tunnel, and calls back those that were connected. The redirect already holds the book's leases.
   static Result<std::unique_ptr<Gateway>> open(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity,
@@ -68,6 +71,7 @@ class Gateway final : public api::Service {
   WallTime wall(Time time) const override;
   api::StatusReport status() const override;
   std::vector<api::Finding> check() override;
+  Result<Bytes> backup() override;
   std::optional<api::DeviceTunnel> device_tunnel(lease::DeviceId device) const override;
   Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) override;
   Status set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override;
@@ -89,6 +93,8 @@ class Gateway final : public api::Service {
   store::ClockReading clock_reading() const;
   // Commit, apply, carry out. After an error of the kernel the book is right and reconcile() is due.
   Status carry_out(const lease::Transaction& transaction);
+  Status commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers = {});
+  void note_store(const Status& written);
   Status after_commit(const lease::Transaction& transaction);
   Status fence(const lease::Transaction& transaction);
   Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
@@ -118,6 +124,9 @@ class Gateway final : public api::Service {
   bool reconcile_due_ = false;
   std::uint64_t repairs_ = 0;
   std::vector<std::string> warnings_;
+  std::optional<Error> store_trouble_;  // why the last write of the store failed, or would if it added something
+  std::string store_trouble_told_;      // its code, when it was logged last
+  std::optional<Time> store_trouble_logged_;
   std::map<std::uint64_t, std::function<void(const api::Change&)>> listeners_;
   std::uint64_t next_listener_ = 0;
 };

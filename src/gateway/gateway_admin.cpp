@@ -42,10 +42,20 @@ api::StatusReport Gateway::status() const {
   for (const auto* lease : book_.leases()) ++(lease->state == lease::LeaseState::active ? report.leases_active : report.leases_held);
   report.repairs = repairs_;
   report.warnings = warnings_;
+  if (store_trouble_)
+    report.warnings.push_back("the store cannot be written: " + store_trouble_->message +
+                              (store_trouble_->cure.empty() ? "" : ": " + store_trouble_->cure));
+  else if (const auto warning = parts_.store_warning ? parts_.store_warning() : std::nullopt)
+    report.warnings.push_back(*warning);
   return report;
 }
 
 std::vector<api::Finding> Gateway::check() { return parts_.check(); }
+
+Result<Bytes> Gateway::backup() {
+  if (parts_.backup) return parts_.backup();
+  return fail(failure("backup_unsupported", "this gateway's store cannot be backed up"));
+}
 
 std::optional<api::DeviceTunnel> Gateway::device_tunnel(lease::DeviceId device) const {
   const auto peer = peers_.find(device);
@@ -146,8 +156,7 @@ Result<lease::Device> Gateway::add_device(std::string_view account_name, std::st
   }
   parts_.random.fill(peer.preshared_key);
 
-  if (auto committed = parts_.store.commit_with_peers(decided->transaction, {peer}, clock_reading()); !committed)
-    return fail(committed.error());
+  if (auto committed = commit(decided->transaction, {peer}); !committed) return fail(committed.error());
   if (auto done = after_commit(decided->transaction); !done) return fail(done.error());
   if (auto prepared = parts_.prepare_tunnel_addresses(decided->value); !prepared) return fail(prepared.error());
   if (auto added = add_peer_to_tunnel(peer); !added) return fail(added.error());

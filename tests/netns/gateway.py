@@ -2,7 +2,9 @@
 import ipaddress
 import json
 import os
+import re
 import signal
+import socket
 
 from namespaces import wait_for
 
@@ -184,3 +186,30 @@ class ConnectedDevice:
 
     def kill(self):
         return self.process.kill()
+
+
+class NoAnswer(Exception):
+    """The gateway was not there, or died over it."""
+
+
+def call(path, method, target, body=None, seconds=10):
+    """One exchange with the admin API; (status, value). Raises NoAnswer when the answer is not whole."""
+    text = json.dumps(body) if body is not None else ""
+    request = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}"
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(seconds)
+    try:
+        connection.connect(path)
+        connection.sendall(request.encode())
+        answer = b""
+        while part := connection.recv(1 << 20):
+            answer += part
+    except OSError as error:
+        raise NoAnswer from error
+    finally:
+        connection.close()
+    head, split, rest = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    if not split or (length and len(rest) < int(length[1])):
+        raise NoAnswer
+    return int(head.split()[1]), json.loads(rest) if rest else None

@@ -35,6 +35,7 @@ class FakeService final : public api::Service {
   api::StatusReport report;
   std::vector<api::Finding> findings;
   std::map<lease::DeviceId, api::DeviceTunnel> tunnels;
+  Bytes backup_image;
   std::optional<Error> failure;  // every change fails with this
   std::vector<lease::DeviceId> disconnected;
 
@@ -58,6 +59,10 @@ class FakeService final : public api::Service {
   std::optional<api::DeviceTunnel> device_tunnel(lease::DeviceId device) const override {
     const auto found = tunnels.find(device);
     return found == tunnels.end() ? std::nullopt : std::optional(found->second);
+  }
+  Result<Bytes> backup() override {
+    if (failure) return fail(*failure);
+    return backup_image;
   }
   Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) override {
     return decided(book_.add_account(name, plan), "account");

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace drpf::store::sqlite {
@@ -9,6 +11,14 @@ namespace drpf::store::sqlite {
 namespace {
 // How long another process (a backup, an operator's sqlite3) may hold the file before we give up.
 constexpr int busy_timeout_ms = 2000;
+// Where the file's header says whether it has a write-ahead journal (SQLite file format, section 1.3.3): 2 = yes, 1 = no.
+constexpr std::size_t write_version_at = 18;
+constexpr std::size_t read_version_at = 19;
+
+struct FreeImage {
+  void operator()(unsigned char* image) const { sqlite3_free(image); }
+};
+using Image = std::unique_ptr<unsigned char, FreeImage>;
 }  // namespace
 
 Statement& Statement::bind(std::int64_t value) {
@@ -87,6 +97,34 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   return database;
 }
 
+Result<std::unique_ptr<Database>> Database::from_image(ByteView image, const std::string& path) {
+  sqlite3* handle = nullptr;
+  const int opened = sqlite3_open_v2(":memory:", &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  std::unique_ptr<Database> database(new Database(path, handle));
+  if (opened != SQLITE_OK) return fail(database->error(opened, "opening it"));
+  sqlite3_extended_result_codes(handle, 1);
+  if (image.size() <= read_version_at) return fail(database->error(SQLITE_NOTADB, "opening it"));
+  Image copy(static_cast<unsigned char*>(sqlite3_malloc64(image.size())));
+  if (!copy) return fail(database->error(SQLITE_NOMEM, "opening it"));
+  std::memcpy(copy.get(), image.data(), image.size());
+  copy.get()[write_version_at] = copy.get()[read_version_at] = 1;
+  const auto size = static_cast<sqlite3_int64>(image.size());
+  // SQLite frees the copy from here on, whatever happens.
+  const int taken =
+      sqlite3_deserialize(handle, "main", copy.release(), size, size, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
+  if (taken != SQLITE_OK) return fail(database->error(taken, "opening it"));
+  return database;
+}
+
+Result<Bytes> Database::image() {
+  sqlite3_int64 size = 0;
+  const Image image(sqlite3_serialize(handle_.get(), "main", &size, 0));
+  if (!image || size <= static_cast<sqlite3_int64>(read_version_at)) return fail(error(sqlite3_errcode(handle_.get()), "copying it"));
+  Bytes bytes(image.get(), image.get() + size);
+  bytes[write_version_at] = bytes[read_version_at] = 1;
+  return bytes;
+}
+
 Result<Statement> Database::prepare(std::string_view sql) {
   Statement statement;
   sqlite3_stmt* handle = nullptr;
@@ -120,19 +158,31 @@ Result<std::string> Database::text(std::string_view sql) {
   return *row ? statement->text() : std::string();
 }
 
+std::string damaged_cure(const std::string& path) {
+  return fmt::format(
+      "`drpf restore FILE` puts a backup in its place and keeps it beside; or move {} away to begin with an empty book. It was "
+      "not changed, and what the kernel forwards goes on until each lease's end",
+      path);
+}
+
+Error disk_full(const std::string& path, std::string_view reason) {
+  return failure("disk_full", fmt::format("{} cannot grow: the disk is full ({})", path, reason),
+                 fmt::format("free space on the file system of {}; leases that are there are renewed and released meanwhile", path));
+}
+
 Error Database::error(int code, std::string_view doing) const {
+  const int system_error = handle_ ? sqlite3_system_errno(handle_.get()) : 0;
   const auto* reason = handle_ ? sqlite3_errmsg(handle_.get()) : sqlite3_errstr(code);
   switch (code & 0xff) {  // the primary part of an extended code
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-      return failure("database_corrupt", fmt::format("{} is damaged or not a database ({})", path_, reason),
-                     "restore it from a backup, or move it away to begin with an empty book; it was not changed");
+      return failure("database_corrupt", fmt::format("{} is damaged or not a database ({})", path_, reason), damaged_cure(path_));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return failure("database_in_use", fmt::format("{} is in use by another process", path_),
                      "end the other drpf gateway or the program that has the file open, or choose another --state directory");
     case SQLITE_FULL:
-      return failure("disk_full", fmt::format("{} cannot grow: the disk is full ({}: {})", path_, doing, reason), "free some space");
+      return disk_full(path_, fmt::format("{}: {}", doing, reason));
     case SQLITE_CONSTRAINT:
       return failure("record_refused", fmt::format("{} refuses a record that contradicts the others ({})", path_, reason), "");
     case SQLITE_READONLY:
@@ -140,6 +190,18 @@ Error Database::error(int code, std::string_view doing) const {
     case SQLITE_CANTOPEN:
       return failure("database_not_writable", fmt::format("{} cannot be written ({}: {})", path_, doing, reason),
                      "check the owner and the mode of the file and its directory");
+    case SQLITE_IOERR:
+      if (system_error == ENOSPC || system_error == EDQUOT || system_error == EFBIG)
+        return disk_full(path_, fmt::format("{}: {}", doing, std::strerror(system_error)));
+      if (system_error == EROFS)
+        return failure(
+            "database_not_writable", fmt::format("{} cannot be written: its file system is read-only ({})", path_, doing),
+            "look into the kernel's log for why (a failing disk?), then mount it writable again; what the kernel forwards goes on "
+            "until each lease's end");
+      return failure(
+          "database_failed",
+          fmt::format("{}: {}: {}{}{}", path_, doing, reason, system_error ? ": " : "", system_error ? std::strerror(system_error) : ""),
+          "look into the kernel's log: the disk may be failing");
     default:
       return failure("database_failed", fmt::format("{}: {}: {}", path_, doing, reason), "");
   }

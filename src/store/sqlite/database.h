@@ -17,6 +17,9 @@ namespace drpf::store::sqlite {
 
 class Database;
 
+Error disk_full(const std::string& path, std::string_view reason);
+std::string damaged_cure(const std::string& path);
+
 // Bind, step, read, reset. Errors of binding are kept and come out of the next step.
 class Statement {
  public:
@@ -61,6 +64,8 @@ class Database {
  public:
   // The file must exist. `path` goes into every message.
   static Result<std::unique_ptr<Database>> open(const std::string& path);
+  // A private copy in memory of a database that is at rest (its journal is empty); nothing is written back.
+  static Result<std::unique_ptr<Database>> from_image(ByteView image, const std::string& path);
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
@@ -69,6 +74,8 @@ class Database {
   Status execute(const std::string& sql);
   Result<std::int64_t> integer(std::string_view sql);
   Result<std::string> text(std::string_view sql);
+  // The whole database as one file that needs no journal beside it, as it was last committed.
+  Result<Bytes> image();
   bool in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
   const std::string& path() const { return path_; }
 

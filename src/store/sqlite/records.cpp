@@ -173,6 +173,9 @@ Result<Records> Records::prepare(Database& database) {
       {&Records::put_book_,
        "UPDATE book SET generations_used_to = coalesce(nullif(?, 0), generations_used_to), next_id = coalesce(nullif(?, 0), next_id), "
        "addresses_used_to = coalesce(nullif(?, 0), addresses_used_to), boot_id = ?, boot_ns = ?, wall_ns = ?"},
+      {&Records::has_account_, "SELECT 1 FROM accounts WHERE id = ?"},
+      {&Records::has_device_, "SELECT 1 FROM devices WHERE id = ?"},
+      {&Records::has_lease_, "SELECT 1 FROM leases WHERE host = ? AND protocol = ? AND port = ?"},
       {&Records::all_accounts_, "SELECT id, name, plan, suspended FROM accounts ORDER BY id"},
       {&Records::all_devices_, "SELECT id, account, name, tunnel_v4, tunnel_v6, connected FROM devices ORDER BY id"},
       {&Records::all_grants_, "SELECT id, account, device, host, port_first, port_last, kind, kept_until_ns FROM grants ORDER BY id"},
@@ -243,6 +246,24 @@ Status Records::change(const lease::DropQuarantine& drop) {
   return drop_quarantine_.bind(drop.quarantine.host).bind(number(drop.quarantine.ports.first())).run();
 }
 
+Result<bool> Records::adds(const lease::RecordChange& change_of) {
+  Statement* found = nullptr;
+  if (const auto* account_put = std::get_if<lease::PutAccount>(&change_of)) {
+    found = &has_account_.bind(number(account_put->account.id));
+  } else if (const auto* device_put = std::get_if<lease::PutDevice>(&change_of)) {
+    found = &has_device_.bind(number(device_put->device.id));
+  } else if (const auto* lease_put = std::get_if<lease::PutLease>(&change_of)) {
+    const auto& on = lease_put->lease.on;
+    found = &has_lease_.bind(on.host).bind(std::int64_t{static_cast<std::uint8_t>(on.protocol)}).bind(number(on.port));
+  } else {
+    return false;
+  }
+  const auto row = found->step();
+  if (!row) return fail(row.error());
+  if (*row) found->reset();
+  return !*row;
+}
+
 Status Records::write(const WireGuardPeer& peer) {
   put_peer_.bind(number(peer.device)).bind(ByteView(peer.public_key)).bind(ByteView(peer.preshared_key));
   put_peer_.bind(peer.private_key ? std::optional<ByteView>(*peer.private_key) : std::nullopt);
@@ -273,7 +294,7 @@ Status Records::convert(const Conversion& by, const ClockReading& now) {
 Result<ClockReading> Records::clock() {
   const auto row = one_book_.step();
   if (!row) return fail(row.error());
-  if (!*row) return fail(failure("database_corrupt", "the database has lost its book", "restore it from a backup"));
+  if (!*row) return fail(failure("database_corrupt", "the database has lost its book", "`drpf restore FILE` puts a backup in its place"));
   for (int i = 0; i < 3; ++i) one_book_.skip();
   ClockReading reading;
   reading.boot_id = one_book_.text();
@@ -298,7 +319,7 @@ Result<lease::State> Records::state() {
   if (!done) return fail(std::move(done.error()));
   const auto row = one_book_.step();
   if (!row) return fail(row.error());
-  if (!*row) return fail(failure("database_corrupt", "the database has lost its book", "restore it from a backup"));
+  if (!*row) return fail(failure("database_corrupt", "the database has lost its book", "`drpf restore FILE` puts a backup in its place"));
   state.generations_used_to = static_cast<std::uint32_t>(one_book_.integer());
   state.next_id = static_cast<std::uint32_t>(one_book_.integer());
   state.addresses_used_to = static_cast<std::uint32_t>(one_book_.integer());

@@ -23,6 +23,10 @@ class Records {
   Status write_book(const lease::Transaction& transaction, const ClockReading& now);
   Status convert(const Conversion& by, const ClockReading& now);
 
+  // Would writing this add an account, a device or a lease, rather than change or remove one? Grants and rests of ports (quarantine) do not
+  // count: a release brings them too, when it takes a port out of a range.
+  Result<bool> adds(const lease::RecordChange& change);
+
   Result<ClockReading> clock();
   Result<lease::State> state();
   Result<std::optional<WireGuardIdentity>> identity();
@@ -46,6 +50,7 @@ class Records {
 
   Statement put_account_, drop_account_, put_device_, drop_device_, put_grant_, drop_grant_, put_lease_, drop_lease_;
   Statement put_quarantine_, drop_quarantine_, put_peer_, put_identity_, put_book_;
+  Statement has_account_, has_device_, has_lease_;
   Statement all_accounts_, all_devices_, all_grants_, all_leases_, all_quarantines_, all_peers_, one_identity_, one_book_;
   Statement convert_leases_, lose_leases_, convert_grants_, convert_quarantines_;
 };

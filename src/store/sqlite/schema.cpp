@@ -122,9 +122,9 @@ Status verify(Database& database) {
   const auto found = database.integer("PRAGMA user_version");
   if (!found) return fail(found.error());
   if (*found > version || *found < 1)
-    return fail(failure("database_newer",
-                        fmt::format("{} has version {} of the tables; this drpf knows 1 to {}", database.path(), *found, version),
-                        "run the drpf that wrote it, or a newer one; the file was not changed"));
+    return fail(
+        failure("database_newer", fmt::format("{} has version {} of the tables; this drpf knows 1 to {}", database.path(), *found, version),
+                "run the drpf that wrote it or a newer one, or `drpf restore FILE` a backup of this version; the file was not changed"));
   const auto check = database.text("PRAGMA quick_check(1)");
   if (!check) return fail(check.error());
   if (*check != "ok") {

@@ -7,6 +7,7 @@
 
 #include "lease/validation.h"
 #include "store/deadlines.h"
+#include "store/sqlite/ballast.h"
 #include "store/sqlite/database.h"
 #include "store/sqlite/records.h"
 #include "store/sqlite/schema.h"
@@ -16,21 +17,28 @@ namespace drpf::store::sqlite {
 
 namespace {
 
+// The journal is carried over into the database after so many pages: what it holds must find room there on a disk that has become full,
+// see Ballast::room_min.
+constexpr int journal_pages_max = 64;
+// What one new record takes, with its indices; generously.
+constexpr std::uint64_t bytes_per_record_max = 512;
+
 Status set_up(Database& database) {
   const auto mode = database.text("PRAGMA journal_mode = WAL");
   if (!mode) return fail(mode.error());
   if (*mode != "wal")
     return fail(failure("database_failed", fmt::format("{} does not take WAL mode but stays in {}", database.path(), *mode)));
   return database.execute(
-      "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; BEGIN EXCLUSIVE; "
-      "COMMIT");
+      fmt::format("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; "
+                  "PRAGMA wal_autocheckpoint = {}; BEGIN EXCLUSIVE; COMMIT",
+                  journal_pages_max));
 }
 
 Status create(const std::filesystem::path& path, const system::Fd& directory) {
   std::error_code error;
   if (std::filesystem::exists(path.string() + "-wal", error))
     return fail(failure("database_corrupt", fmt::format("{0} is missing, but its journal {0}-wal is there", path.string()),
-                        "bring the file back, or move the journal away to begin with an empty book"));
+                        "bring the file back, or `drpf restore FILE` a backup, or move the journal away to begin with an empty book"));
   const auto unfinished = path.string() + ".new";  // left by a crash while it was made: holds nothing
   for (const auto* suffix : {"", "-wal", "-journal"}) std::filesystem::remove(unfinished + suffix, error);
   if (auto made = create_private_file(unfinished); !made) return made;
@@ -48,6 +56,8 @@ struct SqliteStore::Impl {
   system::Fd directory;  // holds the lock
   std::unique_ptr<Database> database;
   Records records;
+  Ballast ballast;
+  std::vector<std::string> repairs;
 
   // Runs `body` inside one transaction; nothing of it stays if it fails.
   template <class Body>
@@ -57,6 +67,43 @@ struct SqliteStore::Impl {
     if (done) done = records.commit.run();
     // A failed commit may leave the transaction open.
     if (!done && database->in_transaction()) (void)records.rollback.run();
+    return done;
+  }
+
+  std::uint64_t room_for(const lease::Transaction& transaction) const {
+    return Ballast::room_min + transaction.records.size() * bytes_per_record_max;
+  }
+  bool room_is_short(const lease::Transaction& transaction) const { return !ballast.present() || ballast.room() < room_for(transaction); }
+  Result<bool> grows(const lease::Transaction& transaction) {
+    for (const auto& record : transaction.records)
+      if (const auto adds = records.adds(record); !adds || *adds) return adds;
+    return false;
+  }
+  Error no_room(const lease::Transaction& transaction) const {
+    return disk_full(database->path(),
+                     fmt::format("{} KiB are left, {} KiB are needed for anything new to be taken in", ballast.room() / 1024,
+                                 (room_for(transaction) + (ballast.present() ? 0 : Ballast::size)) / 1024));
+  }
+
+  // On a full disk new records are refused while changes and removals go on: they get the ballast's room.
+  template <class Body>
+  Status within_room(const lease::Transaction& transaction, Body body) {
+    ballast.rebuild();
+    if (room_is_short(transaction)) {
+      const auto growing = grows(transaction);
+      if (!growing) return fail(growing.error());
+      if (*growing) return fail(no_room(transaction));
+    }
+    auto done = atomically(body);
+    for (const bool give_up : {false, true}) {
+      if (done || done.error().code != "disk_full") return done;
+      const auto growing = grows(transaction);
+      if (!growing || *growing) return done;
+      if (give_up) ballast.give_up();
+      // The journal begins again at its front, in space that it already has.
+      (void)database->execute("PRAGMA wal_checkpoint(RESTART)");
+      done = atomically(body);
+    }
     return done;
   }
 
@@ -70,7 +117,7 @@ struct SqliteStore::Impl {
   }
 
   Status write(const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers, const ClockReading& now) {
-    return atomically([&]() -> Status {
+    return within_room(transaction, [&]() -> Status {
       if (auto done = convert_deadlines(now); !done) return done;
       for (const auto& record : transaction.records)
         if (auto done = records.write(record); !done) return done;
@@ -84,6 +131,16 @@ struct SqliteStore::Impl {
 SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SqliteStore::~SqliteStore() = default;
 
+const std::vector<std::string>& SqliteStore::repairs() const { return impl_->repairs; }
+
+std::optional<std::string> SqliteStore::warning() const {
+  if (!impl_->room_is_short({})) return std::nullopt;
+  const auto error = impl_->no_room({});
+  return error.message + ": " + error.cure;
+}
+
+Result<Bytes> SqliteStore::image() { return impl_->database->image(); }
+
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& directory) {
   auto impl = std::make_unique<Impl>();
   auto lock = lock_state_directory(directory);
@@ -94,8 +151,14 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   if (!std::filesystem::exists(std::filesystem::symlink_status(path, error)))
     if (auto done = create(path, impl->directory); !done) return fail(std::move(done.error()));
   if (std::filesystem::file_size(path, error) == 0 && !error)
-    return fail(failure("database_corrupt", fmt::format("{} is empty", path.string()),
-                        "restore it from a backup, or move it away to begin with an empty book; it was not changed"));
+    return fail(failure("database_corrupt", fmt::format("{} is empty", path.string()), damaged_cure(path.string())));
+  for (const auto& file : {path, std::filesystem::path(path.string() + "-wal")}) {
+    if (!std::filesystem::exists(file, error)) continue;
+    auto repaired = make_private(file);
+    if (!repaired) return fail(std::move(repaired.error()));
+    if (!repaired->empty()) impl->repairs.push_back(std::move(*repaired));
+  }
+  impl->ballast = Ballast(directory);
 
   auto database = Database::open(path.string());
   if (!database) return fail(std::move(database.error()));
@@ -114,7 +177,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
 
 Result<lease::State> SqliteStore::load(const ClockReading& now) {
   // The conversion is kept at once: deadlines of two boots never mix in the file.
-  auto converted = impl_->atomically([&]() -> Status {
+  auto converted = impl_->within_room({}, [&]() -> Status {
     if (auto done = impl_->convert_deadlines(now); !done) return done;
     return impl_->records.write_book(lease::Transaction{}, now);
   });
@@ -138,13 +201,13 @@ Status SqliteStore::commit_with_peers(const lease::Transaction& transaction, con
 Result<std::optional<WireGuardIdentity>> SqliteStore::load_wireguard_identity() { return impl_->records.identity(); }
 
 Status SqliteStore::save_wireguard_identity(const WireGuardIdentity& identity) {
-  return impl_->atomically([&] { return impl_->records.write(identity); });
+  return impl_->within_room({}, [&] { return impl_->records.write(identity); });
 }
 
 Result<std::vector<WireGuardPeer>> SqliteStore::load_wireguard_peers() { return impl_->records.peers(); }
 
 Status SqliteStore::save_wireguard_peers(const std::vector<WireGuardPeer>& peers) {
-  return impl_->atomically([&]() -> Status {
+  return impl_->within_room({}, [&]() -> Status {
     for (const auto& peer : peers)
       if (auto done = impl_->records.write(peer); !done) return done;
     return {};

@@ -3,8 +3,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "core/bytes.h"
 #include "store/store.h"
 
 namespace drpf::store::sqlite {
@@ -17,6 +20,13 @@ class SqliteStore final : public Store {
   // database that is damaged, foreign or newer; such a file is left as it is.
   static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& directory);
   ~SqliteStore() override;
+
+  // What was put right when it was opened (modes of files), for the log.
+  const std::vector<std::string>& repairs() const;
+  // Set while the disk has no room for anything new: why, with the cure. Renewals and releases are taken in all the same.
+  std::optional<std::string> warning() const;
+  // All of it as one file, for a backup. Private keys are in it.
+  Result<Bytes> image();
 
   Result<lease::State> load(const ClockReading& now) override;
   Status commit(const lease::Transaction& transaction, const ClockReading& now) override;

@@ -6,9 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sys/sysmacros.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 namespace drpf::store::sqlite {
 
@@ -17,6 +21,23 @@ namespace {
 tl::unexpected<Error> failed(std::string_view doing, const std::filesystem::path& path, std::string cure) {
   return fail(
       failure("state_directory_failed", fmt::format("cannot {} {}: {}", doing, path.string(), std::strerror(errno)), std::move(cure)));
+}
+
+// Who holds the lock of this file, as the kernel has it; empty where that cannot be told (another process namespace, no /proc).
+std::string lock_holder(const struct stat& file) {
+  const auto wanted = fmt::format("{:02x}:{:02x}:{}", major(file.st_dev), minor(file.st_dev), file.st_ino);
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    // 1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF
+    std::istringstream words(line);
+    std::string number, kind, advice, access, inode;
+    long pid = 0;
+    if (!(words >> number >> kind >> advice >> access >> pid >> inode) || kind != "FLOCK" || inode != wanted || pid <= 0) continue;
+    std::string name;
+    std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), name);
+    return fmt::format("process {}{}", pid, name.empty() ? "" : " (" + name + ")");
+  }
+  return {};
 }
 
 }  // namespace
@@ -30,12 +51,20 @@ Result<system::Fd> lock_state_directory(const std::filesystem::path& directory) 
   struct stat status{};
   if (!fd.valid() || ::fstat(fd.get(), &status) != 0)
     return failed("open the state directory", directory, "check its mode, or choose another with --state");
+  if (::faccessat(AT_FDCWD, directory.c_str(), W_OK, AT_EACCESS) != 0)
+    return failed("write into the state directory", directory,
+                  errno == EROFS
+                      ? "its file system is read-only: look into the kernel's log for why, then mount it writable again; what the "
+                        "kernel forwards goes on until each lease's end"
+                      : "give it to the user that the gateway runs as: chown and chmod 700; or choose another with --state");
   if ((status.st_mode & 022) != 0)
     return fail(failure("state_directory_open", fmt::format("others may write into the state directory {}", directory.string()),
                         fmt::format("it holds secret keys: chmod 700 {}", directory.string())));
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return failed("lock the state directory", directory, "");
-    return fail(failure("database_in_use", fmt::format("another drpf gateway uses the state directory {}", directory.string()),
+    const auto holder = lock_holder(status);
+    return fail(failure("database_in_use",
+                        fmt::format("another drpf uses the state directory {}{}", directory.string(), holder.empty() ? "" : ": " + holder),
                         "end it first, or choose another directory with --state"));
   }
   return fd;
@@ -52,6 +81,63 @@ Status create_private_file(const std::filesystem::path& path) {
   const system::Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.valid()) return failed("create", path, "check the mode of its directory");
   return {};
+}
+
+Status write_private_file(const std::filesystem::path& path, ByteView bytes) {
+  const system::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.valid()) return failed("create", path, errno == EEXIST ? "remove it, or name another" : "check the mode of its directory");
+  while (!bytes.empty()) {
+    const auto written = ::write(file.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) break;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  if (bytes.empty() && ::fsync(file.get()) == 0) return {};
+  auto error = failed("write", path, "check the disk");
+  ::unlink(path.c_str());
+  return error;
+}
+
+Status give_to_owner(const std::filesystem::path& path, const system::Fd& directory) {
+  struct stat owner{};
+  struct stat file{};
+  if (::fstat(directory.get(), &owner) != 0 || ::lstat(path.c_str(), &file) != 0) return failed("look at", path, "");
+  if (owner.st_uid == file.st_uid && owner.st_gid == file.st_gid) return {};
+  if (::lchown(path.c_str(), owner.st_uid, owner.st_gid) != 0)
+    return failed("give to the owner of its directory", path, "run this as root, or as the user that the gateway runs as");
+  return {};
+}
+
+Result<Bytes> read_file(const std::filesystem::path& path, std::uintmax_t size_max) {
+  const system::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status{};
+  if (!file.valid() || ::fstat(file.get(), &status) != 0) return failed("open", path, "check the name and the mode");
+  if (!S_ISREG(status.st_mode) || static_cast<std::uintmax_t>(status.st_size) > size_max)
+    return fail(invalid("file_unfit", fmt::format("{} is no file, or is larger than {} bytes", path.string(), size_max)));
+  Bytes bytes(static_cast<std::size_t>(status.st_size));
+  std::size_t size = 0;
+  while (size < bytes.size()) {
+    const auto part = ::read(file.get(), bytes.data() + size, bytes.size() - size);
+    if (part < 0 && errno == EINTR) continue;
+    if (part < 0) return failed("read", path, "check the disk");
+    if (part == 0) break;
+    size += static_cast<std::size_t>(part);
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+Result<std::string> make_private(const std::filesystem::path& path) {
+  const system::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  struct stat status{};
+  if (!file.valid() || ::fstat(file.get(), &status) != 0)
+    return failed("open", path, "check its owner and mode: it must be a file of the gateway's user with mode 600");
+  if ((status.st_mode & 077) == 0) return std::string();
+  if (::fchmod(file.get(), 0600) != 0) return failed("make private", path, fmt::format("chmod 600 {}", path.string()));
+  return fmt::format(
+      "{} was open to other users (mode {:o}) and is 600 now; it holds private keys: if somebody may have read it, make new "
+      "devices' configurations",
+      path.string(), status.st_mode & 0777U);
 }
 
 }  // namespace drpf::store::sqlite

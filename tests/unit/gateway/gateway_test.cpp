@@ -72,6 +72,16 @@ class GatewayTest : public ::testing::Test {
   std::unique_ptr<Gateway> gateway_;
 };
 
+TEST_F(GatewayTest, AStoreThatCannotBeWrittenIsShownUntilItCan) {
+  ASSERT_TRUE(gateway_->add_account("alice", {}));
+  store_.fail_next();
+  EXPECT_FALSE(gateway_->add_account("bob", {}));
+  ASSERT_EQ(gateway_->status().warnings.size(), 1U);
+  EXPECT_NE(gateway_->status().warnings[0].find("store cannot be written"), std::string::npos) << gateway_->status().warnings[0];
+  ASSERT_TRUE(gateway_->add_account("bob", {}));
+  EXPECT_TRUE(gateway_->status().warnings.empty());
+}
+
 TEST_F(GatewayTest, FirstConnectGivesThePortsOfThePlanAndOpensThem) {
   add_device("alice", "laptop");
   EXPECT_TRUE(redirect_.table.empty());

@@ -1,0 +1,21 @@
+#include "api/resources.h"
+
+namespace drpf::api {
+namespace {
+
+Result<net::Response> show_backup(Call& call) {
+  const auto image = call.service.backup();
+  if (!image) return fail(image.error());
+  net::Response response;
+  response.content_type = "application/vnd.sqlite3";
+  response.body.assign(image->begin(), image->end());
+  return response;
+}
+
+constexpr Route routes[] = {{"GET", "/v1/backup", show_backup}};
+
+}  // namespace
+
+std::span<const Route> backup_routes() { return routes; }
+
+}  // namespace drpf::api
