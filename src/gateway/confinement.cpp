@@ -57,7 +57,7 @@ void give_socket_folder(const std::filesystem::path& folder, const std::filesyst
 Result<std::optional<system::User>> choose_user(const Configuration& configuration, const RunOptions& options, spdlog::logger& log) {
   constexpr auto stays = "the gateway stays root, with no rights but to change the network and to take ports below 1024";
   if (::geteuid() != 0 || configuration.user == "root") return std::nullopt;
-  const auto user = system::find_user(configuration.user);
+  auto user = system::find_user(configuration.user);
   if (!user) {
     log.info("there is no user {}: {}", configuration.user, stays);
     return std::nullopt;

@@ -8,6 +8,7 @@
 namespace drpf::gateway {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -113,10 +114,16 @@ TEST(LabConfiguration, AHigherLimitIsBroughtDownAndSaid) {
 }
 
 TEST(LabConfiguration, ABadFileIsRefusedInTheReadersWords) {
-  const auto refused = make_lab_configuration("[ports]\npool = 7\n", "drpf.toml", network());
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("drpf.toml:2"));
+  const auto wrong_value = make_lab_configuration("[ports]\npool = \"many\"\n", "drpf.toml", network());
+  ASSERT_FALSE(wrong_value);
+  EXPECT_THAT(wrong_value.error().message, AllOf(HasSubstr("drpf.toml:2"), HasSubstr("many")));
+
+  const auto unknown_key = make_lab_configuration("[ports]\npol = \"20000-30000\"\n", "drpf.toml", network());
+  ASSERT_FALSE(unknown_key);
+  EXPECT_THAT(unknown_key.error().message, AllOf(HasSubstr("drpf.toml:2"), HasSubstr("pol")));
 }
+
+TEST(LabConfiguration, APoolOfOnePortIsTaken) { EXPECT_EQ(made("[ports]\npool = 20007\n").settings.pool, PortRange(Port{20007})); }
 
 }  // namespace
 }  // namespace drpf::gateway
