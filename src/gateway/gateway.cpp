@@ -41,6 +41,7 @@ Result<std::unique_ptr<Gateway>> Gateway::open(Configuration configuration, leas
 }
 
 Status Gateway::start(std::vector<store::WireGuardPeer> peers) {
+  reserve_timestamps();
   for (auto& peer : peers) {
     const auto* device = book_.device(peer.device);
     if (device == nullptr) continue;
@@ -55,6 +56,16 @@ Status Gateway::start(std::vector<store::WireGuardPeer> peers) {
     parts_.tunnel.initiate(peer.public_key);
   }
   return {};
+}
+
+// The stamps of this run begin right above the floor that the last one left, which may lie in the future. The next run has to begin above
+// these again, also when this one is killed at once: devices refuse a stamp that they have seen, and their own timers take 15 s and more.
+void Gateway::reserve_timestamps() {
+  using protocol::wireguard::one_second_after;
+  using protocol::wireguard::tai64n;
+  identity_.timestamp_floor =
+      std::max(tai64n(parts_.clock.wall_now() + timestamp_floor_ahead), one_second_after(identity_.timestamp_floor));
+  note_store(parts_.store.save_wireguard_identity(identity_));
 }
 
 store::ClockReading Gateway::clock_reading() const { return {parts_.boot_id, parts_.clock.now(), parts_.clock.wall_now()}; }

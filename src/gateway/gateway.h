@@ -90,6 +90,7 @@ class Gateway final : public api::Service {
 
   Gateway(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts);
   Status start(std::vector<store::WireGuardPeer> peers);
+  void reserve_timestamps();
   store::ClockReading clock_reading() const;
   // Commit, apply, carry out. After an error of the kernel the book is right and reconcile() is due.
   Status carry_out(const lease::Transaction& transaction);

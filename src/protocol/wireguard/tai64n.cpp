@@ -40,6 +40,12 @@ Timestamp tai64n(WallTime wall) {
   return encode(unix_epoch + static_cast<std::uint64_t>(seconds.count()), nanoseconds & ~whitening_mask);
 }
 
+Timestamp one_second_after(const Timestamp& stamp) {
+  ByteReader reader(stamp);
+  const auto seconds = reader.u64_be();
+  return encode(seconds + 1, reader.u32_be());
+}
+
 Timestamp TimestampSource::next(WallTime wall) {
   last_ = std::max(tai64n(wall), just_after(last_));
   return last_;

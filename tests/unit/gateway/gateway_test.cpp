@@ -4,6 +4,7 @@
 #include <spdlog/sinks/null_sink.h>
 
 #include "gateway/policy.h"
+#include "protocol/wireguard/tai64n.h"
 #include "store/memory/memory_store.h"
 #include "support/fake_redirect.h"
 #include "support/fake_tunnel.h"
@@ -42,7 +43,8 @@ class GatewayTest : public ::testing::Test {
     auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()});
     ASSERT_TRUE(book) << book.error().message;
     ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
-    auto opened = Gateway::open(configuration_, std::move(*book), {},
+    const auto identity = store_.load_wireguard_identity()->value_or(store::WireGuardIdentity{});
+    auto opened = Gateway::open(configuration_, std::move(*book), identity,
                                 Parts{store_, redirect_, *tunnel_, clock_, random_, log_, "boot-1",
                                       [] { return std::vector<api::Finding>{}; }, [](const lease::Device&) { return Status{}; }});
     ASSERT_TRUE(opened) << opened.error().message;
@@ -138,6 +140,18 @@ TEST_F(GatewayTest, AfterACrashTheDeviceIsCalledWhereItWasSeenLast) {
   gateway_->on_tunnel_event(tunnel::PeerRoamed{key("laptop"), *parse_endpoint("203.0.113.77:41000")});
   restart();
   EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.77:41000"));
+}
+
+TEST_F(GatewayTest, EachRunLeavesItsStampsToItselfEvenWhenItIsKilledAtOnce) {
+  restart();
+  for (int run = 0; run < 5; ++run) {
+    const auto begins_above = store_.load_wireguard_identity()->value().timestamp_floor;
+    protocol::wireguard::TimestampSource stamps(begins_above);
+    std::array<std::uint8_t, 12> last{};
+    restart();  // and stamps, before anything is saved
+    for (int device = 0; device < 1000; ++device) last = stamps.next(clock_.wall_now());
+    EXPECT_LT(last, store_.load_wireguard_identity()->value().timestamp_floor);
+  }
 }
 
 TEST_F(GatewayTest, ADeviceThatDoesNotComeBackAfterARestartIsClosed) {
