@@ -35,6 +35,12 @@ json::object to_json(const StatusReport& report) {
     hosts.push_back(json::object{{"name", host.name}, {"ipv4", text_or_null(host.v4)}, {"ipv6", text_or_null(host.v6)}});
   json::array warnings;
   for (const auto& warning : report.warnings) warnings.push_back(json::value(warning));
+  json::object counts;
+  for (const auto& [what, count] : report.repaired.counts) counts[what] = count;
+  json::object repaired{{"counts", std::move(counts)}, {"alarm", report.repaired.alarm}, {"last", nullptr}};
+  if (!report.repaired.last.empty())
+    repaired["last"] = json::object{
+        {"what", report.repaired.last}, {"culprit", report.repaired.last_culprit}, {"seconds_ago", report.repaired.last_s_ago}};
   return {{"version", report.version},
           {"uptime_s", report.uptime_s},
           {"engine", report.engine},
@@ -49,6 +55,7 @@ json::object to_json(const StatusReport& report) {
           {"leases_held", report.leases_held},
           {"ports_free", report.ports_free},
           {"repairs", report.repairs},
+          {"repaired", std::move(repaired)},
           {"warnings", std::move(warnings)}};
 }
 

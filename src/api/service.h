@@ -34,6 +34,15 @@ struct DeviceConfigOptions {
   std::optional<std::string> endpoint;  // overrides the host name or address that the device connects to
 };
 
+// What others broke on this host and the gateway mended, since its start.
+struct RepairReport {
+  std::vector<std::pair<std::string, std::uint64_t>> counts;  // by kind
+  std::string last;                                           // kind; empty = nothing was repaired
+  std::string last_culprit;                                   // whom it may have been; empty = unknown
+  std::uint64_t last_s_ago = 0;
+  bool alarm = false;  // more than three within a minute
+};
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_s = 0;
@@ -48,7 +57,8 @@ struct StatusReport {
   std::size_t leases_active = 0;
   std::size_t leases_held = 0;
   std::uint64_t ports_free = 0;
-  std::uint64_t repairs = 0;          // elements that reconcile had to mend since start
+  std::uint64_t repairs = 0;  // elements that reconcile had to mend since start
+  RepairReport repaired;
   std::vector<std::string> warnings;  // one sentence each, with the cure
 };
 

@@ -17,6 +17,24 @@ std::string uptime_text(std::uint64_t seconds) {
   return fmt::format("{} d {} h", seconds / 86400, seconds / 3600 % 24);
 }
 
+// What others broke and the gateway mended: how often, what, and whom it may have been.
+std::string repaired_text(const json::value& status) {
+  const auto* const repaired = status.is_object() ? status.get_object().if_contains("repaired") : nullptr;
+  if (repaired == nullptr || !repaired->is_object()) return {};
+  std::string text;
+  if (const auto* const counts = repaired->get_object().if_contains("counts"); counts != nullptr && counts->is_object())
+    for (const auto& [what, count] : counts->get_object())
+      text += fmt::format("{}{} x {}", text.empty() ? "repaired " : ", ", number_of(*counts, what), std::string_view(what));
+  if (text.empty()) return {};
+  text += "\n";
+  if (const auto* const last = repaired->get_object().if_contains("last"); last != nullptr && last->is_object()) {
+    const auto culprit = text_of(*last, "culprit");
+    text += fmt::format("         last {} ago: {}{}{}\n", uptime_text(number_of(*last, "seconds_ago")), text_of(*last, "what"),
+                        culprit.empty() ? "" : "; changed by ", culprit);
+  }
+  return text;
+}
+
 std::string as_page(const json::value& status) {
   std::string hosts;
   for (const auto& host : list_of(status, "hosts")) {
@@ -32,6 +50,7 @@ std::string as_page(const json::value& status) {
       text_of(status, "tunnel_interface"), text_of(status, "wireguard_port"), hosts, text_of(status, "pool"), text_of(status, "ports_free"),
       text_of(status, "devices_connected"), text_of(status, "devices"), text_of(status, "accounts"), text_of(status, "leases_active"),
       text_of(status, "leases_held"), text_of(status, "repairs"));
+  page += repaired_text(status);
   for (const auto& warning : list_of(status, "warnings"))
     if (warning.is_string())
       page += coloured("warning  ", Colour::yellow) +

@@ -113,4 +113,11 @@ std::string cure_for(const ForeignRule& rule, const RulesetView& view, Port wire
   return {};
 }
 
+std::string owner_by_names(std::span<const std::string> names) {
+  std::string all;
+  for (const auto& name : names) all += name + " ";
+  const auto owner = owner_of(all, all);
+  return owner == "unknown" ? std::string() : owner;
+}
+
 }  // namespace drpf::firewall

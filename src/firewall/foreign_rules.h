@@ -2,6 +2,7 @@
 // An accept in our table does not beat a drop in another, and a foreign masquerade without a port range re-opens Port Shadow.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,9 @@ struct RulesetView {
 };
 
 std::vector<ForeignRule> find_foreign_rules(std::string_view nft_ruleset, const RulesetView& view);
+
+// Which known program keeps tables or chains of these names on this host; empty if none does.
+std::string owner_by_names(std::span<const std::string> names);
 
 // What the operator should do about it, in one sentence.
 std::string cure_for(const ForeignRule& rule, const RulesetView& view, Port wireguard_port);

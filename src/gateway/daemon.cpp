@@ -19,7 +19,6 @@ namespace {
 
 constexpr const char* default_configuration_file = "/etc/drpf/drpf.toml";
 constexpr const char* control_socket_folder = "/var/run/wireguard/";  // where `wg show` looks for engines outside the kernel
-constexpr std::uint32_t last_resort_metric = 4'000'000'000;           // behind every route that anybody sets
 
 firewall::PortClaim claim(PortRange range, firewall::PortUse use, std::string origin) { return {range, use, std::move(origin)}; }
 
@@ -35,6 +34,7 @@ Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::sh
 }
 
 Daemon::~Daemon() {
+  self_repair_.reset();
   watches_.clear();
   servers_.clear();
 }
@@ -153,21 +153,19 @@ firewall::GatewayRuleset Daemon::ruleset_for(const Configuration& configuration,
 
 Status Daemon::start_redirect() {
   // When the tunnel device is gone (a crash), packets to devices must not leave by the default route.
-  system::Route nowhere;
-  nowhere.type = system::RouteType::blackhole;
-  nowhere.metric = last_resort_metric;
-  nowhere.destination = configuration_.tunnel_v4;
-  if (auto put = network_->put_route(nowhere); !put) return put;
-  if (configuration_.tunnel_v6) {
-    nowhere.destination = *configuration_.tunnel_v6;
-    if (auto put = network_->put_route(nowhere); !put) return put;
-  }
-  auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now());
+  tunnel_interface_ =
+      std::make_unique<TunnelInterface>(configuration_.tunnel_interface, configuration_.tunnel_v4, configuration_.tunnel_v6);
+  if (auto put = tunnel_interface_->put_blackholes(*network_); !put) return put;
+  redirect::NftRedirect::Options options;
+  options.use_ownership = !options_.plain_table;
+  auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now(), options);
   if (!redirect) return fail(redirect.error());
   redirect_ = std::move(*redirect);
   if (!redirect_->owns_table())
-    log_->warn("this kernel cannot keep others from changing our table (Linux 6.9 can); it is inspected and restored every {} s instead",
-               std::chrono::duration_cast<std::chrono::seconds>(inspect_interval).count());
+    log_->warn(
+        "this kernel cannot keep others from changing our table (Linux 6.9 can); it is restored when an event tells, and looked at every "
+        "{} s",
+        std::chrono::duration_cast<std::chrono::seconds>(SelfRepair::interval).count());
   return {};
 }
 
@@ -176,16 +174,7 @@ Status Daemon::start_tunnel() {
   auto tun = system::Tun::open(Engine::tun_options(configuration_.tunnel_interface, configuration_.mtu, configuration_.offload));
   if (!tun) return fail(tun.error());
   const auto interface = tun->name();
-  if (auto added = network_->add_address(interface, configuration_.tunnel_v4.nth(1), configuration_.tunnel_v4.length()); !added)
-    return added;
-  if (configuration_.tunnel_v6)
-    if (auto added = network_->add_address(interface, configuration_.tunnel_v6->nth(1), configuration_.tunnel_v6->length()); !added)
-      return added;
-  system::LinkChange link_up;
-  link_up.up = true;
-  if (auto up = network_->change_link(interface, link_up); !up) return up;
-  // Leased packets keep their visitors' addresses, which are not reached through the tunnel: strict reverse-path filtering would drop them.
-  if (auto written = system::write_sysctl("net.ipv4.conf." + interface + ".rp_filter", "0"); !written) return written;
+  if (auto up = tunnel_interface_->put_up(*network_); !up) return up;
 
   auto sockets = system::UdpSockets::open(Engine::udp_options(configuration_.wireguard_port, 0, configuration_.offload));
   if (!sockets) return fail(sockets.error());
@@ -235,7 +224,7 @@ Status Daemon::open_gateway() {
 Status Daemon::add_gateway_address(const lease::Device& device) {
   const auto address = gateway_address_for(device.tunnel_v4);
   if (address == configuration_.tunnel_v4.nth(1)) return {};
-  return network_->add_address(configuration_.tunnel_interface, address, address.bits());
+  return tunnel_interface_->add_address(address, address.bits(), *network_);
 }
 
 Status Daemon::open_doors() {
@@ -263,7 +252,11 @@ Status Daemon::open_doors() {
   }
 
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
-  watches_.push_back(loop_.every(inspect_interval, [this] { inspect(); }));
+  auto self_repair =
+      SelfRepair::start({*redirect_, *network_, *tunnel_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
+  if (!self_repair) return fail(self_repair.error());
+  self_repair_ = std::move(*self_repair);
+  gateway_->set_repair_report([this] { return self_repair_->report(); });
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
   watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
@@ -284,31 +277,56 @@ void Daemon::save() {
   (void)gateway_->save_tunnel_state();  // what fails is logged, and tried again
 }
 
-void Daemon::inspect() {
-  using Drift = redirect::NftRedirect::Drift;
-  const auto drift = redirect_->inspect();
-  if (!drift) {
-    log_->error("the table inet drpf could not be inspected: {}", drift.error().message);
-    return;
+// A public address that is taken from an interface or the configuration's default route may change while we run (DHCP, a moved cable).
+Result<bool> Daemon::follow_hosts() {
+  auto hosts = find_public_hosts(configuration_, *network_);
+  if (!hosts) {
+    // No address at all: nobody can visit, and the leases wait where they were.
+    if (hosts.error().code == "public_address_missing" || hosts.error().code == "default_route_missing" ||
+        hosts.error().code == "interface_unknown")
+      return false;
+    return fail(hosts.error());
   }
-  if (*drift == Drift::none) return;
-  if (*drift == Drift::structure) {
-    log_->warn("another program has changed or removed the table inet drpf; it is restored. `drpf check` looks for who it may have been");
-    if (auto restored = redirect_->restore(gateway_->book().redirections(), clock_.now()); !restored) {
-      log_->error("the table inet drpf could not be restored, nothing is forwarded meanwhile: {}", restored.error().message);
-      return;
-    }
+  if (*hosts == hosts_ && !leases_must_follow_) {
+    address_lost_.reset();
+    return false;
   }
-  if (auto repaired = gateway_->reconcile(); !repaired) log_->error("the redirects could not be repaired: {}", repaired.error().message);
+  const auto has_fewer = [&](const FoundHost& before) {
+    const auto now = std::find_if(hosts->begin(), hosts->end(), [&](const FoundHost& one) { return one.host.name == before.host.name; });
+    return now != hosts->end() && ((before.host.v4 && !now->host.v4) || (before.host.v6 && !now->host.v6));
+  };
+  if (std::any_of(hosts_.begin(), hosts_.end(), has_fewer)) {
+    // It cannot be reached meanwhile; ending its leases for the moment until the next address comes would cut the other family twice.
+    if (!address_lost_) address_lost_ = clock_.now();
+    if (clock_.now() - *address_lost_ < lost_address_grace) return false;
+  }
+  address_lost_.reset();
+
+  const auto policy = make_policy(configuration_, *hosts, listeners_);
+  if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
+  // The rule set first, as at a reload: it is refused whole or taken whole.
+  if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, *hosts), gateway_->book().redirections(), clock_.now());
+      !changed)
+    return fail(changed.error());
+  std::swap(hosts_, *hosts);
+  for (const auto& found : hosts_)
+    log_->warn("public host {} is now {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "without IPv4",
+               found.host.v6 ? " and " : "", found.host.v6 ? to_string(*found.host.v6) : "");
+  leases_must_follow_ = true;  // tried again where the store does not take it now
+  if (auto done = gateway_->reconfigure(configuration_, policy); !done) return fail(done.error());
+  leases_must_follow_ = false;
+  return true;
 }
 
 void Daemon::reload() {
   system::notify_service_manager("RELOADING=1");
-  if (auto done = try_reload(); done)
+  if (auto done = try_reload(); done) {
     log_->info("configuration read again");
-  else
+  } else {
     log_->error("the configuration stays as it was: {}{}", done.error().message,
                 done.error().cure.empty() ? "" : " (" + done.error().cure + ")");
+  }
+  self_repair_->forget_author();
   system::notify_service_manager("READY=1");
 }
 

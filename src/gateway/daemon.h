@@ -16,6 +16,8 @@
 #include "gateway/gateway.h"
 #include "gateway/policy.h"
 #include "gateway/run.h"
+#include "gateway/self_repair.h"
+#include "gateway/tunnel_interface.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
 #include "redirect/nft_redirect.h"
@@ -29,7 +31,7 @@ namespace drpf::gateway {
 class Daemon {
  public:
   static constexpr Duration tick_interval = std::chrono::milliseconds(500);
-  static constexpr Duration inspect_interval = std::chrono::seconds(2);  // our table against foreign changes
+  static constexpr Duration lost_address_grace = std::chrono::seconds(10);  // a public address that goes may be about to come back
   static constexpr Duration save_interval = std::chrono::seconds(5);
 
   static Result<std::unique_ptr<Daemon>> build(const RunOptions& options, std::shared_ptr<spdlog::logger> log);
@@ -55,7 +57,7 @@ class Daemon {
   Status add_gateway_address(const lease::Device& device);
   void reload();
   Status try_reload();
-  void inspect();
+  Result<bool> follow_hosts();
   void save();
 
   RunOptions options_;
@@ -64,7 +66,10 @@ class Daemon {
   crypto::SystemRandom random_;
   Configuration configuration_;
   std::unique_ptr<system::LinksAndRoutes> network_;
+  std::unique_ptr<TunnelInterface> tunnel_interface_;
   std::vector<FoundHost> hosts_;
+  bool leases_must_follow_ = false;   // the rule set has the hosts of now, and the leases not yet
+  std::optional<Time> address_lost_;  // since when a host has had fewer addresses than its leases are on
   std::vector<Listener> listeners_;
   std::unique_ptr<store::sqlite::SqliteStore> store_;
   store::WireGuardIdentity identity_;
@@ -77,6 +82,7 @@ class Daemon {
   std::unique_ptr<api::DeviceApi> device_api_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;
   std::vector<net::Watch> watches_;
+  std::unique_ptr<SelfRepair> self_repair_;
   bool failed_ = false;
 };
 

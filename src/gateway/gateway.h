@@ -64,6 +64,9 @@ class Gateway final : public api::Service {
   // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
   Status reconfigure(Configuration configuration, lease::Policy policy);
   void add_warning(std::string warning);  // shown by `drpf status`
+  void set_repair_report(std::function<api::RepairReport()> report) { repair_report_ = std::move(report); }
+  // This host's address is another than before: devices are called from it, so that they learn it.
+  void call_connected_devices();
 
   // --- api::Service
   const lease::LeaseBook& book() const override { return book_; }
@@ -124,6 +127,7 @@ class Gateway final : public api::Service {
   std::optional<Time> endpoints_refreshed_;
   bool reconcile_due_ = false;
   std::uint64_t repairs_ = 0;
+  std::function<api::RepairReport()> repair_report_;
   std::vector<std::string> warnings_;
   std::optional<Error> store_trouble_;  // why the last write of the store failed, or would if it added something
   std::string store_trouble_told_;      // its code, when it was logged last

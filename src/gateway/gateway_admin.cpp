@@ -47,6 +47,12 @@ api::StatusReport Gateway::status() const {
                               (store_trouble_->cure.empty() ? "" : ": " + store_trouble_->cure));
   else if (const auto warning = parts_.store_warning ? parts_.store_warning() : std::nullopt)
     report.warnings.push_back(*warning);
+  if (repair_report_) report.repaired = repair_report_();
+  if (report.repaired.alarm)
+    report.warnings.insert(report.warnings.begin(),
+                           "more than 3 repairs within a minute: another program works against the gateway" +
+                               (report.repaired.last_culprit.empty() ? "" : ", last " + report.repaired.last_culprit) +
+                               "; see `drpf check`, and stop it from changing " + report.repaired.last);
   return report;
 }
 

@@ -91,6 +91,11 @@ Status Gateway::disconnect_device(lease::DeviceId device) {
   return {};
 }
 
+void Gateway::call_connected_devices() {
+  for (const auto& [device, peer] : peers_)
+    if (const auto* record = book_.device(device); record != nullptr && record->connected) parts_.tunnel.initiate(peer.public_key);
+}
+
 void Gateway::end_restored_sessions() {
   std::vector<lease::DeviceId> gone;
   for (const auto& [device, until] : restored_until_)

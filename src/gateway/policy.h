@@ -14,6 +14,7 @@ namespace drpf::gateway {
 struct FoundHost {
   lease::PublicHost host;
   std::vector<std::string> interfaces;
+  bool operator==(const FoundHost&) const = default;
 };
 
 // A socket of this host that listens where strangers could reach it.

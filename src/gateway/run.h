@@ -11,6 +11,7 @@ struct RunOptions {
   std::string state_directory = "/var/lib/drpf";
   std::string socket_path = "/run/drpf/drpf.sock";
   bool log_json = false;
+  bool plain_table = false;  // do as on a kernel before 6.9, where others can change our table; for tests
 };
 
 // Serves until SIGINT or SIGTERM. Returns the exit code (docs/exit-codes.md); what went wrong is on the log.

@@ -41,14 +41,22 @@ std::vector<system::RoutingRule> DeadMan::rules() const {
   return out;
 }
 
-Status DeadMan::install() const {
+Result<std::size_t> DeadMan::install() const {
   auto routing = system::LinksAndRoutes::open();
   if (!routing) return fail(routing.error());
   // The kernel's reverse path check looks routes up too, without the mark unless it is told to take it along.
-  if (auto set = system::write_sysctl("net.ipv4.conf.all.src_valid_mark", "1"); !set) return set;
-  for (const auto& rule : rules())
-    if (auto added = routing->add_rule(rule); !added) return added;
-  return {};
+  if (auto set = system::write_sysctl("net.ipv4.conf.all.src_valid_mark", "1"); !set) return fail(set.error());
+  std::size_t missing = 0;
+  for (const auto family : {Family::v4, Family::v6}) {
+    const auto present = routing->rules(family);
+    if (!present) return fail(present.error());
+    for (const auto& rule : rules()) {
+      if (rule.family != family || std::find(present->begin(), present->end(), rule) != present->end()) continue;
+      if (auto added = routing->add_rule(rule); !added) return fail(added.error());
+      ++missing;
+    }
+  }
+  return missing;
 }
 
 Status DeadMan::remove() const {

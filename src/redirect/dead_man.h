@@ -17,7 +17,7 @@ class DeadMan {
   DeadMan(std::string tunnel_interface, std::optional<Prefix> tunnel_v4, std::optional<Prefix> tunnel_v6)
       : tunnel_interface_(std::move(tunnel_interface)), tunnel_v4_(tunnel_v4), tunnel_v6_(tunnel_v6) {}
 
-  Status install() const;
+  Result<std::size_t> install() const;  // how many were missing
   Status remove() const;
   std::vector<system::RoutingRule> rules() const;
 

@@ -49,18 +49,32 @@ Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> de
   if (auto installed = dead_man().install(); !installed) return fail(installed.error());
   if (auto taken = take_table(); !taken) return fail(taken.error());
   if (auto probed = probe_kernel(); !probed) return fail(probed.error());
-  auto repaired = repair(desired, now);
-  if (!repaired) return repaired;
-  if (auto renewed = repair_endpoints(); !renewed) return fail(renewed.error());
-  if (auto purged = purge_stale(); !purged) return fail(purged.error());
-  const auto fingerprint = table_.fingerprint();
-  if (!fingerprint) return fail(fingerprint.error());
-  fingerprint_ = *fingerprint;
+  // From here on every generation that is not ours is noticed: whoever flushes while we build must not become what we compare with.
   const auto generation = table_.generation();
   if (!generation) return fail(generation.error());
   generation_ = *generation;
   foreign_change_ = false;
+  const auto fingerprint = table_.fingerprint();
+  if (!fingerprint) return fail(fingerprint.error());
+  if (!is_whole(*fingerprint))
+    return fail(failure("ruleset_disturbed", "another program changed the table while it was built", "find out which: drpf check"));
+  fingerprint_ = *fingerprint;
+  auto repaired = repair(desired, now);
+  if (!repaired) return repaired;
+  if (auto renewed = repair_endpoints(); !renewed) return fail(renewed.error());
+  if (auto purged = purge_stale(); !purged) return fail(purged.error());
   return repaired;
+}
+
+// As many chains and rules as were written; a chain that another program has put there is one too many.
+bool NftRedirect::is_whole(const std::string& fingerprint) const {
+  const auto count = [&](std::string_view word) {
+    std::size_t lines = 0;
+    for (auto at = fingerprint.find(word); at != std::string::npos; at = fingerprint.find(word, at + 1)) ++lines;
+    return lines;
+  };
+  return count("\nchain ") == firewall::chain_names().size() &&
+         count("\nrule ") == firewall::rules(ruleset_).size() - ruleset_.without.size();
 }
 
 Status NftRedirect::take_table() {
@@ -145,7 +159,9 @@ Status NftRedirect::probe_kernel() {
 
 Result<NftRedirect::Drift> NftRedirect::inspect() {
   // Routing rules are not counted by the generation; looking for them is as cheap.
-  if (auto installed = dead_man().install(); !installed) return fail(installed.error());
+  const auto installed = dead_man().install();
+  if (!installed) return fail(installed.error());
+  routing_rules_repaired_ += *installed;
   const auto generation = table_.generation();
   if (!generation) return fail(generation.error());
   if (*generation == generation_ && !foreign_change_) return Drift::none;

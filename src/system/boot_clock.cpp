@@ -17,6 +17,8 @@ Duration read_clock(clockid_t id) {
 Time SystemClock::now() const { return Time(read_clock(CLOCK_BOOTTIME)); }
 WallTime SystemClock::wall_now() const { return WallTime(read_clock(CLOCK_REALTIME)); }
 
+Duration time_suspended() { return read_clock(CLOCK_BOOTTIME) - read_clock(CLOCK_MONOTONIC); }
+
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string id;

@@ -13,6 +13,9 @@ class SystemClock final : public Clock {
   WallTime wall_now() const override;  // CLOCK_REALTIME
 };
 
+// How long this machine has been suspended since it was started.
+Duration time_suspended();
+
 // /proc/sys/kernel/random/boot_id; empty where it cannot be read (then no deadline is trusted over a restart by its boot time).
 std::string boot_id();
 

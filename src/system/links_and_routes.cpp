@@ -360,7 +360,7 @@ Result<std::vector<Route>> LinksAndRoutes::routes(Family family, std::uint32_t t
   return out;
 }
 
-Status LinksAndRoutes::send_route(const Route& route, bool add) {
+Status LinksAndRoutes::send_route(const Route& route, bool add, int add_flags) {
   std::optional<int> interface_index;  // asked first: it is a request of its own, with the next sequence number
   if (route.interface) {
     const auto index = index_of(*route.interface);
@@ -381,7 +381,7 @@ Status LinksAndRoutes::send_route(const Route& route, bool add) {
   else if (route.type == RouteType::unicast && !route.gateway && route.destination.family() == Family::v4)
     header.rtm_scope = RT_SCOPE_LINK;
   NetlinkWriter message;
-  const int flags = NLM_F_REQUEST | NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_REPLACE : 0);
+  const int flags = NLM_F_REQUEST | NLM_F_ACK | (add ? add_flags : 0);
   message.message(add ? RTM_NEWROUTE : RTM_DELROUTE, static_cast<std::uint16_t>(flags), socket_.next_sequence()).header(as_bytes(header));
   message.u32(RTA_TABLE, route.table);
   if (route.destination.length() > 0) message.attribute(RTA_DST, route.destination.address().bytes());
@@ -396,7 +396,14 @@ Status LinksAndRoutes::send_route(const Route& route, bool add) {
   return socket_.request(message, fmt::format("{} route {}", add ? "set" : "remove", describe(route)));
 }
 
-Status LinksAndRoutes::put_route(const Route& route) { return send_route(route, true); }
+Status LinksAndRoutes::put_route(const Route& route) { return send_route(route, true, NLM_F_CREATE | NLM_F_REPLACE); }
+
+Result<bool> LinksAndRoutes::ensure_route(const Route& route) {
+  auto added = send_route(route, true, NLM_F_CREATE | NLM_F_EXCL);
+  if (added) return true;
+  if (is_errno(added.error(), EEXIST)) return false;
+  return fail(added.error());
+}
 
 Status LinksAndRoutes::remove_route(const Route& route) {
   auto removed = send_route(route, false);

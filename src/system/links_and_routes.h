@@ -92,7 +92,8 @@ class LinksAndRoutes {
   Status remove_address(const std::string& interface, const Address& address, unsigned prefix_length);
 
   Result<std::vector<Route>> routes(Family family, std::uint32_t table = routing_table::main);
-  Status put_route(const Route& route);  // adds, or replaces the one with the same destination, table and metric
+  Status put_route(const Route& route);           // adds, or replaces the one with the same destination, table and metric
+  Result<bool> ensure_route(const Route& route);  // adds it unless its destination, table and metric have one; true if it was missing
   Status remove_route(const Route& route);
 
   Result<std::vector<RoutingRule>> rules(Family family);
@@ -108,7 +109,7 @@ class LinksAndRoutes {
   explicit LinksAndRoutes(NetlinkSocket socket) : socket_(std::move(socket)) {}
   Result<int> index_of(const std::string& name);
   Result<std::string> name_of(int index);
-  Status send_route(const Route& route, bool add);
+  Status send_route(const Route& route, bool add, int add_flags = 0);
   Status send_rule(const RoutingRule& rule, bool add);
   Status send_address(const std::string& interface, const Address& address, unsigned prefix_length, bool add);
 

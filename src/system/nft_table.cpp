@@ -180,6 +180,21 @@ Result<std::string> NftTable::fingerprint() {
   return fail(failure("dump_interrupted", fmt::format("the rule set changed during each of {} readings", dump_tries_max)));
 }
 
+Result<std::vector<std::string>> NftTable::names_of_others() {
+  std::vector<std::string> out;
+  auto message = request(reads_, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC);
+  const auto read = reads_.dump(message, "read the chains", [&](const NetlinkMessage& reply) {
+    const auto attributes = reply.attributes(netfilter_header_size);
+    const auto table = find_attribute(attributes, NFTA_CHAIN_TABLE);
+    const auto name = find_attribute(attributes, NFTA_CHAIN_NAME);
+    if (!table || !name || table->text() == name_) return;
+    for (const auto text : {table->text(), name->text()})
+      if (std::find(out.begin(), out.end(), text) == out.end()) out.emplace_back(text);
+  });
+  if (!read) return fail(read.error());
+  return out;
+}
+
 Result<std::vector<std::string>> NftTable::chains() {
   std::vector<std::string> out;
   auto message = request(reads_, NFT_MSG_GETCHAIN, NLM_F_DUMP);

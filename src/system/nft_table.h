@@ -38,6 +38,7 @@ class NftTable {
   // Chains, their policies and rules, by the numbers that the kernel gave them: equal as long as nobody touched the structure.
   Result<std::string> fingerprint();
   Result<std::vector<std::string>> chains();
+  Result<std::vector<std::string>> names_of_others();  // of all other tables and of their chains, in any family
 
   std::size_t batch_bytes_max() const { return writes_.send_limit_bytes(); }
   const std::string& name() const { return name_; }

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "system/conntrack.h"
+#include "system/kernel_events.h"
 #include "system/netlink_message.h"
 #include "system/nft_elements.h"
 
@@ -10,6 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   NetlinkMessages messages({data, size});
   while (const auto message = messages.next()) {
     read_answer(*message);
+    parse_ruleset_author(*message);
+    tells_of_network_change(*message);
     parse_elements(*message);
     // What was read can be asked for again, and never as an order to delete everything.
     if (const auto entry = Conntrack::parse_entry(*message)) {
