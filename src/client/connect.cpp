@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "client/confinement.h"
 #include "client/connection.h"
 #include "client/instance_lock.h"
 #include "client/route_plan.h"
@@ -174,6 +175,7 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
     return {};
   }
 
+  if (const auto confined = confine(options); !confined) return stop(exit_failed, confined.error());
   if (!has_ipv6()) drop_ipv6(*file, screen);
   if (file->addresses.empty()) {
     return stop(exit_missing, failure("no_ipv6", "the file has only IPv6 addresses, and IPv6 is off on this machine",

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "client/confinement.h"
 #include "core/time.h"
 #include "system/process.h"
 
@@ -25,26 +27,32 @@ Status run(std::vector<std::string> arguments, std::string input = {}) {
   const auto name = arguments.front();
   command.arguments = std::move(arguments);
   command.input = std::move(input);
+  command.prepare = lend_network;
   const auto output = system::run(command, program_time_max);
   if (!output) return fail(output.error());
   if (output->exit_code == 0) return {};
   return fail(failure("dns_not_set", fmt::format("{} said: {}", name, output->err.substr(0, output->err.find('\n')))));
 }
 
-// The system's resolver and its files belong to the network namespace of process 1; for any other, changing them would be changing the
-// host.
-bool in_system_network() {
-  struct stat own{};
-  struct stat system{};
-  return ::stat("/proc/self/ns/net", &own) == 0 && ::stat("/proc/1/ns/net", &system) == 0 && own.st_ino == system.st_ino &&
-         own.st_dev == system.st_dev;
-}
-
 // The program alone does not help: resolvectl speaks to a daemon, which another network namespace may not have.
 bool resolved_runs() { return ::access(resolved_socket, F_OK) == 0 && !system::find_program("resolvectl").empty(); }
 bool resolvconf_there() { return !system::find_program("resolvconf").empty(); }
 
+bool find_out() {
+  struct stat own{};
+  struct stat system{};
+  if (::stat("/proc/self/ns/net", &own) != 0) return false;
+  if (::stat("/proc/1/ns/net", &system) == 0) return own.st_ino == system.st_ino && own.st_dev == system.st_dev;
+  // Not to be seen: a service of systemd without CAP_SYS_PTRACE, which is in the system's network unless its unit says otherwise.
+  return std::getenv("INVOCATION_ID") != nullptr;
+}
+
 }  // namespace
+
+bool in_system_network() {
+  static const bool answer = find_out();
+  return answer;
+}
 
 std::vector<Address> name_servers_in(std::string_view resolv_conf) {
   std::vector<Address> servers;

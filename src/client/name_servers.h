@@ -17,6 +17,10 @@ std::vector<Address> name_servers_in(std::string_view resolv_conf);
 // The servers that this machine uses now, before a tunnel is up: those behind systemd-resolved's own address where that stands there.
 std::vector<Address> present_name_servers();
 
+// The system's resolver and its files belong to the network namespace of process 1; for any other, changing them would be changing the
+// host. Found out at the first call, which therefore has to come while process 1 may still be looked at.
+bool in_system_network();
+
 class NameServers {
  public:
   explicit NameServers(std::string interface) : interface_(std::move(interface)) {}

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "client/confinement.h"
 #include "client/ports_file.h"
 #include "system/links_and_routes.h"
 #include "system/process.h"
@@ -23,6 +24,7 @@ Status run_nft(const std::string& text, std::string_view doing) {
   system::Command command;
   command.arguments = {"nft", "-f", "-"};
   command.input = text;
+  command.prepare = lend_network;
   const auto output = system::run(command, nft_time_max);
   if (!output) {
     auto error = output.error();
@@ -96,6 +98,7 @@ Result<bool> Routing::clear_firewall() {
   const auto table = firewall_table_name(interface_);
   system::Command list;
   list.arguments = {"nft", "list", "table", "inet", table};
+  list.prepare = lend_network;
   const auto present = system::run(list, nft_time_max);
   if (!present || present->exit_code != 0) return false;
   // "table" before "delete table": no error when somebody else was faster.

@@ -258,6 +258,8 @@ Status Daemon::open_doors() {
   self_repair_ = std::move(*self_repair);
   gateway_->set_repair_report([this] { return self_repair_->report(); });
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
+  if (const auto interval = system::watchdog_interval())
+    watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
   watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
   return {};

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdlib>
@@ -25,6 +26,15 @@ void notify_service_manager(std::string_view state) {
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   [[maybe_unused]] const auto sent =
       ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+std::optional<Duration> watchdog_interval() {
+  const char* text = std::getenv("WATCHDOG_USEC");
+  const char* watched = std::getenv("WATCHDOG_PID");
+  if (text == nullptr || (watched != nullptr && std::strtol(watched, nullptr, 10) != ::getpid())) return std::nullopt;
+  const auto limit = std::chrono::microseconds(std::strtoll(text, nullptr, 10));
+  if (limit <= Duration::zero()) return std::nullopt;
+  return limit / 3;
 }
 
 }  // namespace drpf::system
