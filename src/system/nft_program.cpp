@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -92,14 +93,7 @@ void close_all_but(int kept) {
   close_range(kept + 1, std::numeric_limits<int>::max());
 }
 
-bool answer_one(int socket) {
-  Head request;
-  if (!receive_whole(socket, &request, sizeof request, -1)) return false;
-  const auto task = static_cast<NftTask>(request.kind);
-  if ((task != NftTask::apply && task != NftTask::list) || request.size > Process::input_max || request.number < 0) return false;
-  std::string text(request.size, '\0');
-  if (!receive_whole(socket, text.data(), text.size(), -1)) return false;
-  const auto output = run_directly(task, text, std::min<Duration>(std::chrono::milliseconds(request.number), limit_max));
+bool send_answer(int socket, const Result<Output>& output) {
   Head answer;
   const std::string& out = output ? output->out : output.error().message;
   const std::string err = output ? output->err : std::string();
@@ -109,6 +103,29 @@ bool answer_one(int socket) {
   answer.size_of_errors = static_cast<std::uint32_t>(err.size());
   return send_whole(socket, &answer, sizeof answer) && send_whole(socket, out.data(), out.size()) &&
          send_whole(socket, err.data(), err.size());
+}
+
+// Nothing when the other end has gone or is silent.
+std::optional<Result<Output>> receive_answer(int socket, int wait_ms) {
+  Head answer;
+  if (!receive_whole(socket, &answer, sizeof answer, wait_ms)) return std::nullopt;
+  if (answer.size > Process::output_max || answer.size_of_errors > Process::output_max) return std::nullopt;
+  Output output{answer.number, std::string(answer.size, '\0'), std::string(answer.size_of_errors, '\0')};
+  if (!receive_whole(socket, output.out.data(), output.out.size(), wait_ms)) return std::nullopt;
+  if (!receive_whole(socket, output.err.data(), output.err.size(), wait_ms)) return std::nullopt;
+  if (answer.kind != answer_output) return fail(failure("nft", output.out));
+  return output;
+}
+
+bool answer_one(int socket) {
+  Head request;
+  if (!receive_whole(socket, &request, sizeof request, -1)) return false;
+  const auto task = static_cast<NftTask>(request.kind);
+  if ((task != NftTask::apply && task != NftTask::list) || request.size > Process::input_max || request.number < 0) return false;
+  std::string text(request.size, '\0');
+  if (!receive_whole(socket, text.data(), text.size(), -1)) return false;
+  const auto output = run_directly(task, text, std::min<Duration>(std::chrono::milliseconds(request.number), limit_max));
+  return send_answer(socket, output);
 }
 
 Result<Output> run_aside(Aside& child, NftTask task, const std::string& text, Duration limit) {
@@ -127,14 +144,8 @@ Result<Output> run_aside(Aside& child, NftTask task, const std::string& text, Du
   const int socket = child.socket.get();
   if (!send_whole(socket, &request, sizeof request) || !send_whole(socket, text.data(), text.size())) return gone();
   const auto wait_ms = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(limit + answer_margin).count());
-  Head answer;
-  if (!receive_whole(socket, &answer, sizeof answer, wait_ms)) return gone();
-  if (answer.size > Process::output_max || answer.size_of_errors > Process::output_max) return gone();
-  Output output{answer.number, std::string(answer.size, '\0'), std::string(answer.size_of_errors, '\0')};
-  if (!receive_whole(socket, output.out.data(), output.out.size(), wait_ms)) return gone();
-  if (!receive_whole(socket, output.err.data(), output.err.size(), wait_ms)) return gone();
-  if (answer.kind != answer_output) return fail(failure("nft", output.out));
-  return output;
+  auto answer = receive_answer(socket, wait_ms);
+  return answer ? std::move(*answer) : Result<Output>(gone());
 }
 
 }  // namespace
@@ -154,17 +165,16 @@ Status put_nft_aside(const std::function<Status()>& prepare) {
     close_all_but(theirs.get());
     // What ends the gateway comes to its whole process group; this child ends when the gateway has.
     for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
-    if (const auto prepared = prepare(); !prepared) return 1;
-    const char ready = 1;
-    if (!send_whole(theirs.get(), &ready, sizeof ready)) return 1;
+    const auto prepared = prepare();
+    if (!send_answer(theirs.get(), prepared ? Result<Output>(Output{}) : fail(prepared.error())) || !prepared) return 1;
     while (answer_one(theirs.get())) {}
     return 0;
   });
   if (!child) return fail(child.error());
   theirs = Fd();
-  char ready = 0;
-  if (!receive_whole(ours.get(), &ready, sizeof ready, -1))
-    return fail(failure("nft_process", "the process that is to run nft could not give up its privileges",
+  if (const auto prepared = receive_answer(ours.get(), -1); !prepared || !*prepared)
+    return fail(failure("nft_process",
+                        "the process that is to run nft does not start: " + (prepared ? prepared->error().message : "it has ended"),
                         "start the gateway as root, or as a user with CAP_NET_ADMIN"));
   aside() = std::make_unique<Aside>(Aside{std::move(*child), std::move(ours)});
   return {};

@@ -31,6 +31,7 @@ struct Sets {
   __user_cap_data_struct words[2]{};
 
   std::uint64_t permitted() const { return words[0].permitted | std::uint64_t{words[1].permitted} << 32; }
+  std::uint64_t inheritable() const { return words[0].inheritable | std::uint64_t{words[1].inheritable} << 32; }
 };
 
 __user_cap_header_struct own_header() { return {_LINUX_CAPABILITY_VERSION_3, 0}; }
@@ -101,7 +102,11 @@ Status give_up_privileges(CapabilitySet keep, const std::optional<User>& user) {
     ::prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0);  // which the change has set to a value of its own
   }
   if (auto cleared = call("clear the ambient capabilities", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL); !cleared) return cleared;
-  if (auto set = set_capabilities(held, 0); !set) return set;
+  if (auto set = set_capabilities(held, 0); !set) {
+    // Who started us may have given exactly these, and forbidden to touch them (SystemCallFilter= of a unit).
+    const bool is_done = is_errno(set.error(), EPERM) && (present->permitted() | present->inheritable()) == held;
+    if (!is_done) return set;
+  }
   return call("set no_new_privs", PR_SET_NO_NEW_PRIVS, 1);
 }
 
@@ -109,7 +114,8 @@ Status lend_to_program(CapabilitySet lent) {
   const auto present = present_sets();
   if (!present) return fail(present.error());
   const auto bits = present->permitted() & lent.bits();
-  if (auto set = set_capabilities(present->permitted(), bits); !set) return set;
+  if ((present->inheritable() & bits) != bits)
+    if (auto set = set_capabilities(present->permitted(), bits); !set) return set;
   for (unsigned number = 0; number < capabilities_max; ++number)
     if ((bits >> number & 1) != 0)
       if (auto raised = call("lend a capability to a program", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number); !raised) return raised;

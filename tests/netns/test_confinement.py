@@ -37,13 +37,14 @@ def children(pid):
     return found
 
 
-def assert_confined(pid, capabilities, uid=0):
+def assert_confined(pid, capabilities, uid=0, filters=1):
     for thread in threads(pid):
         fields = status(pid, thread)
         for name in ("CapPrm", "CapEff", "CapBnd"):
             assert int(fields[name], 16) == capabilities, (thread, name, fields[name])
         assert int(fields["CapInh"], 16) == int(fields["CapAmb"], 16) == 0
         assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2", thread
+        assert int(fields["Seccomp_filters"]) >= filters
         assert fields["Uid"].split() == [str(uid)] * 4 and fields["Gid"].split() == [str(uid)] * 4
         if uid:
             assert fields["Groups"].split() == []
