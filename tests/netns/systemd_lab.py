@@ -26,7 +26,8 @@ mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=755,dev tmpfs dev
 for node in null zero full random urandom tty; do touch dev/$node && mount --bind /dev/$node dev/$node; done
-mkdir dev/net dev/shm dev/pts
+mkdir dev/net dev/shm dev/pts dev/mqueue
+ln -s pts/ptmx dev/ptmx
 mknod dev/net/tun c 10 200
 chmod 666 dev/net/tun
 mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -69,7 +70,7 @@ class Systemd:
             os.mkdir(self.group)
             script = BOOT.format(folder=host.namespaces.folder, targets=" ".join(EMPTY_TARGETS), units=UNITS, drpf=DRPF)
             entered = f"echo $$ >{self.group}/cgroup.procs && exec \"$@\""
-            command = ["sh", "-c", entered, "sh", "nsenter", f"--target={host.pid}", "--net", "--mount", "unshare", "--pid", "--mount", "--uts", "--ipc", "--cgroup",
+            command = ["sh", "-c", entered, "sh", "nsenter", f"--target={host.pid}", "--net", "--mount", "--pid", "unshare", "--pid", "--mount", "--uts", "--ipc", "--cgroup",
                        "--propagation=private", "--fork", "--kill-child=KILL", "sh", "-c", script]
             with open(self.log, "ab") as output:
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
@@ -81,15 +82,10 @@ class Systemd:
                 raise NoSystemd(f"{error}\n{file.read()[-2000:]}") from None
 
     def first_process(self):
-        """nsenter and unshare become each other; the one that unshare forked is process 1 inside."""
+        """What nsenter forks becomes unshare, and what that forks is process 1 inside."""
         if self.process.poll() is not None:
             raise OSError(f"it ended with code {self.process.returncode}")
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
-            for child in file.read().split():
-                with open(f"/proc/{child}/comm", encoding="ascii") as name:
-                    if name.read().strip() == "systemd":
-                        return int(child)
-        return None
+        return below(self.process.pid, "systemd")
 
     def run(self, *command):
         return subprocess.run(["nsenter", f"--target={self.pid}", "--all", "--root", "--wd=/", "--", *command], stdin=subprocess.DEVNULL,
@@ -97,7 +93,9 @@ class Systemd:
 
     def systemctl(self, *arguments):
         result = self.run("systemctl", *arguments)
-        assert result.returncode == 0, f"systemctl {' '.join(arguments)}: {result.stdout}{result.stderr}\n{self.text('/run/drpf.log')}{self.text('/run/drpf-connect.log')}\n{self.log_text()}"
+        if result.returncode != 0:
+            state = self.run("systemctl", "status", "--no-pager", arguments[-1]).stdout
+            raise AssertionError("\n".join([f"systemctl {' '.join(arguments)}: {result.stdout}{result.stderr}", state, self.text("/run/drpf.log"), self.text("/run/drpf-connect.log"), self.log_text()]))
         return result.stdout
 
     def show(self, unit, name):
@@ -151,6 +149,17 @@ class Systemd:
 
     def __exit__(self, *_):
         self.close()
+
+
+def below(pid, name):
+    """The nearest process below this one that has this name."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        children = [int(child) for child in file.read().split()]
+    for child in children:
+        with open(f"/proc/{child}/comm", encoding="ascii") as file:
+            if file.read().strip() == name:
+                return child
+    return next((found for child in children if (found := below(child, name))), None)
 
 
 def removed(folder):
