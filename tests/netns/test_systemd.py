@@ -49,7 +49,7 @@ class UnitGateway(Gateway):
         self.systemd = systemd
         systemd.systemctl("start", "drpf")
         inner = subprocess.run(["sed", "-n", "s/^NSpid://p", f"/proc/{systemd.pid}/status"], capture_output=True, text=True, check=True).stdout.split()[-2]
-        self.socket = f"/proc/{inner}/root/run/drpf/drpf.sock"
+        self.socket = os.path.join(f"/proc/{inner}/root", "run/drpf/drpf.sock")
 
     def log_text(self):
         return self.systemd.text("/run/drpf.log")
