@@ -256,6 +256,7 @@ def check_everything(lab, gateway, loaders):
             address, port, left = redirects[key]
             assert (address, port) == (row["local_address"], row["local_port"]), f"{key} leads to {address}:{port}, the book has {row}"
             end = datetime.fromisoformat(ends[key].replace("Z", "+00:00")).timestamp()
+            # Both are told in whole seconds: one of the two is theirs, the other is what a redirect may outlive its lease by.
             assert left is not None and now + left <= end + 2, f"{key} would live {now + left - end:.1f} s past its end"
         known = {key[1:] for key in rows}
         assert set(redirects) <= known, f"redirects without a lease: {set(redirects) - known}"

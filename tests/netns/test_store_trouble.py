@@ -6,6 +6,7 @@ import sqlite3
 import stat
 
 import pytest
+from conftest import LONGER
 from gateway import Gateway, WireGuardDevice, call
 from namespaces import wait_for
 from traffic import TcpServer, tcp_visit
@@ -184,3 +185,31 @@ def test_a_truncated_store_is_refused_and_a_truncated_journal_loses_only_its_tor
     gateway.start(wait=False)
     assert gateway.process.wait(20) == 1
     assert "damaged" in gateway.log_text()
+
+
+if LONGER:  # needs loop devices, which not every machine has
+
+    def test_a_disk_that_fails_while_the_gateway_runs_changes_nothing_and_opens_nothing(lab):
+        folder = os.path.join(lab.gw.namespaces.folder, "disk")
+        os.makedirs(folder)
+        mount = f"mount -o loop {folder}.img {folder}"
+        lab.gw.sh(f"truncate -s 16M {folder}.img && mkfs.ext4 -q {folder}.img && {mount}")
+        gateway = Gateway(lab, state=f"{folder}/state")
+        device = WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop"))
+        ports = gateway.wait_for_ports("laptop")
+        lab.gw.run("mount", "-o", "remount,abort", folder)  # as the kernel does when a write fails: no more are tried
+
+        for refused in (gateway.cli_result("account", "add", "bob"), gateway.cli_result("lease", "remove", ports[2])):
+            assert refused.returncode == 1 and "disk I/O error" in refused.stderr and "kernel's log" in refused.stderr
+        assert any("cannot be written" in warning for warning in gateway.cli_json("status")["warnings"])
+        with TcpServer(lab.homes[0], ports[0]):
+            assert tcp_visit(lab.inet, lab.gw_v4, ports[0])
+        gateway.kill()
+        gateway.start(wait=False)
+        assert gateway.process.wait(20) == 1
+        assert set(ports) <= kernel_ports(lab.gw)
+        lab.gw.sh(f"umount {folder}; e2fsck -fy {folder}.img >/dev/null || test $? -eq 1; {mount}")
+        gateway.start()
+        assert gateway.ports("laptop") == ports
+        assert [row["name"] for row in gateway.cli_json("account", "list")] == ["ann"]
+        assert device.process.running()
