@@ -5,8 +5,8 @@
 namespace drpf::api {
 
 AdminApi::AdminApi(Service& service) : service_(service) {
-  for (const auto routes :
-       {status_routes(), check_routes(), backup_routes(), account_routes(), device_routes(), lease_routes(), event_routes()})
+  for (const auto routes : {status_routes(), check_routes(), backup_routes(), account_routes(), device_routes(), lease_routes(),
+                            history_routes(), event_routes()})
     routes_.insert(routes_.end(), routes.begin(), routes.end());
 }
 

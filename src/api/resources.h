@@ -13,6 +13,7 @@ std::span<const Route> backup_routes();
 std::span<const Route> account_routes();
 std::span<const Route> device_routes();
 std::span<const Route> lease_routes();
+std::span<const Route> history_routes();
 std::span<const Route> event_routes();
 std::span<const Route> self_routes();  // the device's side
 

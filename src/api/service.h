@@ -15,6 +15,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "lease/lease_book.h"
+#include "store/lease_history.h"
 
 namespace drpf::api {
 
@@ -86,6 +87,7 @@ class Service {
   virtual StatusReport status() const = 0;
   virtual std::vector<Finding> check() = 0;
   virtual std::optional<DeviceTunnel> device_tunnel(lease::DeviceId device) const = 0;
+  virtual Result<std::vector<store::PastLease>> history(const store::HistoryQuery&) { return {}; }
 
   virtual Result<Bytes> backup() = 0;  // the whole store as one file, keys and all
 

@@ -95,8 +95,9 @@ void add_account_commands(CLI::App& root, CommandLine& line) {
       [](CLI::App& command, AccountOptions& options) {
         declare_name(command, options);
         command.add_option("--plan", options.plan, "Give it another plan")->type_name("PLAN");
-        auto* const suspend = command.add_flag("--suspend", options.suspend, "Close its ports until --resume; nobody else gets them");
-        command.add_flag("--resume", options.resume, "Open its ports again")->excludes(suspend);
+        auto* const suspend =
+            command.add_flag("--suspend", options.suspend, "Close its ports and its tunnels until --resume; nobody else gets its ports");
+        command.add_flag("--resume", options.resume, "Open them again")->excludes(suspend);
       },
       set);
   add_command<AccountOptions>(group, line, "remove", "Remove an account with its devices and ports", "drpf account remove ann",

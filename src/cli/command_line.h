@@ -49,6 +49,7 @@ void add_account_commands(CLI::App& root, CommandLine& line);
 void add_device_commands(CLI::App& root, CommandLine& line);
 void add_lease_commands(CLI::App& root, CommandLine& line);
 void add_backup_commands(CLI::App& root, CommandLine& line);
+void add_who_command(CLI::App& root, CommandLine& line);
 void add_status_command(CLI::App& root, CommandLine& line);
 void add_selftest_command(CLI::App& root, CommandLine& line);
 void add_check_command(CLI::App& root, CommandLine& line);

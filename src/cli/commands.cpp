@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   add_account_commands(root, line);
   add_device_commands(root, line);
   add_lease_commands(root, line);
+  add_who_command(root, line);
   add_status_command(root, line);
   add_check_command(root, line);
   add_selftest_command(root, line);

@@ -23,8 +23,9 @@ struct PublicHostConfig {
 };
 
 struct Limits {
-  std::uint32_t connections_per_device = 4096;  // conntrack entries a device may have open outwards
-  std::uint32_t packets_per_lease_per_s = 0;    // 0 = none; new inbound flows per second and lease
+  std::uint32_t connections_per_device = 4096;   // conntrack entries a device may have open outwards
+  std::uint32_t packets_per_lease_per_s = 1000;  // 0 = none; new inbound flows per second and lease
+  std::uint32_t connection_table_alarm = 80;     // percent of the host's connection table
   std::uint32_t accounts_max = 100'000;
   std::uint32_t devices_per_account_max = 1'000;
   std::uint32_t api_body_max = 64 * 1024;
@@ -57,6 +58,7 @@ struct Configuration {
   std::vector<lease::Plan> plans;  // default: personal, business
   std::string default_plan = "personal";
   Duration grace = std::chrono::hours(24);
+  Duration history = std::chrono::hours(7 * 24);  // who held which port; 0 = not kept
   Duration quarantine = std::chrono::seconds(600);
   Duration disconnect_after = std::chrono::seconds(180);
 

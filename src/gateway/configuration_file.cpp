@@ -231,6 +231,7 @@ class Reader {
 
   void read_leases(TomlTable& table) {
     table.duration("grace", out_.grace, 0s, 365 * day);
+    table.duration("history", out_.history, 0s, 365 * day);
     table.duration("quarantine", out_.quarantine, lease::Policy::quarantine_min, 30 * day);
     table.text("default_plan", out_.default_plan);
     const bool known =
@@ -244,6 +245,7 @@ class Reader {
     auto& limits = out_.limits;
     table.number<std::uint32_t>("connections_per_device", limits.connections_per_device, 16, 1'000'000);
     table.number<std::uint32_t>("packets_per_lease_per_s", limits.packets_per_lease_per_s, 0, 10'000'000);
+    table.number<std::uint32_t>("connection_table_alarm", limits.connection_table_alarm, 1, 100);
     table.number<std::uint32_t>("accounts_max", limits.accounts_max, 1, 10'000'000);
     table.number<std::uint32_t>("devices_per_account_max", limits.devices_per_account_max, 1, 65'000);
     table.number<std::uint32_t>("api_body_max", limits.api_body_max, 1024, 16 * 1024 * 1024);

@@ -1,6 +1,9 @@
 #include "gateway/daemon.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <filesystem>
 
@@ -208,14 +211,33 @@ Status Daemon::start_tunnel() {
   return {};
 }
 
+// Without a history there is a gateway all the same, but it says so.
+void Daemon::open_history() {
+  if (configuration_.history > Duration::zero()) {
+    auto history = store::sqlite::SqliteLeaseHistory::open(options_.state_directory);
+    if (history) {
+      history_ = std::move(*history);
+      return;
+    }
+    log_->error("no history of leases is kept, `drpf who` knows nothing: {}", history.error().message);
+    return;
+  }
+  std::error_code ignored;
+  for (const auto* suffix : {"", "-wal", "-journal"})
+    std::filesystem::remove(
+        std::filesystem::path(options_.state_directory) / (std::string(store::sqlite::SqliteLeaseHistory::file_name) + suffix), ignored);
+}
+
 Status Daemon::open_gateway() {
+  open_history();
   auto gateway = Gateway::open(configuration_, std::move(*loaded_book_), identity_,
                                Parts{*store_, *redirect_, *engine_, clock_, random_, log_, system::boot_id(),
                                      [this] { return check_host(configuration_, hosts_, true); },
                                      [this](const lease::Device& device) { return add_gateway_address(device); },
-                                     [this] { return store_->image(); }, [this] { return store_->warning(); }});
+                                     [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
+  if (configuration_.history > Duration::zero() && !history_) gateway_->add_warning("no history of leases is kept; the log says why");
   loaded_book_.reset();
   return {};
 }
@@ -257,7 +279,9 @@ Status Daemon::open_doors() {
   if (!self_repair) return fail(self_repair.error());
   self_repair_ = std::move(*self_repair);
   gateway_->set_repair_report([this] { return self_repair_->report(); });
+  watches_.push_back(loop_.every(gauge_interval, [this] { gauge_connection_table(); }));
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
+  watches_.push_back(loop_.every(forget_interval, [this] { gateway_->forget_history(); }));
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
@@ -318,6 +342,33 @@ Result<bool> Daemon::follow_hosts() {
   if (auto done = gateway_->reconfigure(configuration_, policy); !done) return fail(done.error());
   leases_must_follow_ = false;
   return true;
+}
+
+// When the table is full, the kernel takes no new connection of anybody: said before.
+void Daemon::gauge_connection_table() {
+  const auto read = [](std::string_view name) -> std::uint64_t {
+    const auto text = system::read_sysctl(name);
+    std::uint64_t value = 0;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+    return value;
+  };
+  using Change = ConnectionTableGauge::Change;
+  const auto entries = read("net.netfilter.nf_conntrack_count");
+  const auto entries_max = read("net.netfilter.nf_conntrack_max");
+  const auto change = connection_table_.look(entries, entries_max, configuration_.limits.connection_table_alarm);
+  if (change == Change::lowered) log_->info("the connection table is no longer near its end: {} of {}", entries, entries_max);
+  if (change == Change::raised)
+    log_->error(
+        "the connection table is {} % full ({} of {}); when it is full, nobody's new connections pass. Raise "
+        "net.netfilter.nf_conntrack_max, or lower [limits] connections_per_device",
+        entries * 100 / entries_max, entries, entries_max);
+  if (!connection_table_.raised())
+    gateway_->set_condition("connection table", std::nullopt);
+  else
+    gateway_->set_condition("connection table",
+                            fmt::format("the connection table holds {} of {} connections; when it is full, nobody's new "
+                                        "ones pass: raise net.netfilter.nf_conntrack_max",
+                                        entries, entries_max));
 }
 
 void Daemon::reload() {

@@ -13,6 +13,7 @@
 #include "crypto/wireguard_primitives.h"
 #include "firewall/gateway_ruleset.h"
 #include "gateway/configuration.h"
+#include "gateway/connection_table_gauge.h"
 #include "gateway/gateway.h"
 #include "gateway/policy.h"
 #include "gateway/run.h"
@@ -21,6 +22,7 @@
 #include "net/event_loop.h"
 #include "net/http_server.h"
 #include "redirect/nft_redirect.h"
+#include "store/sqlite/sqlite_lease_history.h"
 #include "store/sqlite/sqlite_store.h"
 #include "system/boot_clock.h"
 #include "system/links_and_routes.h"
@@ -33,6 +35,8 @@ class Daemon {
   static constexpr Duration tick_interval = std::chrono::milliseconds(500);
   static constexpr Duration lost_address_grace = std::chrono::seconds(10);  // a public address that goes may be about to come back
   static constexpr Duration save_interval = std::chrono::seconds(5);
+  static constexpr Duration gauge_interval = std::chrono::seconds(2);    // how full the connection table is
+  static constexpr Duration forget_interval = std::chrono::minutes(10);  // the old part of the history
 
   static Result<std::unique_ptr<Daemon>> build(const RunOptions& options, std::shared_ptr<spdlog::logger> log);
   ~Daemon();
@@ -58,6 +62,8 @@ class Daemon {
   void reload();
   Status try_reload();
   Result<bool> follow_hosts();
+  void open_history();
+  void gauge_connection_table();
   void save();
 
   RunOptions options_;
@@ -74,6 +80,8 @@ class Daemon {
   std::unique_ptr<store::sqlite::SqliteStore> store_;
   store::WireGuardIdentity identity_;
   std::unique_ptr<lease::LeaseBook> loaded_book_;  // between open_store() and open_gateway()
+  std::unique_ptr<store::LeaseHistory> history_;
+  ConnectionTableGauge connection_table_;
   std::unique_ptr<redirect::NftRedirect> redirect_;
   net::EventLoop loop_;
   std::unique_ptr<tunnel::wireguard::Engine> engine_;

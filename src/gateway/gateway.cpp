@@ -42,6 +42,7 @@ Result<std::unique_ptr<Gateway>> Gateway::open(Configuration configuration, leas
 
 Status Gateway::start(std::vector<store::WireGuardPeer> peers) {
   reserve_timestamps();
+  resume_history();
   for (auto& peer : peers) {
     const auto* device = book_.device(peer.device);
     if (device == nullptr) continue;
@@ -106,6 +107,7 @@ void Gateway::note_store(const Status& written) {
 Status Gateway::after_commit(const lease::Transaction& transaction) {
   const auto devices = devices_in(transaction);
   book_.apply(transaction);
+  note_history(transaction);
   const auto done = parts_.redirect.carry_out(transaction, now());
   if (!done) {
     reconcile_due_ = true;
@@ -201,6 +203,13 @@ Status Gateway::reconfigure(Configuration configuration, lease::Policy policy) {
 
 void Gateway::add_warning(std::string warning) {
   if (warnings_.size() < warnings_max) warnings_.push_back(std::move(warning));
+}
+
+void Gateway::set_condition(const std::string& name, std::optional<std::string> warning) {
+  if (warning)
+    conditions_[name] = std::move(*warning);
+  else
+    conditions_.erase(name);
 }
 
 void Gateway::publish(std::optional<lease::DeviceId> device, std::string_view what) {

@@ -20,6 +20,7 @@
 #include "gateway/configuration.h"
 #include "lease/lease_book.h"
 #include "redirect/redirect.h"
+#include "store/lease_history.h"
 #include "store/store.h"
 #include "tunnel/tunnel.h"
 
@@ -37,6 +38,7 @@ struct Parts {
   std::function<Status(const lease::Device&)> prepare_tunnel_addresses;  // the gateway's own address in the device's /24
   std::function<Result<Bytes>()> backup = {};                            // the whole store as one file
   std::function<std::optional<std::string>()> store_warning = {};        // why the store takes nothing new in, if so
+  store::LeaseHistory* history = nullptr;                                // none = no history is kept
 };
 
 // The book as it was committed, with what the policy and the time that passed since have changed, committed too.
@@ -63,10 +65,12 @@ class Gateway final : public api::Service {
   Result<std::size_t> reconcile();  // repairs the kernel; counts and logs
   // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
   Status reconfigure(Configuration configuration, lease::Policy policy);
-  void add_warning(std::string warning);  // shown by `drpf status`
   void set_repair_report(std::function<api::RepairReport()> report) { repair_report_ = std::move(report); }
   // This host's address is another than before: devices are called from it, so that they learn it.
   void call_connected_devices();
+  void add_warning(std::string warning);                                            // shown by `drpf status`
+  void set_condition(const std::string& name, std::optional<std::string> warning);  // a warning for as long as it lasts
+  void forget_history();                                                            // what is older than the configuration keeps
 
   // --- api::Service
   const lease::LeaseBook& book() const override { return book_; }
@@ -76,6 +80,7 @@ class Gateway final : public api::Service {
   std::vector<api::Finding> check() override;
   Result<Bytes> backup() override;
   std::optional<api::DeviceTunnel> device_tunnel(lease::DeviceId device) const override;
+  Result<std::vector<store::PastLease>> history(const store::HistoryQuery& query) override;
   Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) override;
   Status set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override;
   Status remove_account(std::string_view name) override;
@@ -102,7 +107,10 @@ class Gateway final : public api::Service {
   Status after_commit(const lease::Transaction& transaction);
   Status fence(const lease::Transaction& transaction);
   Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
+  tunnel::PeerConfig tunnel_settings(const store::WireGuardPeer& peer) const;
   void forget_peer(lease::DeviceId device);
+  void note_history(const lease::Transaction& transaction);
+  void resume_history();
   Result<const lease::Account*> find_account(std::string_view name) const;
   Result<const lease::Device*> find_device(std::string_view name) const;
   std::optional<lease::DeviceId> device_of(const tunnel::Key& key) const;
@@ -132,6 +140,8 @@ class Gateway final : public api::Service {
   std::optional<Error> store_trouble_;  // why the last write of the store failed, or would if it added something
   std::string store_trouble_told_;      // its code, when it was logged last
   std::optional<Time> store_trouble_logged_;
+  std::map<std::string, std::string> conditions_;
+  bool history_behind_ = false;  // something is not written down yet
   std::map<std::uint64_t, std::function<void(const api::Change&)>> listeners_;
   std::uint64_t next_listener_ = 0;
 };

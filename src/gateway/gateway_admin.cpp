@@ -53,6 +53,7 @@ api::StatusReport Gateway::status() const {
                            "more than 3 repairs within a minute: another program works against the gateway" +
                                (report.repaired.last_culprit.empty() ? "" : ", last " + report.repaired.last_culprit) +
                                "; see `drpf check`, and stop it from changing " + report.repaired.last);
+  for (const auto& [name, warning] : conditions_) report.warnings.push_back(warning);
   return report;
 }
 
@@ -124,9 +125,15 @@ Result<std::string> Gateway::device_config(std::string_view name, const api::Dev
 Status Gateway::set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) {
   const auto account = find_account(name);
   if (!account) return fail(account.error());
-  const auto transaction = book_.set_account((*account)->id, plan, suspended, now());
+  const auto id = (*account)->id;
+  const auto transaction = book_.set_account(id, plan, suspended, now());
   if (!transaction) return fail(transaction.error());
-  return carry_out(*transaction);
+  const auto done = carry_out(*transaction);
+  if (suspended)
+    for (const auto* device : book_.devices_of(id))
+      if (const auto peer = peers_.find(device->id); peer != peers_.end())
+        if (auto changed = parts_.tunnel.add_peer(tunnel_settings(peer->second)); !changed && done) return changed;
+  return done;
 }
 
 Status Gateway::remove_account(std::string_view name) {

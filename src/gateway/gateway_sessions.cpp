@@ -115,17 +115,25 @@ void Gateway::refresh_endpoints() {
 }
 
 Status Gateway::add_peer_to_tunnel(const store::WireGuardPeer& peer) {
+  auto config = tunnel_settings(peer);
+  config.endpoint = peer.endpoint;
+  peers_[peer.device] = peer;
+  devices_by_key_[peer.public_key] = peer.device;
+  return parts_.tunnel.add_peer(config);
+}
+
+// Without the endpoint, which the tunnel knows better while it runs.
+tunnel::PeerConfig Gateway::tunnel_settings(const store::WireGuardPeer& peer) const {
   const auto* device = book_.device(peer.device);
   tunnel::PeerConfig config;
   config.public_key = peer.public_key;
   config.preshared_key = peer.preshared_key;
+  config.last_timestamp = peer.last_timestamp;
+  // The devices of a suspended account keep their sessions, and nothing passes in them.
+  if (book_.account(device->account)->suspended) return config;
   config.allowed_ips = {Prefix::host(device->tunnel_v4)};
   if (device->tunnel_v6) config.allowed_ips.push_back(Prefix::host(*device->tunnel_v6));
-  config.endpoint = peer.endpoint;
-  config.last_timestamp = peer.last_timestamp;
-  peers_[peer.device] = peer;
-  devices_by_key_[peer.public_key] = peer.device;
-  return parts_.tunnel.add_peer(config);
+  return config;
 }
 
 void Gateway::forget_peer(lease::DeviceId device) {

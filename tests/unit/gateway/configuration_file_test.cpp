@@ -53,6 +53,7 @@ services_udp = [53]
 [leases]
 grace = "2d"
 quarantine = "20m"
+history = "3d"
 default_plan = "family"
 [[plan]]
 name = "family"
@@ -68,6 +69,7 @@ port = 8080
 [limits]
 connections_per_device = 100
 packets_per_lease_per_s = 50
+connection_table_alarm = 60
 accounts_max = 10
 devices_per_account_max = 4
 api_body_max = 4096
@@ -97,12 +99,13 @@ api_connections_max = 20
   expected.input_udp = {Port{53}};
   expected.grace = 48h;
   expected.quarantine = 20min;
+  expected.history = 72h;
   expected.default_plan = "family";
   expected.plans[0].ports_max = 3;
   expected.plans[0].ports_at_connect = 3;  // not more than ports_max
   expected.plans.push_back({"family", 20, 10, true, 90min});
   expected.api_port = Port{8080};
-  expected.limits = {100, 50, 10, 4, 4096, 20};
+  expected.limits = {100, 50, 60, 10, 4, 4096, 20};
   EXPECT_EQ(*read, expected);
 }
 

@@ -200,6 +200,25 @@ TEST_F(GatewayTest, ARemovedDeviceLeavesNothingBehind) {
   EXPECT_TRUE(tunnel_->peers.empty());
 }
 
+TEST_F(GatewayTest, NothingPassesInTheTunnelsOfASuspendedAccount) {
+  add_device("alice", "laptop");
+  add_device("ben", "tower");
+  connect("laptop");
+  const auto own = tunnel_->peers.at(key("laptop")).allowed_ips;
+  ASSERT_FALSE(own.empty());
+  ASSERT_TRUE(gateway_->set_account("alice", {}, true));
+  EXPECT_TRUE(redirect_.table.empty());
+  EXPECT_TRUE(tunnel_->peers.at(key("laptop")).allowed_ips.empty());
+  EXPECT_FALSE(tunnel_->peers.at(key("tower")).allowed_ips.empty());
+  add_device("alice", "phone");
+  EXPECT_TRUE(tunnel_->peers.at(key("phone")).allowed_ips.empty());
+  restart();
+  EXPECT_TRUE(tunnel_->peers.at(key("laptop")).allowed_ips.empty());
+  ASSERT_TRUE(gateway_->set_account("alice", {}, false));
+  EXPECT_EQ(tunnel_->peers.at(key("laptop")).allowed_ips, own);
+  EXPECT_FALSE(tunnel_->peers.at(key("laptop")).endpoint) << "the tunnel knows better where the device is";
+}
+
 TEST_F(GatewayTest, OneKeyBelongsToOneDevice) {
   add_device("alice", "laptop");
   const auto second = gateway_->add_device("alice", "phone", key("laptop"));
