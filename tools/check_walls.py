@@ -14,7 +14,7 @@ BEGIN, END = "<!-- written by tools/check_walls.py --write -->\n", "<!-- end of 
 CHAINS_THAT_DENY = ("input", "forward")
 
 sys.path.insert(0, FOLDER)
-from walls import NOT_WALLS, THREATS, WALLS  # noqa: E402
+from walls import NOT_WALLS, THREATS, WALLS, readable  # noqa: E402
 
 
 def text_of(path):
@@ -56,7 +56,7 @@ def problems():
         if isinstance(wall.attack, str):
             file, test = wall.attack.split("::")
             text = text_of(os.path.join(FOLDER, file))
-            if f"def {test}(" not in text or f'"{wall.name}"' not in text:
+            if f"def {test}(" not in text or f'"{wall.name}"' not in text or any(part not in text for removal in wall.removals for part in removal):
                 yield f"wall {wall.name!r}: {wall.attack} is not there, or is not marked with the wall's name"
     names = [(wall.threat, wall.name) for wall in WALLS]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -65,28 +65,9 @@ def problems():
         yield "docs/security.md: its table is not that of tests/netns/walls.py; run tools/check_walls.py --write"
 
 
-def readable(part):
-    """A removal in the words of the table."""
-    part = part.split(" : ")[0]
-    if " -> " in part:
-        name, text = part.split(" -> ")
-        return f"`{shown(name)}` bent to `{shown(text)}`"
-    if part.startswith("! "):
-        return f"`{shown(part[2:])}`"
-    if part.startswith("policy "):
-        return f"chain `{part.split()[1]}` accepts"
-    if part.startswith("priority "):
-        return f"chain `{part.split()[1]}` after others'"
-    return f"`{shown(part)}`" if " " not in part else part
-
-
-def shown(text):
-    for word, value in (("{v}", "4"), ("{ip}", "ip"), ("{i}", "ip"), ("{{", "{"), ("}}", "}"), ("{a_own},{b_own}", "A's,B's"), ("{a}", "A"), ("|", "\\|")):
-        text = text.replace(word, value)
-    return text
-
-
 def carried_by(wall):
+    if wall.carrier:
+        return wall.carrier
     if not wall.removals:
         return "the kernel"
     names = []

@@ -36,7 +36,10 @@ def rows_of(found):
         mine = [row for row in found if row[1] == name]
         lines.append(f"  {name}")
         for without in dict.fromkeys(row[3] for row in mine):
-            results = {family(row[2]): row[4] for row in mine if row[3] == without}
+            results = {}
+            for *_, version, removed, passed in mine:
+                if removed == without:
+                    results[family(version)] = results.get(family(version), True) and passed
             good, bad = ("closed", "OPEN") if without is None else ("opens", "STAYS CLOSED, so its test proves nothing,")
             told = ", ".join(f"{version} {good if passed else bad}".strip() for version, passed in sorted(results.items()))
             lines.append(f"    {told}" + (f" when {without} is taken out" if without else ""))

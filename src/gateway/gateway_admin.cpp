@@ -128,7 +128,7 @@ Status Gateway::set_account(std::string_view name, std::optional<std::string_vie
   const auto id = (*account)->id;
   const auto transaction = book_.set_account(id, plan, suspended, now());
   if (!transaction) return fail(transaction.error());
-  const auto done = carry_out(*transaction);
+  auto done = carry_out(*transaction);
   if (suspended)
     for (const auto* device : book_.devices_of(id))
       if (const auto peer = peers_.find(device->id); peer != peers_.end())

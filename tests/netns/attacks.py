@@ -446,6 +446,29 @@ def wrong_family(net, version):
         return arrivals(receiver, net.patience)
 
 
+def helper_opens_a_port(net, version):
+    """NAT slipstreaming: a program on the device is led to say PORT to a server, and a helper then opens the device's port 22 to it."""
+    net.lease("tcp", version, 30003, net.a)  # the control connection has a lease's mark, and the kernel gives it to what a helper expects
+    with TcpServer(net.a.host, 22, versions=(version,)) as inside, new_socket(net.inet, version, TCP, 21) as listener, \
+            net.a.socket(version, TCP, 30003) as control:
+        listener.listen()
+        control.settimeout(5)
+        control.connect((net.visitor(version), 21))
+        server, _ = listener.accept()
+        with server:
+            server.settimeout(5)
+            own = net.a.address(version)
+            control.sendall(b"USER anonymous\r\n")  # the helper reads from the second line on
+            server.recv(200)
+            control.sendall(f"PORT {own.replace('.', ',')},0,22\r\n".encode() if version == 4 else f"EPRT |2|{own}|22|\r\n".encode())
+            said = server.recv(200).decode()
+            assert own.replace(".", ",") not in said  # the helper is at work
+            numbers = said.strip().rstrip("|").replace("|", ",").split(",")
+            port = int(numbers[-1]) + (256 * int(numbers[-2]) if version == 4 else 0)
+            tcp_visit(net.inet, net.public(version), port, seconds=net.patience)
+        return list(inside.peers)
+
+
 # --- packets that nobody should send
 
 
@@ -502,6 +525,48 @@ def forged_errors(net, version):
             packets.send(net.inet, version, packets.port_unreachable(version, visitor, public, about[:24]))
         is_error = lambda packet: packets.protocol_of(version, packet) == packets.ICMP[version]  # noqa: E731
         return a.seen(is_error, net.patience / 2) + b.seen(is_error, net.patience / 2)
+
+
+def path_of_a_visit(net, version):
+    """Packets that die on the way to a device (traceroute), and one to a port where no program listens: who says so must not be an inner address."""
+    net.lease("udp", version, 30001, net.b)
+    inner = [packets.binary(version, address) for address in (net.b.address(version), INSIDE[version])]
+    level, option = (socket.IPPROTO_IP, socket.IP_TTL) if version == 4 else (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
+    errors = {packets.ICMP[version]: {4: (3, 11), 6: (1, 3)}[version]}
+
+    def is_error(packet):
+        return packets.after_header(version, packet)[0] in errors.get(packets.protocol_of(version, packet), ())
+    with Tap(net.inet, "eth0", version) as tap:
+        for hops in (1, 2, 3, 64):
+            with new_socket(net.inet, version, UDP) as sender:
+                sender.setsockopt(level, option, hops)
+                sender.sendto(b"who is there", (net.public(version), 30001))
+        told = tap.seen(is_error, 5, 2)
+        assert len(told) == 2  # the gateway, and the device
+        told += tap.seen(is_error, net.patience)
+    return [packet for packet in told if any(address in packet for address in inner)]
+
+
+def answers_larger_than_questions(net, version):
+    """Small packets to everything that may answer: nobody is worth asking in a victim's name."""
+    visitor, public, asked = net.visitor(version), net.public(version), {}
+    with Tap(net.inet, "eth0", version) as tap:
+        for kind in ("udp", "wireguard", "syn", "ack", "fin"):
+            for port in (22, 53, 1900, 5351, 8080, 30001, 40000, 51820):
+                own = 42000 + len(asked)
+                if kind in ("udp", "wireguard"):
+                    payload = b"x" if kind == "udp" else b"\1\0\0\0" + bytes(144)
+                    packet = packets.udp(version, visitor, public, own, port, payload)
+                else:
+                    packet = packets.tcp(version, visitor, public, own, port, {"syn": SYN, "ack": ACK, "fin": FIN | ACK}[kind])
+                asked[own] = (kind, port, len(packet))
+                packets.send(net.inet, version, packet)
+        packets.send(net.inet, version, packets.echo_request(version, visitor, public, 42999, b"honest"))
+        asked[42999] = ("echo", 0, len(packets.echo_request(version, visitor, public, 42999, b"honest")))
+        seen = tap.seen(lambda packet: packets.source_of(version, packet) == public, min(net.patience, 1), len(asked) * 10)
+    sizes = {own: sum(len(packet) for packet in seen if struct.pack("!H", own) in packets.after_header(version, packet)) for own in asked}
+    assert sizes[42999]  # an answer is seen where there is one
+    return [f"{kind} to {port}: {sizes[own]} bytes for {size}" for own, (kind, port, size) in asked.items() if sizes[own] > size]
 
 
 # --- our rules are gone

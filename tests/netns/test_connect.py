@@ -69,6 +69,7 @@ def test_full_tunnel_carries_everything_and_leaves_nothing_behind(lab, stub):
     assert network_state(home) == before
 
 
+@pytest.mark.wall("D11", "a hostile network's routes lead past the tunnel (TunnelVision, TunnelCrack)", None)
 def test_no_route_of_a_hostile_network_leads_past_the_tunnel(lab, stub):
     """TunnelVision (a more specific route by DHCP) and TunnelCrack (a public range claimed as local)."""
     home = lab.homes[0]
@@ -82,6 +83,7 @@ def test_no_route_of_a_hostile_network_leads_past_the_tunnel(lab, stub):
         assert outside.lines == [] and server.peers == []
 
 
+@pytest.mark.wall("D12", "IPv6 leaves beside a tunnel that has none", None)
 def test_ipv6_does_not_leak_past_a_tunnel_without_it(lab, make_stub):
     home = lab.homes[0]
     connect(home, make_stub(v6=False).configuration())
@@ -92,6 +94,16 @@ def test_ipv6_does_not_leak_past_a_tunnel_without_it(lab, make_stub):
         assert outside.lines == [] and server.addresses() == [lab.gw_v4]
 
 
+@pytest.mark.wall("D12", "IPv6 leaves beside a tunnel that has none", None, "`--no-kill-switch`")
+def test_without_the_kill_switch_ipv6_leaves_beside_the_tunnel(lab, make_stub):
+    home = lab.homes[0]
+    connect(home, make_stub(v6=False).configuration(), "--no-kill-switch")
+    with TcpServer(lab.inet, 80) as server:
+        assert tcp_visit(home, lab.inet_v6, 80)
+        assert server.addresses() != [lab.gw_v6]
+
+
+@pytest.mark.wall("D11", "a hostile network's routes lead past the tunnel (TunnelVision, TunnelCrack)", None, "`--no-kill-switch`")
 def test_the_kill_switch_can_be_left_out(lab, stub):
     home = lab.homes[0]
     connect(home, stub.configuration(), "--no-kill-switch")
@@ -143,6 +155,7 @@ def test_full_tunnel_with_strict_reverse_path_check(lab, stub):
         assert tcp_visit(lab.inet, lab.gw_v4, 20000) is not None
 
 
+@pytest.mark.wall("D10", "packets for the tunnel's address from a device's own network", None)
 def test_packets_for_the_tunnel_address_from_outside_are_dropped(lab, stub):
     home, router = lab.homes[0], lab.routers[0]
     router.sh(f"ip route add {TUNNEL_DEVICE}/32 via 192.168.1.2; ip -6 route add {TUNNEL_DEVICE_V6}/128 via {lab.home_v6(1, 2)}")
@@ -153,9 +166,16 @@ def test_packets_for_the_tunnel_address_from_outside_are_dropped(lab, stub):
             assert tcp_visit(router, TUNNEL_DEVICE_V6, 20000, seconds=1) is None
             assert device.disconnect() == 0
         assert server.peers == []
-        # Without drpf the same packets arrive: the check above sees what it claims to see.
-        home.sh(f"ip addr add {TUNNEL_DEVICE}/32 dev lo")
-        assert tcp_visit(router, TUNNEL_DEVICE, 20000, seconds=1) is not None
+
+
+@pytest.mark.wall("D10", "packets for the tunnel's address from a device's own network", None, "`drpf connect` is not there")
+def test_without_drpf_the_same_packets_arrive(lab):
+    home, router = lab.homes[0], lab.routers[0]
+    router.sh(f"ip route add {TUNNEL_DEVICE}/32 via 192.168.1.2; ip -6 route add {TUNNEL_DEVICE_V6}/128 via {lab.home_v6(1, 2)}")
+    home.sh(f"ip addr add {TUNNEL_DEVICE}/32 dev lo; ip addr add {TUNNEL_DEVICE_V6}/128 dev lo")
+    with TcpServer(home, 20000):
+        assert tcp_visit(router, TUNNEL_DEVICE, 20000)
+        assert tcp_visit(router, TUNNEL_DEVICE_V6, 20000)
 
 
 def test_after_a_crash_nothing_leaks_and_the_next_start_cleans_up(lab, stub):

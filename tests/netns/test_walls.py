@@ -2,7 +2,7 @@
 import pytest
 from lab import Lab
 from tunnel_lab import TunnelLab
-from walls import WALLS
+from walls import WALLS, readable
 
 PATIENCE_S_MAX = 5  # for an attack that must succeed
 
@@ -22,7 +22,7 @@ def cases():
             title = f"{wall.threat}: {wall.name}, IPv{version}"
             yield pytest.param(wall, version, None, marks=[group, pytest.mark.wall(wall.threat, wall.name, version)], id=title)
             for removal in wall.removals:
-                without = " and ".join(part.split(" : ")[0] for part in wall.of(version, removal))
+                without = " and ".join(map(readable, removal))
                 yield pytest.param(wall, version, removal, marks=[group, pytest.mark.wall(wall.threat, wall.name, version, without)],
                                    id=f"{title}, without {without}")
 

@@ -4,6 +4,7 @@ A removal is a tuple of: the name of a rule of firewall/gateway_ruleset.cpp; `na
 what no rule names; `priority CHAIN NUMBER`, a chain moved; `! command : undoing`, run on the gateway. {v}, {ip} stand for the family.
 tools/check_walls.py sees to it that every rule is in here, or in NOT_WALLS with the reason why not, and writes the table of docs/security.md.
 """
+import re
 from dataclasses import dataclass
 
 import attacks
@@ -19,6 +20,7 @@ class Wall:
     given: tuple = ()  # stands during all: something else that went wrong before
     settings: tuple = ()  # `key value : value afterwards` of the rule set
     no_removal: str = ""  # why there is none
+    carrier: str = ""  # where the removals do not tell
 
     def of(self, version, parts):
         """The words of one family."""
@@ -26,6 +28,8 @@ class Wall:
                  "{visitor}": "198.51.100.20" if version == 4 else "2001:db8:51::14",
                  "{nobody}": attacks.NO_DEVICE[version], "{device_53}": "10.77.0.2:53" if version == 4 else "[fd77::2]:53",
                  "{tunnel}": "tunnel_v4 10.77.0.0/16" if version == 4 else "tunnel_v6 fd77::/64",
+                 "{iptables}": "iptables" if version == 4 else "ip6tables", "{containers}": "172.17.0.0/16" if version == 4 else "fd17::/64",
+                 "{container_53}": "172.17.0.2:53" if version == 4 else "[fd17::2]:53",
                  "{isp}": "198.51.100.254" if version == 4 else "2001:db8:51::fe"}
         out = []
         for part in parts:
@@ -33,6 +37,27 @@ class Wall:
                 part = part.replace(word, value)
             out.append(part)
         return tuple(out)
+
+
+def readable(part):
+    """A removal in the words of the table."""
+    part = part.split(" : ")[0]
+    if " -> " in part:
+        name, text = part.split(" -> ")
+        return f"`{shown(name)}` bent to `{shown(text)}`"
+    if part.startswith("! "):
+        return f"`{shown(part[2:])}`"
+    if part.startswith("policy "):
+        return f"chain `{part.split()[1]}` accepts"
+    if part.startswith("priority "):
+        return f"chain `{part.split()[1]}` after others'"
+    return f"`{shown(part)}`" if re.fullmatch(r"[\w{}]+", part) else part
+
+
+def shown(text):
+    for word, value in (("{v}", "4"), ("{ip}", "ip"), ("{i}", "ip"), ("{{", "{"), ("}}", "}"), ("{a_own},{b_own}", "A's,B's"), ("{a}", "A")):
+        text = text.replace(word, value)
+    return text
 
 
 THREATS = {
@@ -46,13 +71,19 @@ THREATS = {
     "D8": "from device to device",
     "D9": "sending in another's name",
     "D10": "inner addresses outside, outer packets inside",
+    "D11": "leading a device past its tunnel",
     "D12": "the other address family",
     "D13": "packets that nobody should send",
     "D14": "ports and services that are not for lease",
+    "D15": "ports that were somebody else's a moment ago",
     "D17": "other programs that change the firewall",
+    "D18": "helpers that read along (NAT slipstreaming)",
+    "D19": "abuse of a lease",
     "D20": "a lease as a reflector",
 }
 CARELESS = "! wg set tun0 peer {a} allowed-ips 0.0.0.0/0,::/0 : wg set tun0 peer {a} allowed-ips {a_own}"
+GATEWAY = "test_walls_gateway.py::test_"
+CONNECT = "test_connect.py::test_"
 LIMITS = ("connections 20 : connections 4096",)
 
 
@@ -61,6 +92,23 @@ def foreign(priority, hook, rule):
     return ("! nft add table inet foreign; nft add chain inet foreign nat '{{ type nat hook " + f"{hook} priority {priority}; }}}}'; "
             f"nft add rule inet foreign nat {rule} : nft delete table inet foreign")
 
+
+FTP_HELPER = ("! nft add table inet foreign; nft 'add ct helper inet foreign ftp {{ type \"ftp\" protocol tcp; }}'; "
+              "nft add chain inet foreign helpers '{{ type filter hook prerouting priority -150; }}'; "
+              "nft add rule inet foreign helpers tcp dport 21 ct helper set ftp : nft delete table inet foreign")
+GONE = "for t in 'ip nat' 'ip filter' 'ip mangle' 'ip6 nat' 'ip6 filter' 'ip6 mangle'; do nft delete table $t 2>/dev/null || true; done"
+IPTABLES = ("! for t in iptables ip6tables; do $t -A FORWARD -j ACCEPT; $t -t nat -A PREROUTING -p udp --dport 1 -j ACCEPT; $t -F; $t -t nat -F; "
+            "$t -X; $t -P FORWARD ACCEPT; $t -t nat -A POSTROUTING -o wan -j MASQUERADE; done : " + GONE)
+# What it does at its start, with a container that publishes a leased port; without FORWARD DROP, which closes more than we do.
+DOCKER = ("! {iptables} -t nat -N DOCKER; {iptables} -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; "
+          "{iptables} -t nat -A POSTROUTING -s {containers} ! -o docker0 -j MASQUERADE; "
+          "{iptables} -t nat -A DOCKER ! -i docker0 -p udp --dport 30001 -j DNAT --to-destination {container_53}; {iptables} -N DOCKER-USER; "
+          "{iptables} -A FORWARD -j DOCKER-USER; {iptables} -A DOCKER-USER -j RETURN; {iptables} -A FORWARD -o docker0 -j ACCEPT : " + GONE)
+FIREWALLD_TABLE = ("nft add table inet firewalld; nft add chain inet firewalld nat_POSTROUTING '{{ type nat hook postrouting priority srcnat + 10; }}'; "
+                   "nft add rule inet firewalld nat_POSTROUTING oifname != lo masquerade; "
+                   "nft add chain inet firewalld filter_FORWARD '{{ type filter hook forward priority filter + 10; }}'; "
+                   "nft add rule inet firewalld filter_FORWARD accept")
+FIREWALLD = f"! {FIREWALLD_TABLE}; nft delete table inet firewalld; {FIREWALLD_TABLE} : nft delete table inet firewalld"
 
 WALLS = (
     Wall("D1", "a device takes a port of the gateway or of another device, UDP", "devices' traffic is translated into ports that neither services nor leases use; proven before the start",
@@ -173,6 +221,8 @@ WALLS = (
          no_removal="no rule of ours: connection tracking puts fragments together before any rule sees them"),
     Wall("D13", "forged ICMP errors", "only errors about a device's own connection reach it",
          attacks.forged_errors, no_removal="no rule of ours: an error about no connection is invalid to the kernel"),
+    Wall("D13", "packets that die on the way to a device show the way (traceroute)", "errors about a visit carry the public address alone",
+         attacks.path_of_a_visit, no_removal="no rule of ours: the kernel translates errors about translated connections"),
     Wall("D14", "services that nobody named", "closed unless named in `services_tcp` or `services_udp`",
          attacks.closed_service, removals=(("policy input",),)),
     Wall("D17", "our rules are flushed, and visitors reach inner addresses", "routing refuses what our rules have not seen",
@@ -181,9 +231,53 @@ WALLS = (
     Wall("D17", "our rules are flushed, and devices go out untranslated", "routing refuses what our rules have not seen",
          attacks.flushed_outward, given=("! nft delete table inet drpf",),
          removals=(("! {i} rule del pref 102",),)),
+    Wall("D17", "iptables: all chains flushed, its own masquerade", "other tables are not ours, and ours is not theirs", attacks.shadow_udp,
+         given=(IPTABLES,), removals=(("source_ports -> iifname tun0 oifname wan masquerade",),)),
+    Wall("D17", "Docker starts and publishes a leased port", "drpf redirects first", attacks.a_foreign_redirect_of_a_lease, given=(DOCKER,),
+         removals=(("priority inbound -99",),)),
+    Wall("D17", "firewalld reloads: its table goes and comes, with masquerade and accept", "drpf translates first, and drops what it must by itself",
+         attacks.shadow_udp, given=(FIREWALLD,), removals=(("priority outbound 120",),)),
+    Wall("D17", "firewalld accepts all forwarding", "what drpf drops nobody else can accept", attacks.inside_of_a_device, given=(FIREWALLD,),
+         removals=(("tunnel_address_from_outside{v}", "inbound_without_lease", "policy forward"),)),
+    Wall("D17", "another program keeps devices' packets out of connection tracking", "what is not tracked is not forwarded", attacks.untranslated,
+         given=("! nft add table inet foreign; nft add chain inet foreign raw '{{ type filter hook prerouting priority raw; }}'; "
+                "nft add rule inet foreign raw iifname tun0 notrack : nft delete table inet foreign",),
+         removals=(("new_outbound -> iifname tun0 oifname wan meta l4proto { tcp, udp, icmp, 58 } accept",),)),
+    Wall("D18", "another program's FTP helper opens a port of the device that a server was told of", "of what helpers expect, only ICMP errors pass",
+         attacks.helper_opens_a_port, given=(FTP_HELPER,),
+         removals=(("related_inbound -> iifname wan oifname tun0 ct state related accept",),)),
     Wall("D20", "visits to a lease faster than its limit", "a limit per lease; other leases do not feel it",
          attacks.flood_of_visits, settings=("lease_rate 10 : lease_rate 0",),
          removals=(("lease_rate",),)),
+    Wall("D20", "the gateway answers with more than it was sent", "what is closed is silent; resets and echoes are no larger than what asks for them",
+         attacks.answers_larger_than_questions, removals=(("policy input",),)),
+    # What the running gateway, or a device, carries; these have tests of their own.
+    Wall("D2", "the host's connection table fills up, and nobody knows", "the log and `drpf status` say so at 80 %",
+         GATEWAY + "a_filling_connection_table_is_said", (("`connection_table_alarm = 100`",),), carrier="`connection_table_alarm`"),
+    Wall("D6", "a device visits a lease around its tunnel, by the running gateway", "outer addresses are known before a device's first packet passes",
+         GATEWAY + "a_device_s_outer_address_does_not_reach_leases", (("`[entry] ipv4` names another address",),),
+         carrier="`port_fail4`, and the tunnel's waiting for it"),
+    Wall("D10", "packets for the tunnel's address from a device's own network", "dropped by `drpf connect`",
+         CONNECT + "packets_for_the_tunnel_address_from_outside_are_dropped", (("`drpf connect` is not there",),), carrier="the device's own rules"),
+    Wall("D11", "a hostile network's routes lead past the tunnel (TunnelVision, TunnelCrack)", "what does not go into the tunnel does not leave",
+         CONNECT + "no_route_of_a_hostile_network_leads_past_the_tunnel", (("`--no-kill-switch`",),), carrier="the device's own rules"),
+    Wall("D12", "IPv6 leaves beside a tunnel that has none", "what does not go into the tunnel does not leave",
+         CONNECT + "ipv6_does_not_leak_past_a_tunnel_without_it", (("`--no-kill-switch`",),), carrier="the device's own rules"),
+    Wall("D14", "ports that are not for lease, asked for at every door", "refused with the reason: outside the pool, reserved, or somebody listens there",
+         GATEWAY + "reserved_ports_are_refused_at_every_door", (("`[ports] reserved = []`",),),
+         carrier="the lease book"),
+    Wall("D14", "a plan of ports that overlap", "no start; nothing is touched", GATEWAY + "overlapping_ranges_are_no_start",
+         no_removal="ranges that do not overlap are what every other test starts with", carrier="the proof at the start"),
+    Wall("D15", "another account takes a port that was given back a moment ago", "it rests for ten minutes, and never less than two",
+         GATEWAY + "a_released_port_rests_for_others_and_not_for_its_own", (("the ports are the same account's",),),
+         carrier="the lease book, `quarantine`"),
+    Wall("D19", "abuse of a port, and nobody knows whose it was", "`drpf who ADDRESS PORT --at TIME` tells the account, seven days back",
+         GATEWAY + "address_port_and_time_lead_to_the_account", (('`[leases] history = "0s"`',),), carrier="`history`"),
+    Wall("D19", "abuse goes on after the account is known", "`drpf account set NAME --suspend` closes its ports, and its tunnels carry nothing",
+         GATEWAY + "a_suspended_account_is_cut_off_within_a_second", (("`drpf account set ann --resume`",),),
+         carrier="the lease book, the engine's allowed addresses"),
+    Wall("D20", "visits faster than the default allows", "1,000 new visits a second to one lease", GATEWAY + "by_default_visits_to_a_lease_are_bounded",
+         no_removal="see `lease_rate` above", carrier="`packets_per_lease_per_s`"),
 )
 
 # Rules that protect nobody when they stand and open nothing when they go.
@@ -194,7 +288,6 @@ NOT_WALLS = {
     "clamp_outbound": "path MTU, not protection",
     "clamp_inbound": "path MTU, not protection",
     "established_outbound": "accepts what the chain's policy would drop; bounded by its interfaces as established_inbound is",
-    "related_inbound": "accepts ICMP errors, which the chain's policy would drop",
     "related_outbound": "accepts ICMP errors, which the chain's policy would drop",
     "loopback": "accepts what the chain's policy would drop",
     "input_established": "accepts what the chain's policy would drop",

@@ -1,0 +1,279 @@
+"""Walls that the running gateway carries, not a rule alone: the whole `drpf gateway`, devices with wireguard-go, and its configuration."""
+import json
+import socket
+import time
+from datetime import datetime, timezone
+
+import pytest
+from gateway import Gateway, WireGuardDevice
+from namespaces import wait_for
+from redirect_lab import new_socket
+from traffic import TcpServer, UdpServer, connect, read_line, tcp_visit, udp_visit
+
+VERSIONS = pytest.mark.parametrize("version", [4, 6])
+RESERVED = (1, 22, 53, 443, 5351, 9999, 32000, 51820, 65535)
+REPEATED_NAMES = '[[plan]]\nname = "free"\nports_max = 5\nports_at_connect = 0\nport_choice = true\n'
+
+
+def api(home, inside, method, path, body=None):
+    """One request of a device to the gateway: (status, answer)."""
+    text = "" if body is None else json.dumps(body)
+    with connect(home, inside, 5351) as connection:
+        connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: {inside}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+                           f"Connection: close\r\n\r\n{text}".encode())
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    head, _, content = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(content) if content.strip() else None
+
+
+@pytest.fixture
+def started(lab):
+    """gateway(config): with a device of ann in the first home and one of ben in the second."""
+    def start(config=None, plan=None):
+        gateway = Gateway(lab, config=config)
+        gateway.devices = {}
+        for home, account, device in zip(lab.homes, ("ann", "ben"), ("laptop", "tower")):
+            gateway.devices[device] = WireGuardDevice(home, gateway.add_device(account, device, plan))
+        return gateway
+    return start
+
+
+def fill_connection_table(lab, count):
+    """A device opens connections to the Internet until the gateway has that many."""
+    def filled():
+        for _ in range(200):
+            with lab.homes[0].socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"x", (lab.inet_v4, 4000))
+        return int(lab.gw.sysctl("net.netfilter.nf_conntrack_count")) >= count
+    with new_socket(lab.inet, 4, socket.SOCK_DGRAM, 4000):
+        wait_for(filled, 20, f"{count} connections")
+
+
+@pytest.mark.wall("D2", "the host's connection table fills up, and nobody knows", None)
+def test_a_filling_connection_table_is_said(lab, started):
+    table = int(lab.gw.sysctl("net.netfilter.nf_conntrack_max"))
+    gateway = started("[limits]\nconnection_table_alarm = 1\n")
+    gateway.wait_for_ports("laptop")
+    fill_connection_table(lab, table // 100 + 50)
+    gateway.process.wait_for_output("the connection table is 1 % full", 10)
+    assert any("connection table" in warning for warning in gateway.cli_json("status")["warnings"])
+    lab.gw.sh("conntrack -F")
+    gateway.process.wait_for_output("no longer near its end", 10)
+    assert not any("connection table" in warning for warning in gateway.cli_json("status")["warnings"])
+
+
+@pytest.mark.wall("D2", "the host's connection table fills up, and nobody knows", None, "`connection_table_alarm = 100`")
+def test_with_another_threshold_it_is_not_said(lab, started):
+    table = int(lab.gw.sysctl("net.netfilter.nf_conntrack_max"))
+    gateway = started("[limits]\nconnection_table_alarm = 100\n")
+    gateway.wait_for_ports("laptop")
+    fill_connection_table(lab, table // 100 + 50)
+    time.sleep(2.5)  # longer than the interval of looking
+    assert "connection table" not in gateway.log_text()
+
+
+@VERSIONS
+@pytest.mark.wall("D6", "a device visits a lease around its tunnel, by the running gateway", None)
+def test_a_device_s_outer_address_does_not_reach_leases(lab, version):
+    """In the family in which the tunnel is connected: for that one alone a device has a route around its tunnel."""
+    gateway = Gateway(lab)
+    public, other = (lab.gw_v4, lab.gw_v6) if version == 4 else (lab.gw_v6, lab.gw_v4)
+    for home, account, device in zip(lab.homes, ("ann", "ben"), ("laptop", "tower")):
+        text = gateway.add_device(account, device)
+        WireGuardDevice(home, text.replace(f"Endpoint = {lab.gw_v4}:", f"Endpoint = {public if version == 4 else f'[{public}]'}:"))
+    port = gateway.wait_for_ports("tower")[0]
+    gateway.wait_for_ports("laptop")
+    assert visit_from_outside_of_the_tunnel(lab, port, version) is None
+    with TcpServer(lab.homes[1], port) as server:
+        assert tcp_visit(lab.inet, public, port)
+        assert tcp_visit(lab.homes[0], other, port, seconds=1) is None
+        assert len(server.peers) == 1
+
+
+@pytest.mark.wall("D6", "a device visits a lease around its tunnel, by the running gateway", None, "`[entry] ipv4` names another address")
+def test_with_an_entry_address_nothing_is_dropped(make_lab):
+    from lab import Plan
+    lab = make_lab(plan=Plan(gateway=[1, 2]))
+    gateway = Gateway(lab, config=f'[[host]]\nipv4 = "{lab.plan.address4(1)}"\n[entry]\nipv4 = "{lab.plan.address4(2)}"\n')
+    for home, account, device in zip(lab.homes, ("ann", "ben"), ("laptop", "tower")):
+        WireGuardDevice(home, gateway.add_device(account, device))
+    port = gateway.wait_for_ports("tower")[0]
+    gateway.wait_for_ports("laptop")
+    # The lease's address is reached through the tunnel only by who has no route around it; here is one, made on purpose.
+    assert visit_from_outside_of_the_tunnel(lab, port, 4) == lab.plan.address4(11)
+
+
+def visit_from_outside_of_the_tunnel(lab, port, version):
+    """Whom the holder in the second home sees when the first home goes around its tunnel."""
+    home, public = lab.homes[0], lab.gw_v4 if version == 4 else lab.gw_v6
+    via = home.sh(f"ip -{version} route show default").split("via ")[1].split()[0]
+    home.sh(f"ip -{version} route replace {public} via {via} dev eth0")
+    with TcpServer(lab.homes[1], port) as server:
+        tcp_visit(home, public, port, seconds=1)
+        return server.addresses()[0] if server.peers else None
+
+
+@pytest.mark.wall("D14", "ports that are not for lease, asked for at every door", None)
+def test_reserved_ports_are_refused_at_every_door(lab, started):
+    gateway = started(REPEATED_NAMES + '[ports]\nreserved = [20022]\n', plan="free")
+    wait_for(lambda: all(row["connected"] for row in gateway.cli_json("device", "list")), 20, "both are connected")
+    with TcpServer(lab.gw, 20080):
+        gateway.reload()
+        wait_for(lambda: "configuration read again" in gateway.log_text(), 10, "listeners are looked at")
+        for port in RESERVED + (20022, 20080):
+            assert gateway.cli_result("lease", "add", "laptop", f"{port}/tcp").returncode != 0, port
+            assert api(lab.homes[0], "10.77.0.1", "POST", "/v1/self/leases", {"port": port, "protocol": "tcp"})[0] in (400, 409), port
+        for port in (0, 65536, -1):
+            assert gateway.cli_result("lease", "add", "laptop", "--", f"{port}/tcp").returncode != 0, port
+            assert api(lab.homes[0], "10.77.0.1", "POST", "/v1/self/leases", {"port": port, "protocol": "tcp"})[0] in (400, 409), port
+    assert gateway.leases() == []
+
+
+@pytest.mark.wall("D14", "ports that are not for lease, asked for at every door", None, "`[ports] reserved = []`")
+def test_without_the_reservation_it_is_leased(lab, started):
+    gateway = started(REPEATED_NAMES, plan="free")
+    wait_for(lambda: all(row["connected"] for row in gateway.cli_json("device", "list")), 20, "both are connected")
+    assert gateway.cli_result("lease", "add", "laptop", "20022/tcp").returncode == 0
+    assert api(lab.homes[0], "10.77.0.1", "POST", "/v1/self/leases", {"port": 20080, "protocol": "tcp"})[0] == 201
+
+
+@pytest.mark.wall("D14", "a plan of ports that overlap", None)
+def test_overlapping_ranges_are_no_start(lab):
+    """SNAT over WireGuard's port, over the pool, a service in the pool: each is refused before anything is touched."""
+    for number, bad in enumerate(('snat = "32768-60999"', 'snat = "20000-40000"', "services_tcp = [20000]", 'pool = "10000-40000"')):
+        gateway = Gateway(lab, config=f"[ports]\n{bad}\n", start=False, state=f"{lab.folder}/state{number}")
+        gateway.start(wait=False)
+        assert gateway.process.wait(20) != 0
+        assert "overlaps" in gateway.log_text()
+        assert "table" not in lab.gw.sh("nft list ruleset")
+
+
+@pytest.mark.wall("D15", "another account takes a port that was given back a moment ago", None)
+def test_a_released_port_rests_for_others_and_not_for_its_own(lab, started):
+    gateway = started(REPEATED_NAMES, plan="free")
+    gateway.cli("lease", "add", "laptop", "20000")
+    gateway.cli("lease", "remove", "20000")
+    refused = gateway.cli_result("lease", "add", "tower", "20000")
+    assert refused.returncode != 0 and "rests" in refused.stderr
+    assert api_when_connected(lab, 1, {"port": 20000}) == 409
+    gateway.cli("lease", "add", "laptop", "20000")
+
+
+@pytest.mark.wall("D15", "another account takes a port that was given back a moment ago", None, "the ports are the same account's")
+def test_within_an_account_there_is_no_rest(lab, started):
+    gateway = started(REPEATED_NAMES, plan="free")
+    gateway.add_device("ann", "phone")
+    gateway.cli("lease", "add", "laptop", "20000")
+    gateway.cli("lease", "remove", "20000")
+    gateway.cli("lease", "add", "phone", "20000")
+
+
+def api_when_connected(lab, home, body):
+    status = []
+
+    def answered():
+        try:
+            status.append(api(lab.homes[home], "10.77.0.1", "POST", "/v1/self/leases", body)[0])
+        except OSError:
+            return False
+        return True
+    wait_for(answered, 20, "the API answers through the tunnel")
+    return status[0]
+
+
+@pytest.mark.wall("D19", "abuse of a port, and nobody knows whose it was", None)
+def test_address_port_and_time_lead_to_the_account(lab, started):
+    gateway = started()
+    port = gateway.wait_for_ports("laptop")[0]
+    then = now_utc()
+    begin = time.monotonic()
+    for address in (lab.gw_v4, lab.gw_v6):
+        (row,) = gateway.cli_json("who", address, f"{port}/tcp", "--at", then)
+        assert (row["account"], row["device"], row["until"]) == ("ann", "laptop", None)
+    assert time.monotonic() - begin < 2  # two questions, each with its own process
+    assert gateway.cli_json("who", lab.gw_v4, "9999") == []
+    assert gateway.cli_json("who", lab.gw_v4, port, "--at", "2020-01-01T00:00:00Z") == []
+    gateway.kill()
+    gateway.start()
+    assert [row["account"] for row in gateway.cli_json("who", lab.gw_v4, f"{port}/tcp", "--at", then)] == ["ann"]
+    gateway.cli("device", "remove", "laptop")
+    gateway.cli("account", "remove", "ann")
+    (row,) = gateway.cli_json("who", lab.gw_v4, f"{port}/tcp", "--at", then)
+    assert row["account"] == "ann" and row["until"] is not None
+    assert "ann" in gateway.cli("who", lab.gw_v4, f"{port}/tcp", "--within", "600")
+
+
+@pytest.mark.wall("D19", "abuse of a port, and nobody knows whose it was", None, '`[leases] history = "0s"`')
+def test_without_a_history_it_is_not_known(lab, started):
+    gateway = started('[leases]\nhistory = "0s"\n')
+    port = gateway.wait_for_ports("laptop")[0]
+    refused = gateway.cli_result("who", lab.gw_v4, port)
+    assert refused.returncode != 0 and "history" in refused.stderr
+
+
+@pytest.mark.wall("D19", "abuse goes on after the account is known", None)
+def test_a_suspended_account_is_cut_off_within_a_second(lab, started):
+    gateway = started()
+    port = gateway.wait_for_ports("laptop")[0]
+    with TcpServer(lab.homes[0], port), UdpServer(lab.homes[0], port), TcpServer(lab.inet, 80) as outside, connect(lab.inet, lab.gw_v4, port) as visit:
+        read_line(visit)
+        assert tcp_visit(lab.homes[0], lab.inet_v4, 80)
+        assert tcp_visit(lab.homes[0], lab.inet_v6, 80)
+        seen = len(outside.peers)
+        begin = time.monotonic()
+        gateway.cli("account", "set", "ann", "--suspend")
+        assert time.monotonic() - begin < 1
+        visit.settimeout(2)
+        with pytest.raises(OSError):
+            visit.sendall(b"x")
+            assert visit.recv(10) == b""
+            raise ConnectionResetError
+        for public in (lab.gw_v4, lab.gw_v6):
+            assert tcp_visit(lab.inet, public, port, seconds=0.5) is None
+            assert udp_visit(lab.inet, public, port, seconds=0.5, tries=1) is None
+        for public in (lab.inet_v4, lab.inet_v6):
+            assert tcp_visit(lab.homes[0], public, 80, seconds=0.5) is None
+        assert len(outside.peers) == seen
+
+
+@pytest.mark.wall("D19", "abuse goes on after the account is known", None, "`drpf account set ann --resume`")
+def test_a_resumed_account_is_reached_again(lab, started):
+    gateway = started()
+    port = gateway.wait_for_ports("laptop")[0]
+    gateway.cli("account", "set", "ann", "--suspend")
+    gateway.cli("account", "set", "ann", "--resume")
+    with TcpServer(lab.homes[0], port), TcpServer(lab.inet, 80):
+        assert tcp_visit(lab.inet, lab.gw_v4, port)
+        for public in (lab.inet_v4, lab.inet_v6):
+            assert tcp_visit(lab.homes[0], public, 80)
+
+
+def flood_of_visits(lab, port, count):
+    with UdpServer(lab.homes[0], port) as device:
+        for _ in range(count):
+            with new_socket(lab.inet, 4, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"x", (lab.gw_v4, port))
+        seen = len(device.received)
+        while seen < count:
+            time.sleep(0.3)
+            if len(device.received) == seen:
+                return seen
+            seen = len(device.received)
+        return seen
+
+
+@pytest.mark.wall("D20", "visits faster than the default allows", None)
+def test_by_default_visits_to_a_lease_are_bounded(lab, started):
+    gateway = started("[limits]\nconnections_per_device = 100000\n")
+    port = gateway.wait_for_ports("laptop")[0]
+    # In the middle of the flood, a burst and what a second allows have passed; the rest has not.
+    begin = time.monotonic()
+    seen = flood_of_visits(lab, port, 6000)
+    assert 1000 <= seen <= 1000 + 1000 * (time.monotonic() - begin) + 200
+    assert "lease_rate" in lab.gw.sh("nft list chain inet drpf forward")
+
+
+def now_utc():
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
