@@ -24,10 +24,13 @@ Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& pol
   if (auto valid = lease::validate(*state); !valid) return fail(valid.error());
   lease::LeaseBook book(policy, std::move(*state));
   // What the policy and the passed time changed while nobody served comes first, so that nothing stale is ever put into the kernel.
-  for (auto due = book.reconfigure(policy, reading.boot); !due.empty(); due = book.tick(reading.boot)) {
-    if (auto committed = store.commit(due, reading); !committed) return fail(committed.error());
+  auto due = book.reconfigure(policy, reading.boot);
+  do {
+    if (!due.empty())
+      if (auto committed = store.commit(due, reading); !committed) return fail(committed.error());
     book.apply(due);
-  }
+    due = book.tick(reading.boot);
+  } while (!due.empty());
   return book;
 }
 
@@ -46,7 +49,6 @@ Status Gateway::start(std::vector<store::WireGuardPeer> peers) {
   for (auto& peer : peers) {
     const auto* device = book_.device(peer.device);
     if (device == nullptr) continue;
-    if (auto prepared = parts_.prepare_tunnel_addresses(*device); !prepared) return prepared;
     if (auto added = add_peer_to_tunnel(peer); !added) return added;
     if (!device->connected) continue;
     restored_until_[device->id] = now() + configuration_.disconnect_after;
@@ -72,7 +74,7 @@ void Gateway::reserve_timestamps() {
 store::ClockReading Gateway::clock_reading() const { return {parts_.boot_id, parts_.clock.now(), parts_.clock.wall_now()}; }
 
 Status Gateway::carry_out(const lease::Transaction& transaction) {
-  if (transaction.empty()) return {};
+  if (transaction.empty()) return catch_up();
   if (auto committed = commit(transaction); !committed) return committed;
   return after_commit(transaction);
 }
@@ -104,11 +106,20 @@ void Gateway::note_store(const Status& written) {
   parts_.log->error("the store was not written: {}{}", error.message, error.cure.empty() ? "" : ". Cure: " + error.cure);
 }
 
-Status Gateway::after_commit(const lease::Transaction& transaction) {
+// Nothing is to change, but an earlier change may still be missing in the kernel: then "it is so" would not be true.
+Status Gateway::catch_up() {
+  if (!reconcile_due_) return {};
+  return reconcile().map([](std::size_t) {});
+}
+
+Status Gateway::after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy) {
   const auto devices = devices_in(transaction);
   book_.apply(transaction);
   note_history(transaction);
-  const auto done = parts_.redirect.carry_out(transaction, now());
+  if (policy) book_.adopt(std::move(*policy));
+  // Where it is not known what the kernel holds, a change of it could bring back what has ended: all is compared first.
+  auto done = catch_up();
+  if (done) done = parts_.redirect.carry_out(transaction, now());
   if (!done) {
     reconcile_due_ = true;
     parts_.log->error("the kernel did not take a change of leases, it is repaired at the next tick: {}", done.error().message);
@@ -143,18 +154,39 @@ std::vector<lease::DeviceId> Gateway::devices_in(const lease::Transaction& trans
 }
 
 void Gateway::tick() {
+  // The host slept, or we did: the kernel's timeouts stand still in suspend, the deadlines do not.
+  if (ticked_ && now() - *ticked_ > late_tick) reconcile_due_ = true;
+  ticked_ = now();
   // Bounded steps: a large book is renewed in slices, each committed on its own.
   for (int slice = 0; slice < tick_slices_max; ++slice) {
     const auto due = book_.next_deadline();
     if (!due || now() < *due) break;
     const auto transaction = book_.tick(now());
     if (transaction.empty()) break;
-    if (!carry_out(transaction)) break;  // logged, and tried again with the next tick
+    const auto done = carry_out(transaction);
+    call_back_lost(transaction);
+    if (!done) break;  // logged, and tried again with the next tick
   }
+  make_up_for_failures();
   end_restored_sessions();
   refresh_endpoints();
   if (reconcile_due_) {
     if (auto repaired = reconcile(); !repaired) parts_.log->error("the redirects could not be repaired: {}", repaired.error().message);
+  }
+}
+
+// Leases ran out because nobody looked in time. The tunnel may have heard of their device all along and would say nothing: its next
+// handshake is to be a connect again.
+void Gateway::call_back_lost(const lease::Transaction& transaction) {
+  for (const auto& record : transaction.records) {
+    const auto* put = std::get_if<lease::PutDevice>(&record);
+    if (put == nullptr || put->device.connected) continue;
+    const auto* device = book_.device(put->device.id);
+    const auto peer = peers_.find(put->device.id);
+    if (device == nullptr || device->connected || peer == peers_.end()) continue;
+    parts_.log->warn("device {} is disconnected: its leases ran out before they could be renewed", device->name);
+    parts_.tunnel.depart(peer->second.public_key);
+    parts_.tunnel.initiate(peer->second.public_key);
   }
 }
 
@@ -194,10 +226,14 @@ Status Gateway::save_tunnel_state() {
 }
 
 Status Gateway::reconfigure(Configuration configuration, lease::Policy policy) {
-  if (auto done = carry_out(book_.reconfigure(policy, now())); !done) return done;
-  book_.adopt(std::move(policy));
+  const auto transaction = book_.reconfigure(policy, now());
+  if (!transaction.empty())
+    if (auto committed = commit(transaction); !committed) return committed;
+  // From here on the new policy holds, whatever the kernel says now: the records are made for it.
+  auto done = after_commit(transaction, std::move(policy));
   configuration_ = std::move(configuration);
   publish(std::nullopt, "configuration");
+  if (!done) return done;
   return reconcile().map([](std::size_t) {});
 }
 

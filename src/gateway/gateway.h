@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,7 @@ class Gateway final : public api::Service {
   static constexpr Duration endpoint_lifetime = std::chrono::seconds(900);  // in the firewall's set; longer than any session lives
   static constexpr Duration endpoint_refresh = std::chrono::seconds(120);
   static constexpr Duration timestamp_floor_ahead = std::chrono::seconds(20);  // at least twice the interval of save_tunnel_state()
+  static constexpr Duration late_tick = std::chrono::seconds(3);               // after longer than this the kernel's timeouts are compared
   static constexpr int tick_slices_max = 16;
   static constexpr std::size_t warnings_max = 32;
   static constexpr Duration store_trouble_repeat = std::chrono::seconds(60);  // how often the same trouble is logged
@@ -104,7 +106,8 @@ class Gateway final : public api::Service {
   Status carry_out(const lease::Transaction& transaction);
   Status commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers = {});
   void note_store(const Status& written);
-  Status after_commit(const lease::Transaction& transaction);
+  Status catch_up();
+  Status after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy = {});
   Status fence(const lease::Transaction& transaction);
   Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
   tunnel::PeerConfig tunnel_settings(const store::WireGuardPeer& peer) const;
@@ -118,7 +121,10 @@ class Gateway final : public api::Service {
   void on_roamed(const tunnel::Key& key, const Endpoint& endpoint);
   void remember_endpoint(lease::DeviceId device, const Endpoint& endpoint);
   void on_disconnected(const tunnel::Key& key);
-  void disconnect(lease::DeviceId device, std::string_view why);
+  Status connect(lease::DeviceId device, const Endpoint& endpoint);
+  Status disconnect(lease::DeviceId device, std::string_view why);
+  void make_up_for_failures();
+  void call_back_lost(const lease::Transaction& transaction);
   void refresh_endpoints();
   void end_restored_sessions();
   void publish(std::optional<lease::DeviceId> device, std::string_view what);
@@ -131,7 +137,10 @@ class Gateway final : public api::Service {
   Time started_;
   std::map<lease::DeviceId, store::WireGuardPeer> peers_;
   std::map<tunnel::Key, lease::DeviceId> devices_by_key_;
-  std::map<lease::DeviceId, Time> restored_until_;  // connected before a restart and not heard of since
+  std::map<lease::DeviceId, Time> restored_until_;    // connected before a restart and not heard of since, or gone without a commit
+  std::map<lease::DeviceId, Endpoint> connects_due_;  // there, but kernel or store did not take it: the tunnel does not say it again
+  std::set<lease::DeviceId> peers_due_;               // not in the tunnel, for something failed
+  std::optional<Time> ticked_;
   std::optional<Time> endpoints_refreshed_;
   bool reconcile_due_ = false;
   std::uint64_t repairs_ = 0;

@@ -132,7 +132,10 @@ Status Gateway::set_account(std::string_view name, std::optional<std::string_vie
   if (suspended)
     for (const auto* device : book_.devices_of(id))
       if (const auto peer = peers_.find(device->id); peer != peers_.end())
-        if (auto changed = parts_.tunnel.add_peer(tunnel_settings(peer->second)); !changed && done) return changed;
+        if (auto changed = parts_.tunnel.add_peer(tunnel_settings(peer->second)); !changed) {
+          peers_due_.insert(device->id);
+          if (done) done = changed;
+        }
   return done;
 }
 
@@ -170,9 +173,13 @@ Result<lease::Device> Gateway::add_device(std::string_view account_name, std::st
   parts_.random.fill(peer.preshared_key);
 
   if (auto committed = commit(decided->transaction, {peer}); !committed) return fail(committed.error());
-  if (auto done = after_commit(decided->transaction); !done) return fail(done.error());
-  if (auto prepared = parts_.prepare_tunnel_addresses(decided->value); !prepared) return fail(prepared.error());
-  if (auto added = add_peer_to_tunnel(peer); !added) return fail(added.error());
+  const auto done = after_commit(decided->transaction);
+  const auto added = add_peer_to_tunnel(peer);
+  if (!done) return fail(done.error());
+  if (!added)
+    return fail(failure(added.error().code,
+                        "device " + decided->value.name + " is kept, but not in the tunnel yet: " + added.error().message,
+                        "the gateway tries again every second; `drpf device list` shows it"));
   return std::move(decided->value);
 }
 

@@ -1,5 +1,6 @@
 // How the gateway follows its devices: connected, roamed, gone.
 #include <algorithm>
+#include <utility>
 
 #include "gateway/gateway.h"
 
@@ -24,26 +25,39 @@ void Gateway::on_connected(const tunnel::Key& key, const Endpoint& endpoint) {
   // The endpoint is known to the firewall before the first packet of the device is forwarded: no lease can be visited around the tunnel.
   if (auto admitted = parts_.redirect.admit_endpoint(endpoint.address, endpoint_lifetime); !admitted) {
     parts_.log->error("a device at {} is not admitted: {}", to_string(endpoint), admitted.error().message);
+    connects_due_[*device] = endpoint;
     return;
   }
   remember_endpoint(*device, endpoint);
 
-  const auto* record = book_.device(*device);
-  const auto connected = book_.connect(*device, now());
-  if (!connected) {
-    parts_.log->warn("device {} connected from {} and gets no ports: {}", record->name, to_string(endpoint), connected.error().message);
-  } else {
-    if (connected->shortfall) parts_.log->warn("device {}: {}", record->name, connected->shortfall->message);
-    if (auto done = carry_out(connected->transaction); !done) parts_.log->error("device {}: {}", record->name, done.error().message);
-  }
+  (void)connect(*device, endpoint);
   parts_.tunnel.admit(key, endpoint.address);
-  parts_.log->info("device {} connected from {}, {} leases", record->name, to_string(endpoint), book_.leases_of(*device).size());
+}
+
+Status Gateway::connect(lease::DeviceId device, const Endpoint& endpoint) {
+  connects_due_.erase(device);
+  const auto name = book_.device(device)->name;
+  const auto connected = book_.connect(device, now());
+  if (!connected) {
+    parts_.log->warn("device {} connected from {} and gets no ports: {}", name, to_string(endpoint), connected.error().message);
+    return fail(connected.error());
+  }
+  if (connected->shortfall) parts_.log->warn("device {}: {}", name, connected->shortfall->message);
+  const auto done = carry_out(connected->transaction);
+  if (!done && !store_trouble_) parts_.log->error("device {}: {}", name, done.error().message);
+  if (!book_.device(device)->connected) {
+    connects_due_[device] = endpoint;
+    return done;
+  }
+  parts_.log->info("device {} connected from {}, {} leases", name, to_string(endpoint), book_.leases_of(device).size());
   publish(device, "connected");
+  return done;
 }
 
 void Gateway::on_roamed(const tunnel::Key& key, const Endpoint& endpoint) {
   const auto device = device_of(key);
   if (!device) return;
+  if (connects_due_.contains(*device)) return on_connected(key, endpoint);
   if (auto admitted = parts_.redirect.admit_endpoint(endpoint.address, endpoint_lifetime); !admitted) {
     parts_.log->error("a device that moved to {} is not admitted: {}", to_string(endpoint), admitted.error().message);
     return;
@@ -65,30 +79,52 @@ void Gateway::remember_endpoint(lease::DeviceId device, const Endpoint& endpoint
 }
 
 void Gateway::on_disconnected(const tunnel::Key& key) {
-  if (const auto device = device_of(key)) disconnect(*device, "was not heard of");
+  const auto device = device_of(key);
+  if (!device) return;
+  connects_due_.erase(*device);
+  // The tunnel says it once: what is not committed now is tried again with every tick.
+  if (!disconnect(*device, "was not heard of") && book_.device(*device)->connected) restored_until_[*device] = now();
 }
 
-void Gateway::disconnect(lease::DeviceId device, std::string_view why) {
-  restored_until_.erase(device);
+Status Gateway::disconnect(lease::DeviceId device, std::string_view why) {
   const auto* record = book_.device(device);
-  if (record == nullptr || !record->connected) return;
+  if (record == nullptr || !record->connected) {
+    restored_until_.erase(device);
+    return catch_up();
+  }
   const auto name = record->name;
   const auto transaction = book_.disconnect(device, now());
   if (!transaction) {
     parts_.log->error("device {}: {}", name, transaction.error().message);
-    return;
+    return fail(transaction.error());
   }
-  if (auto done = carry_out(*transaction); !done) parts_.log->error("device {}: {}", name, done.error().message);
+  const auto done = carry_out(*transaction);
+  if (!done && !store_trouble_) parts_.log->error("device {}: {}", name, done.error().message);
+  if (book_.device(device)->connected) return done;
+  restored_until_.erase(device);
   parts_.log->info("device {} {}: its ports are closed and kept for it", name, why);
   publish(device, "disconnected");
+  return done;
 }
 
 Status Gateway::disconnect_device(lease::DeviceId device) {
   const auto peer = peers_.find(device);
   if (peer == peers_.end()) return fail(not_found("device_unknown", "no such device is known to the tunnel"));
-  disconnect(device, "said good-bye");
-  parts_.tunnel.depart(peer->second.public_key);
-  return {};
+  connects_due_.erase(device);
+  const auto done = disconnect(device, "said good-bye");
+  if (!book_.device(device)->connected) parts_.tunnel.depart(peer->second.public_key);
+  return done;
+}
+
+void Gateway::make_up_for_failures() {
+  for (const auto device : std::exchange(peers_due_, {})) {
+    const auto peer = peers_.find(device);
+    if (peer == peers_.end()) continue;
+    if (auto added = add_peer_to_tunnel(peer->second); !added)
+      parts_.log->error("device {} is still not in the tunnel: {}", book_.device(device)->name, added.error().message);
+  }
+  const auto due = connects_due_;
+  for (const auto& [device, endpoint] : due) on_connected(peers_.at(device).public_key, endpoint);
 }
 
 void Gateway::call_connected_devices() {
@@ -100,7 +136,7 @@ void Gateway::end_restored_sessions() {
   std::vector<lease::DeviceId> gone;
   for (const auto& [device, until] : restored_until_)
     if (until <= now()) gone.push_back(device);
-  for (const auto device : gone) disconnect(device, "did not come back after the restart");
+  for (const auto device : gone) (void)disconnect(device, "did not come back after the restart");
 }
 
 void Gateway::refresh_endpoints() {
@@ -108,18 +144,26 @@ void Gateway::refresh_endpoints() {
   endpoints_refreshed_ = now();
   for (const auto& status : parts_.tunnel.status()) {
     const auto device = device_of(status.public_key);
-    if (!device || !status.endpoint || !book_.device(*device)->connected) continue;
+    if (!device || !book_.device(*device)->connected) continue;
+    // An event may have crossed a good-bye: whoever has been silent for too long ends here, whatever was told.
+    if (status.last_authenticated && *status.last_authenticated + configuration_.disconnect_after + endpoint_refresh / 4 < now())
+      restored_until_.try_emplace(*device, now());
+    if (!status.endpoint) continue;
     if (auto admitted = parts_.redirect.admit_endpoint(status.endpoint->address, endpoint_lifetime); !admitted)
       parts_.log->error("the endpoint {} could not be kept in the firewall: {}", to_string(*status.endpoint), admitted.error().message);
   }
 }
 
+// Known to us whatever comes; what fails here is tried again with the next tick.
 Status Gateway::add_peer_to_tunnel(const store::WireGuardPeer& peer) {
   auto config = tunnel_settings(peer);
   config.endpoint = peer.endpoint;
   peers_[peer.device] = peer;
   devices_by_key_[peer.public_key] = peer.device;
-  return parts_.tunnel.add_peer(config);
+  auto added = parts_.prepare_tunnel_addresses(*book_.device(peer.device));
+  if (added) added = parts_.tunnel.add_peer(config);
+  if (!added) peers_due_.insert(peer.device);
+  return added;
 }
 
 // Without the endpoint, which the tunnel knows better while it runs.
@@ -143,6 +187,8 @@ void Gateway::forget_peer(lease::DeviceId device) {
     parts_.log->error("a removed device is still in the tunnel: {}", removed.error().message);
   devices_by_key_.erase(peer->second.public_key);
   restored_until_.erase(device);
+  connects_due_.erase(device);
+  peers_due_.erase(device);
   peers_.erase(peer);
 }
 

@@ -146,7 +146,10 @@ void NftRedirect::wait_for_purge_of(std::span<const Redirection> installed) {
 bool NftRedirect::wait_for_purges(Duration at_most) const { return purge_->wait(last_purge_, at_most); }
 
 Status NftRedirect::apply_change(const Change& change, Time now) {
-  if (auto applied = apply_edit(edit_for(change, now)); !applied) return applied;
+  if (auto applied = apply_edit(edit_for(change, now)); !applied) {
+    in_doubt_ = true;
+    return applied;
+  }
   for (const auto& redirection : change.remove) forget(redirection);
   for (const auto& redirection : change.put) remember(redirection);
   return {};
@@ -273,9 +276,21 @@ void NftRedirect::note_generation() {
 
 Result<std::size_t> NftRedirect::reconcile(std::span<const Redirection> desired, Time now) {
   auto repaired = repair(desired, now);
-  if (!repaired || *repaired == 0) return repaired;
+  // A change that failed left its connections, whether its elements were written, or not, or have run out since.
+  if (!repaired) in_doubt_ = true;
+  if (!repaired || (*repaired == 0 && !in_doubt_)) return repaired;
   if (auto purged = purge_stale(); !purged) return fail(purged.error());
+  in_doubt_ = false;
   return repaired;
+}
+
+// Leases that were given other public addresses while nobody served kept their generations: connections to the old address are not theirs
+// any more, and it may be another lease's now.
+void NftRedirect::purge_moved(const std::set<NftData>& marks, std::span<const Redirection> desired) {
+  std::vector<std::uint32_t> moved;
+  for (const auto& redirection : desired)
+    if (marks.contains(NftData().mark(mark_of(redirection.generation)))) moved.push_back(mark_of(redirection.generation));
+  if (!moved.empty()) last_purge_ = purge_->add(moved, ConnectionPurge::Last::certain);
 }
 
 Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Time now) {
@@ -283,27 +298,36 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
   const auto wanted = desired_elements(desired, now);
   std::vector<std::pair<const char*, NftData>> to_remove;
   std::vector<std::pair<const char*, NftElement>> to_put;
+  std::set<NftData> marks_removed;
   std::size_t repaired = 0;
   for (const char* set : lease_sets()) {
     auto present = table_.dump(set);
     if (!present) return fail(present.error());
+    const bool tells_marks = set == std::string_view(names::inbound_v4) || set == std::string_view(names::inbound_v6);
+    const auto remove = [&](const NftElement& element) {
+      to_remove.emplace_back(set, element.key);
+      if (tells_marks) marks_removed.insert(element.data);
+    };
     const auto late = since.milliseconds();
     std::sort(present->begin(), present->end(), [](const NftElement& a, const NftElement& b) { return a.key < b.key; });
     const auto& elements = wanted.at(set);
     auto here = present->begin();
     for (const auto& element : elements) {
-      for (; here != present->end() && here->key < element.key; ++here) to_remove.emplace_back(set, here->key), ++repaired;
+      for (; here != present->end() && here->key < element.key; ++here) remove(*here), ++repaired;
       if (here != present->end() && here->key == element.key) {
         const bool same_data = here->data == element.data;
         const bool right = same_data && std::chrono::abs(element.timeout - late - here->timeout) <= deadline_tolerance;
-        if (!right && (!same_data || !renews_in_place_)) to_remove.emplace_back(set, here->key);
+        if (!same_data)
+          remove(*here);
+        else if (!right && !renews_in_place_)
+          to_remove.emplace_back(set, here->key);
         ++here;
         if (right) continue;
       }
       to_put.emplace_back(set, element);
       ++repaired;
     }
-    for (; here != present->end(); ++here) to_remove.emplace_back(set, here->key), ++repaired;
+    for (; here != present->end(); ++here) remove(*here), ++repaired;
   }
 
   // Whatever has to be cut into several transactions is cut so that less passes in between: the leave to pass is given last, as the last of
@@ -345,6 +369,7 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
   generation_users_.clear();
   for (const auto& redirection : desired)
     if (time_left(redirection.deadline, now).count() > 0) remember(redirection);
+  purge_moved(marks_removed, desired);
   return repaired;
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -116,6 +117,7 @@ class NftRedirect final : public Redirect {
   Status repair_endpoints();
   ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone, ConnectionPurge::Last last);
   Status purge_stale();
+  void purge_moved(const std::set<system::NftData>& marks, std::span<const lease::Redirection> desired);
   void wait_for_purge_of(std::span<const lease::Redirection> installed);
   void remember(const lease::Redirection& redirection);
   void forget(const lease::Redirection& redirection);
@@ -128,6 +130,7 @@ class NftRedirect final : public Redirect {
   ConnectionPurge::Ticket last_purge_ = 0;
   std::uint32_t highest_mark_ = 0;
   bool stale_purged_once_ = false;
+  bool in_doubt_ = false;  // a change failed: the kernel has all or nothing of it
   bool owned_ = false;
   bool renews_in_place_ = false;
   bool destroys_ = false;
