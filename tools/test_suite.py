@@ -30,6 +30,7 @@ LONGER_SECONDS_MAX = 4 * 3600  # of one step of --longer
 # that variable too.
 LONGER_PROGRAMS = [
     ("a million operations of the lease book", ["env", "DRPF_MODEL_OPERATIONS=1000000", "build/test/tests/test_lease", "--gtest_filter=Model.*"]),
+    ("ten thousand simulated gateways", ["build/release/tests/simulation", "--longer"]),
 ]
 
 TUN_FOR_EVERYBODY = 'mount -t tmpfs -o mode=755,dev tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && chmod 666 /dev/net/tun && exec "$@"'

@@ -1,0 +1,147 @@
+// Runs the simulation over many seeds, or one seed again with all that happened in it.
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <vector>
+
+#include "simulation/simulation.h"
+
+namespace drpf::simulation {
+namespace {
+
+constexpr std::uint64_t seeds_default = 500;
+constexpr std::uint64_t seeds_longer = 10'000;
+constexpr std::uint64_t real_database_every = 10;
+constexpr std::size_t trace_lines_shown = 80;
+
+// Seeds that once found something, and what it was: docs in README.md beside this file.
+constexpr std::uint64_t regression_seeds[] = {1};
+
+struct Arguments {
+  std::uint64_t first = 1;
+  std::uint64_t seeds = seeds_default;
+  std::optional<std::uint64_t> only;
+  bool trace = false;
+  bool keep_going = false;
+  Mutation mutation = Mutation::none;
+};
+
+int usage() {
+  fmt::print(stderr,
+             "simulation [--seeds N] [--first SEED] [--longer] [--keep-going] [--mutation NAME]\n"
+             "simulation --seed SEED [--trace] [--mutation NAME]\n"
+             "mutations:");
+  for (auto i = 1; i < static_cast<int>(Mutation::count); ++i) fmt::print(stderr, " {}", to_string(static_cast<Mutation>(i)));
+  fmt::print(stderr, "\n");
+  return 2;
+}
+
+std::optional<Arguments> parse(int argc, char** argv) {
+  Arguments arguments;
+  if (const char* longer = std::getenv("DRPF_LONGER"); longer != nullptr && std::strcmp(longer, "1") == 0) arguments.seeds = seeds_longer;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    const auto number = [&]() -> std::uint64_t { return ++i < argc ? std::strtoull(argv[i], nullptr, 10) : 0; };
+    if (word == "--trace")
+      arguments.trace = true;
+    else if (word == "--keep-going")
+      arguments.keep_going = true;
+    else if (word == "--longer")
+      arguments.seeds = seeds_longer;
+    else if (word == "--seeds")
+      arguments.seeds = number();
+    else if (word == "--first")
+      arguments.first = number();
+    else if (word == "--seed")
+      arguments.only = number();
+    else if (word == "--mutation") {
+      const std::string_view name = ++i < argc ? argv[i] : "";
+      for (auto m = 0; m < static_cast<int>(Mutation::count); ++m)
+        if (to_string(static_cast<Mutation>(m)) == name) arguments.mutation = static_cast<Mutation>(m);
+      if (arguments.mutation == Mutation::none) return std::nullopt;
+    } else
+      return std::nullopt;
+  }
+  return arguments;
+}
+
+// The violation, if there was one.
+std::optional<std::string> simulate(std::uint64_t seed, const Arguments& arguments, Met& met,
+                                    const std::function<void(std::string_view)>& trace) {
+  try {
+    Simulation({seed, arguments.mutation, seed % real_database_every == 0, trace}, met).run();
+    return std::nullopt;
+  } catch (const Violation& violation) {
+    return violation.what();
+  } catch (const std::exception& other) {
+    return fmt::format("the gateway threw: {}", other.what());
+  }
+}
+
+void show(std::uint64_t seed, const Arguments& arguments, const std::string& violation) {
+  std::deque<std::string> lines;
+  Met unused;
+  simulate(seed, arguments, unused, [&](std::string_view line) {
+    lines.emplace_back(line);
+    if (lines.size() > trace_lines_shown) lines.pop_front();
+  });
+  for (const auto& line : lines) fmt::print("  {}\n", line);
+  const auto mutation = arguments.mutation == Mutation::none ? std::string() : fmt::format(" --mutation {}", to_string(arguments.mutation));
+  fmt::print("VIOLATION at seed {}: {}\nagain, with everything that happened: build/test/tests/simulation --seed {} --trace{}\n", seed,
+             violation, seed, mutation);
+}
+
+int run_one(const Arguments& arguments) {
+  Met met;
+  const auto violation = simulate(*arguments.only, arguments, met, [&](std::string_view line) {
+    if (arguments.trace) fmt::print("{}\n", line);
+  });
+  fmt::print("seed {}: {}\n", *arguments.only, violation ? "VIOLATION: " + *violation : "no violation");
+  return violation ? 1 : 0;
+}
+
+int run_many(const Arguments& arguments) {
+  Met met;
+  std::vector<std::uint64_t> seeds(std::begin(regression_seeds), std::end(regression_seeds));
+  if (arguments.mutation != Mutation::none) seeds.clear();
+  for (std::uint64_t i = 0; i < arguments.seeds; ++i) seeds.push_back(arguments.first + i);
+  const auto begin = std::chrono::steady_clock::now();
+  std::uint64_t done = 0;
+  std::uint64_t violations = 0;
+  for (const auto seed : seeds) {
+    const auto violation = simulate(seed, arguments, met, {});
+    ++done;
+    if (!violation) continue;
+    if (arguments.keep_going) {
+      fmt::print("seed {}: {}\n", seed, *violation);
+      ++violations;
+      continue;
+    }
+    show(seed, arguments, *violation);
+    fmt::print("after {} seeds\n", done);
+    return 1;
+  }
+  const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  for (const auto& [what, count] : met) fmt::print("{:10} {}\n", count, what);
+  int missing = 0;
+  for (std::size_t i = 0; i < fault_count; ++i)
+    if (const auto name = "fault: " + std::string(to_string(static_cast<Fault>(i))); !met.contains(name)) {
+      fmt::print("never met: {}\n", name);
+      ++missing;
+    }
+  fmt::print("{} seeds in {:.1f} s, {} violations\n", done, seconds, violations);
+  if (violations > 0) return 1;
+  return missing > 0 && arguments.seeds >= seeds_default ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace drpf::simulation
+
+int main(int argc, char** argv) {
+  const auto arguments = drpf::simulation::parse(argc, argv);
+  if (!arguments) return drpf::simulation::usage();
+  return arguments->only ? drpf::simulation::run_one(*arguments) : drpf::simulation::run_many(*arguments);
+}

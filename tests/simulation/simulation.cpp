@@ -1,0 +1,216 @@
+#include "simulation/simulation.h"
+
+#include <fmt/core.h>
+#include <spdlog/sinks/null_sink.h>
+
+#include <algorithm>
+
+namespace drpf::simulation {
+
+using namespace std::chrono_literals;
+
+Simulation::Simulation(const Options& options, Met& met)
+    : options_(options),
+      met_(met),
+      dice_(options.seed),
+      faults_(dice_, met, options.mutation),
+      log_(std::make_shared<spdlog::logger>("simulation", std::make_shared<spdlog::sinks::null_sink_mt>())) {
+  log_->set_level(spdlog::level::off);
+  faults_.trace = [this](std::string_view text) { say(std::string(text)); };
+  if (options.real_database)
+    disk_ = std::make_unique<SqliteDisk>();
+  else
+    disk_ = std::make_unique<MemoryDisk>();
+  kernel_.flows_checked = options.mutation != Mutation::flows_not_checked;
+  policy_ = policy_variant(0);
+}
+
+Simulation::~Simulation() = default;
+
+lease::Policy Simulation::policy_variant(std::uint32_t variant) const {
+  lease::Policy policy;
+  lease::PublicHost main{"main", *parse_address("198.51.100.1"), *parse_address("2001:db8::1")};
+  const lease::PublicHost second{"second", *parse_address("198.51.100.2"), std::nullopt};
+  if ((variant & 1) != 0) main.v4 = *parse_address("198.51.100.3");
+  policy.hosts = {main};
+  if ((variant & 2) == 0) policy.hosts.push_back(second);
+  policy.pool = (variant & 4) != 0 ? PortRange(Port{20004}, Port{20017}) : PortRange(Port{20000}, Port{20017});
+  if ((variant & 8) != 0) policy.reserved = {PortRange(Port{20008})};
+  policy.tunnel_v4 = *parse_prefix("10.77.0.0/16");
+  policy.tunnel_v6 = *parse_prefix("fd77::/64");
+  lease::Plan personal;
+  personal.name = "personal";
+  personal.ports_max = 4;
+  personal.ports_at_connect = 2;
+  personal.lease_lifetime = 20min;
+  lease::Plan business;
+  business.name = "business";
+  business.ports_max = 9;
+  business.ports_at_connect = 3;
+  business.port_choice = true;
+  business.lease_lifetime = 10min;
+  policy.plans = {personal, business};
+  policy.grace = 40min;
+  policy.accounts_max = 5;
+  policy.devices_per_account_max = 3;
+  return policy;
+}
+
+void Simulation::run() {
+  start_process();
+  for (step_ = 1; step_ <= steps_per_seed; ++step_) {
+    step();
+    check();
+    if (dice_.one_in(90)) settle();
+  }
+  settle();
+}
+
+// --- the process
+
+void Simulation::start_process() {
+  while (!process_.gateway)
+    if (!try_to_start()) let_time_pass(dice_.between(100ms, 3s));  // the service manager starts it again
+}
+
+// As Daemon::build does it: store, book, redirect, tunnel, gateway, doors.
+bool Simulation::try_to_start() {
+  cause_ = {Cause::Kind::start, {}, {}, {}};
+  try {
+    auto opened = disk_->open();
+    if (!opened) throw Violation("the store cannot be opened: " + opened.error().message);
+    process_.redirect = std::make_unique<ModelRedirect>(kernel_, clock_, faults_, dice_);
+    process_.store = std::make_unique<FaultyStore>(
+        **opened, FaultyStore::World{
+                      *disk_, durable_, doubtful_, clock_, faults_, dice_, cause_, policy_,
+                      [this](const lease::Transaction& transaction) { committed(transaction); },
+                      [this](const lease::Transaction& transaction) { (void)process_.redirect->carry_out(transaction, clock_.now()); }});
+    process_.tunnel = std::make_unique<ModelTunnel>(clock_, kernel_, faults_);
+    const auto began = clock_.now();
+    auto book = gateway::load_book(*process_.store, policy_, {clock_.boot_id(), began, clock_.wall_now()});
+    if (!book) {
+      say("start refused: " + book.error().message);
+      crash("on a refused start", false);
+      return false;
+    }
+    for (const auto* lease : book->leases())
+      if (lease->state == lease::LeaseState::active && lease->deadline <= began)
+        throw Violation("the gateway starts with a lease that is over");
+    if (auto started = process_.redirect->start(book->redirections(), clock_.now()); !started) {
+      say("start refused: " + started.error().message);
+      crash("on a refused start", false);
+      return false;
+    }
+    see_what_was_carried_out();
+    if (!removing_.empty()) throw Violation("the gateway has started, and the kernel still holds what was ended before");
+    renewing_.clear();
+    slept_ = false;
+    auto gateway = gateway::Gateway::open(configuration_, std::move(*book), {},
+                                          gateway::Parts{*process_.store, *process_.redirect, *process_.tunnel, clock_, dice_, log_,
+                                                         clock_.boot_id(), [] { return std::vector<api::Finding>{}; },
+                                                         [this](const lease::Device&) -> Status {
+                                                           if (faults_.strikes(Fault::tunnel_refuses, 6))
+                                                             return fail(failure("address_refused", "the simulated link refuses"));
+                                                           return {};
+                                                         }});
+    if (!gateway) {
+      say("start refused: " + gateway.error().message);
+      crash("on a refused start", false);
+      return false;
+    }
+    process_.gateway = std::move(*gateway);
+    process_.admin = std::make_unique<api::AdminApi>(*process_.gateway);
+    process_.own = std::make_unique<api::DeviceApi>(*process_.gateway);
+    faults_.note("start");
+    say("the gateway serves");
+    return true;
+  } catch (const Crash& crashed) {
+    crash(crashed.where, false);
+    return false;
+  }
+}
+
+void Simulation::crash(const char* where, bool reboot) {
+  say(fmt::format("the gateway dies {}", where));
+  const bool revived = doubtful_ && dice_.one_in(2);
+  if (doubtful_) faults_.note(revived ? "doubtful commit: there after the crash" : "doubtful commit: gone after the crash");
+  process_.own.reset();
+  process_.admin.reset();
+  process_.gateway.reset();
+  disk_->crash(revived);
+  process_ = {};
+  if (revived) durable_ = *doubtful_;
+  doubtful_.reset();
+  if (reboot) {
+    kernel_.reboot();
+    clock_.reboot(dice_.one_in(4) ? dice_.between(10min, 30h) : dice_.between(5s, 5min));
+    slept_ = false;
+    see_what_was_carried_out();
+  }
+}
+
+void Simulation::work(const Cause& cause, const std::function<void()>& body) {
+  if (!process_.gateway) return;
+  cause_ = cause;
+  committed_now_.clear();
+  must_be_fenced_.clear();
+  process_.tunnel->fenced.clear();
+  try {
+    body();
+    see_what_was_carried_out();
+  } catch (const Crash& crashed) {
+    crash(crashed.where, false);
+  }
+}
+
+void Simulation::committed(const lease::Transaction& transaction) {
+  something_happened_ = true;
+  for (const auto& removed : transaction.remove) {
+    must_be_fenced_.insert({removed.device_address, removed.protocol, removed.device_port});
+    removing_.insert(removed.generation);
+    committed_now_.insert(removed.generation);
+  }
+  for (const auto& renewed : transaction.renew) renewing_.insert(renewed.generation);
+}
+
+void Simulation::deliver_events(bool all) {
+  while (process_.gateway && !process_.tunnel->events.empty()) {
+    if (!all && faults_.strikes(Fault::delayed_event, 3)) return;
+    const auto event = process_.tunnel->events.front();
+    process_.tunnel->events.pop_front();
+    const bool gone = std::holds_alternative<tunnel::PeerDisconnected>(event);
+    const auto key = std::visit(
+        [](const auto& one) {
+          if constexpr (requires { one.public_key; })
+            return one.public_key;
+          else
+            return tunnel::Key{};
+        },
+        event);
+    Cause cause{gone ? Cause::Kind::disconnect : Cause::Kind::connect, {}, {}, {}};
+    for (const auto& [device, peer] : durable_.peers)
+      if (peer.public_key == key) cause.device = device;
+    say(fmt::format("the gateway hears that device {} {}", cause.device ? static_cast<std::uint32_t>(*cause.device) : 0,
+                    gone ? "is gone" : "is there"));
+    work(cause, [&] { process_.gateway->on_tunnel_event(event); });
+  }
+}
+
+void Simulation::inspect() {
+  if (!kernel_.foreign_change) return;
+  // Daemon::inspect: NftRedirect::restore() and then Gateway::reconcile().
+  say("the gateway finds that somebody changed its table");
+  work({Cause::Kind::time, {}, {}, {}}, [&] {
+    kernel_.foreign_change = false;
+    if (!process_.redirect->reconcile(process_.gateway->book().redirections(), clock_.now()) || !process_.gateway->reconcile())
+      kernel_.foreign_change = true;
+  });
+}
+
+// The devices that there are; new ones come without being connected.
+void Simulation::follow_devices() {
+  std::erase_if(clients_, [&](const auto& client) { return !durable_.peers.contains(client.first); });
+  for (const auto& [id, peer] : durable_.peers) clients_.try_emplace(id, Client{peer.public_key, {}, false});
+}
+
+}  // namespace drpf::simulation
