@@ -199,8 +199,8 @@ Result<Transaction> LeaseBook::remove_lease(const PublicPort& on, Time now) cons
 Transaction LeaseBook::tick(Time now, std::size_t limit) const { return what_time_brings(impl_->tables, now, limit); }
 std::optional<Time> LeaseBook::next_deadline() const { return next_time(impl_->tables); }
 Transaction LeaseBook::reconfigure(const Policy& policy, Time now) const { return under_policy(impl_->tables, policy, now); }
-void LeaseBook::adopt(Policy policy) { impl_->tables.adopt(std::move(policy)); }
-void LeaseBook::apply(const Transaction& transaction) { impl_->tables.apply(transaction); }
+void LeaseBook::adopt(Policy policy) noexcept { impl_->tables.adopt(std::move(policy)); }
+void LeaseBook::apply(const Transaction& transaction) noexcept { impl_->tables.apply(transaction); }
 
 const Policy& LeaseBook::policy() const { return impl_->tables.policy(); }
 

@@ -80,10 +80,11 @@ class LeaseBook {
 
   // A new policy, whole: leases that it makes impossible (host gone, port outside pool or reserved, addresses changed) end or move.
   Transaction reconfigure(const Policy& policy, Time now) const;
-  void adopt(Policy policy);  // after the transaction of reconfigure() was applied
+  void adopt(Policy policy) noexcept;  // after the transaction of reconfigure() was applied
 
-  // --- the one way to change the book: after the store has committed the transaction
-  void apply(const Transaction& transaction);
+  // --- the one way to change the book: after the store has committed the transaction. What is committed has no way back: where memory runs
+  // out in the middle, the process ends, and the next one reads the whole of it from the store.
+  void apply(const Transaction& transaction) noexcept;
 
   // --- reads
   const Policy& policy() const;

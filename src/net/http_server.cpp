@@ -19,7 +19,9 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <exception>
 #include <map>
+#include <new>
 #include <set>
 
 #include "net/listen_socket.h"
@@ -301,6 +303,9 @@ asio::awaitable<error_code> HttpServer::Impl::receive(std::shared_ptr<Impl> self
 Response HttpServer::Impl::answer(Request request) const {
   try {
     return handler(request);
+  } catch (const std::bad_alloc&) {
+    // What the resource had begun may be half done: the process ends, and the next one begins with what was committed.
+    std::terminate();
   } catch (const std::exception& exception) {
     // A resource's bug must not take the gateway down with it.
     spdlog::error(request.method + " failed: " + exception.what());

@@ -63,10 +63,15 @@ struct SqliteStore::Impl {
   template <class Body>
   Status atomically(Body body) {
     if (auto begun = records.begin.run(); !begun) return begun;
+    // A failed commit may leave the transaction open, and so does what is thrown.
+    struct Close {
+      Impl& store;
+      ~Close() {
+        if (store.database->in_transaction()) (void)store.records.rollback.run();
+      }
+    } const close{*this};
     Status done = body();
     if (done) done = records.commit.run();
-    // A failed commit may leave the transaction open.
-    if (!done && database->in_transaction()) (void)records.rollback.run();
     return done;
   }
 
