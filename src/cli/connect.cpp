@@ -10,7 +10,12 @@ struct ConnectCommandOptions {
   client::ConnectOptions connect;
   std::string interface;
   std::string ports_file;
+  std::string status_file;
   std::string on_change;
+  std::string on_up;
+  std::string on_down;
+  std::string on_lease;
+  std::vector<std::string> inform;
   bool no_kill_switch = false;
 };
 
@@ -18,18 +23,47 @@ void take(const std::string& text, std::optional<std::string>& to) {
   if (!text.empty()) to = text;
 }
 
+Status take_inform(const std::vector<std::string>& texts, client::ConnectOptions& to) {
+  if (texts.size() > client::inform_wishes_max)
+    return fail(invalid("bad_inform", "more than " + std::to_string(client::inform_wishes_max) + " times --inform", "Use --on-change."));
+  for (const auto& text : texts) {
+    auto wish = client::parse_inform_wish(text);
+    if (!wish) return fail(wish.error());
+    to.inform.push_back(std::move(*wish));
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_connect_command(CLI::App& root, CommandLine& line) {
   add_command<ConnectCommandOptions>(
-      root, line, "connect", "Connect this machine to a gateway and show its ports", "drpf connect laptop.conf --ports-file /run/ports",
+      root, line, "connect", "Connect this machine to a gateway and show its ports",
+      "drpf connect laptop.conf --inform qbittorrent=http://127.0.0.1:8080\n  drpf connect laptop.conf --ports-file /run/ports --on-lease "
+      "'logger {{EVENT}} {{PORT}}/{{PROTOCOL}}'",
       [](CLI::App& command, ConnectCommandOptions& options) {
         command.add_option("file", options.connect.file, "The wg-quick file that `drpf device add` printed")->required()->type_name("FILE");
         command.add_flag("--inbound-only", options.connect.inbound_only,
                          "Keep this machine's own default route: only answers to visitors use the tunnel");
         command.add_option("--interface", options.interface, "Name of the tunnel interface (default: the file's name)")->type_name("NAME");
         command.add_option("--ports-file", options.ports_file, "Keep this file up to date: one public port per line")->type_name("FILE");
+        command.add_option("--status-file", options.status_file, "Keep this file up to date: one JSON object with all of it")
+            ->type_name("FILE");
         command.add_option("--on-change", options.on_change, "Run this when the ports change; {{PORTS}} stands for them")->type_name("CMD");
+        command.add_option("--on-up", options.on_up, "Run this when ports are there or have changed; as gluetun's UP_COMMAND")
+            ->type_name("CMD");
+        command.add_option("--on-down", options.on_down, "Run this when they are gone; {{PORTS}} are those that were")->type_name("CMD");
+        command
+            .add_option("--on-lease", options.on_lease,
+                        "Run this for each port that comes, changes or ends: {{EVENT}} {{PORT}} {{PROTOCOL}}")
+            ->type_name("CMD");
+        command
+            .add_option(
+                "--inform", options.inform,
+                "Set this program's listening port: qbittorrent=URL or transmission=URL; then perhaps ,port=N (the N-th of the ports) "
+                "and ,password-file=FILE")
+            ->type_name("PROGRAM=URL")
+            ->allow_extra_args(false);
         command.add_flag("--no-kill-switch", options.no_kill_switch, "Full tunnel: let traffic out beside the tunnel when it is down");
         command.add_flag("--clean-up", options.connect.clean_up, "Only clear what a killed predecessor left");
         command.add_option("--state", options.connect.state_directory, "Where the lock and the notes for cleaning up are")
@@ -41,7 +75,15 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         auto connect = options.connect;
         take(options.interface, connect.interface);
         take(options.ports_file, connect.ports_file);
-        take(options.on_change, connect.on_change);
+        take(options.status_file, connect.status_file);
+        take(options.on_change, connect.hooks.on_change);
+        take(options.on_up, connect.hooks.on_up);
+        take(options.on_down, connect.hooks.on_down);
+        take(options.on_lease, connect.hooks.on_lease);
+        if (const auto taken = take_inform(options.inform, connect); !taken) {
+          report(taken.error());
+          return static_cast<int>(exit_usage);
+        }
         connect.kill_switch = !options.no_kill_switch;
         return client::connect(connect);
       });

@@ -86,7 +86,12 @@ void replace_all(std::string& text, std::string_view what, std::string_view with
     text.replace(at, what.size(), with);
 }
 
-std::string first_port(const HookState& state) { return state.ports.empty() ? std::string{} : to_string(state.ports.front()); }
+std::string first_port(const HookState& state) {
+  if (state.lease) return to_string(state.lease->port);
+  return state.ports.empty() ? std::string{} : to_string(state.ports.front());
+}
+std::string protocol(const HookState& state) { return state.lease ? std::string(state.lease->protocol) : std::string{}; }
+std::string local_port(const HookState& state) { return state.lease ? to_string(state.lease->local_port) : std::string{}; }
 
 }  // namespace
 
@@ -96,6 +101,10 @@ std::string_view to_string(HookEvent event) {
       return "up";
     case HookEvent::change:
       return "change";
+    case HookEvent::lease:
+      return "lease";
+    case HookEvent::end:
+      return "end";
     case HookEvent::down:
       break;
   }
@@ -107,21 +116,29 @@ std::string expand_hook_command(std::string_view command, const HookState& state
   replace_all(text, "{{PORTS}}", comma_separated(state.ports));
   replace_all(text, "{{PORT}}", first_port(state));
   replace_all(text, "{{VPN_INTERFACE}}", state.interface);
+  replace_all(text, "{{EVENT}}", to_string(state.event));
+  replace_all(text, "{{PROTOCOL}}", protocol(state));
+  replace_all(text, "{{LOCAL_PORT}}", local_port(state));
   return text;
 }
 
 std::vector<std::string> hook_environment(const HookState& state) {
-  return {
+  std::vector<std::string> variables{
       fmt::format("DRPF_EVENT={}", to_string(state.event)),
       fmt::format("DRPF_PORTS={}", comma_separated(state.ports)),
       fmt::format("DRPF_PORT={}", first_port(state)),
       fmt::format("DRPF_INTERFACE={}", state.interface),
       fmt::format("DRPF_PUBLIC_ADDRESS={}", state.public_address),
   };
+  if (state.lease) {
+    variables.push_back("DRPF_PROTOCOL=" + protocol(state));
+    variables.push_back("DRPF_LOCAL_PORT=" + local_port(state));
+  }
+  return variables;
 }
 
-ChangeHook::ChangeHook(std::string command, std::function<void(std::string)> complain, std::chrono::milliseconds time_max)
-    : command_(std::move(command)), complain_(std::move(complain)), time_max_(time_max) {
+ChangeHook::ChangeHook(std::function<void(std::string)> complain, std::chrono::milliseconds time_max)
+    : complain_(std::move(complain)), time_max_(time_max) {
   std::array<int, 2> fds{-1, -1};
   if (::pipe2(fds.data(), O_CLOEXEC) == 0) {
     kill_read_ = fds[0];
@@ -135,10 +152,11 @@ ChangeHook::~ChangeHook() {
   if (kill_read_ >= 0) ::close(kill_read_);
 }
 
-void ChangeHook::tell(HookState state) {
+void ChangeHook::tell(HookCall call) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return;
-  waiting_ = std::move(state);
+  std::erase_if(waiting_, [&](const HookCall& one) { return one.option == call.option && one.subject == call.subject; });
+  waiting_.push_back(std::move(call));
   changed_.notify_all();
 }
 
@@ -146,9 +164,9 @@ void ChangeHook::stop() {
   {
     std::unique_lock lock(mutex_);
     if (stopping_) return;
-    changed_.wait_for(lock, hook_exit_time_max, [this] { return !waiting_ && !running_; });
+    changed_.wait_for(lock, hook_exit_time_max, [this] { return waiting_.empty() && !running_; });
     stopping_ = true;
-    waiting_.reset();
+    waiting_.clear();
     changed_.notify_all();
   }
   if (kill_write_ >= 0) ::close(std::exchange(kill_write_, -1));
@@ -158,21 +176,21 @@ void ChangeHook::stop() {
 void ChangeHook::run_loop() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || waiting_; });
+    changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
     if (stopping_) return;
-    const auto state = std::move(*waiting_);
-    waiting_.reset();
+    const auto call = std::move(waiting_.front());
+    waiting_.pop_front();
     running_ = true;
     lock.unlock();
-    run_once(state);
+    run_once(call);
     lock.lock();
     running_ = false;
     changed_.notify_all();
   }
 }
 
-void ChangeHook::run_once(const HookState& state) {
-  const auto pid = spawn_shell(expand_hook_command(command_, state), hook_environment(state));
+void ChangeHook::run_once(const HookCall& call) {
+  const auto pid = spawn_shell(expand_hook_command(call.command, call.state), hook_environment(call.state));
   if (!pid) {
     complain_(pid.error().message);
     return;
@@ -187,12 +205,12 @@ void ChangeHook::run_once(const HookState& state) {
   int status = 0;
   while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {}
   if (ended == Ended::too_long) {
-    complain_(fmt::format("the on-change command was ended: it ran for more than {} s",
+    complain_(fmt::format("the command of {} was ended: it ran for more than {} s", call.option,
                           std::chrono::duration_cast<std::chrono::seconds>(time_max_).count()));
   } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-    complain_(fmt::format("the on-change command failed with exit code {}", WEXITSTATUS(status)));
+    complain_(fmt::format("the command of {} failed with exit code {}", call.option, WEXITSTATUS(status)));
   } else if (ended == Ended::yes && WIFSIGNALED(status)) {
-    complain_(fmt::format("the on-change command was ended by signal {}", WTERMSIG(status)));
+    complain_(fmt::format("the command of {} was ended by signal {}", call.option, WTERMSIG(status)));
   }
 }
 

@@ -27,7 +27,8 @@ bool is_folder_of_another(const std::string& file) {
 Status confine(const ConnectOptions& options) {
   (void)in_system_network();
   system::CapabilitySet kept{Capability::net_admin};
-  if (options.ports_file && is_folder_of_another(*options.ports_file)) kept.add(Capability::dac_override);
+  for (const auto& file : {options.ports_file, options.status_file})
+    if (file && is_folder_of_another(*file)) kept.add(Capability::dac_override);
   (void)system::hide_memory();
   if (auto given_up = system::give_up_privileges(kept, std::nullopt); !given_up) return given_up;
   return system::restrict_syscalls(system::SyscallPolicy::programs);

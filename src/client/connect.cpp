@@ -105,6 +105,16 @@ bool has_net_admin() {
   return false;
 }
 
+OrStop<void> find_passwords(ConnectOptions& options, Screen& screen) {
+  for (auto& wish : options.inform) {
+    if (const auto found = find_password(wish); !found) return stop(exit_usage, found.error());
+    if (wish.password_on_command_line)
+      screen.note(fmt::format(
+          "the password of {} is on the command line, where every user of this machine can read it: better a password-file", wish.name()));
+  }
+  return {};
+}
+
 OrStop<void> check_machine(const std::string& interface) {
   if (!has_net_admin()) {
     return stop(exit_no_permission,
@@ -159,6 +169,7 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
   auto file = options.clean_up ? OrStop<WgQuickFile>(WgQuickFile{}) : read_configuration(options, screen);
   if (!file) return tl::unexpected<Stop>(file.error());
   if (!has_net_admin() && options.clean_up) return check_machine(*interface);
+  if (const auto found = find_passwords(options, screen); !found && !options.clean_up) return found;
 
   const auto lock = lock_interface(*interface);
   if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());

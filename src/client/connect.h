@@ -4,6 +4,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "client/hook_calls.h"
+#include "client/inform_wish.h"
 
 namespace drpf::client {
 
@@ -12,7 +16,9 @@ struct ConnectOptions {
   bool inbound_only = false;                  // keep the machine's own default route; only replies to visitors leave by the tunnel
   std::optional<std::string> interface;       // name of the TUN device; default: the file's name without its ending, as wg-quick has it
   std::optional<std::string> ports_file;      // kept up to date: one public port number per line
-  std::optional<std::string> on_change;       // run by /bin/sh -c at up, change and down (docs/connect.md: variables and {{PORTS}})
+  std::optional<std::string> status_file;     // kept up to date: one JSON object
+  HookCommands hooks;                         // run by /bin/sh -c (docs/connect.md: variables and {{PORTS}})
+  std::vector<InformWish> inform;             // programs that are told their listening port
   bool json = false;                          // one JSON object per line on standard output instead of text
   bool kill_switch = true;                    // full tunnel only: nothing but the tunnel's own packets (and the LAN) leaves outside of it
   bool clean_up = false;                      // only clear what a killed predecessor left for this interface, then leave

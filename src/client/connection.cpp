@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -42,15 +43,31 @@ std::optional<Error> Connection::run() {
   outside.servers = present_name_servers();
   outside.mark = plan_.engine_mark;
   lookup_.emplace(loop_, std::move(outside));
-  if (options_.on_change) {
-    hook_ = std::make_unique<ChangeHook>(*options_.on_change,
-                                         [this](std::string text) { loop_.post([this, text = std::move(text)] { screen_.note(text); }); });
-  }
-  publish(std::nullopt, {});  // a ports file of yesterday must not be taken for today's
+  start_hooks();
+  start_informers();
+  publish(std::nullopt, {});  // files of yesterday must not be taken for today's
+  write_status_file(ConnectionState::connecting);
   look_up_gateway();
   loop_.run();
   take_down();
   return ended_with_;
+}
+
+void Connection::start_hooks() {
+  if (!options_.hooks.any()) return;
+  hook_ = std::make_unique<ChangeHook>([this](std::string text) { loop_.post([this, text = std::move(text)] { screen_.note(text); }); });
+}
+
+void Connection::start_informers() {
+  told_of_no_port_.resize(options_.inform.size());
+  for (const auto& wish : options_.inform) {
+    Informer::Listener listener;
+    listener.informed = [this, name = wish.name()](Port port) {
+      loop_.post([this, name, port] { screen_.informed(name, port, clock_.wall_now()); });
+    };
+    listener.failed = [this](Error error) { loop_.post([this, error = std::move(error)] { screen_.error(error); }); };
+    informers_.push_back(std::make_unique<Informer>([wish] { return open_door(wish); }, std::move(listener)));
+  }
 }
 
 void Connection::end_with(Error error) {
@@ -193,6 +210,7 @@ void Connection::on_disconnected() {
   }
   if (told_up_) publish(HookEvent::down, {});
   told_up_ = false;
+  write_status_file(ConnectionState::disconnected);
   try_again();
 }
 
@@ -203,6 +221,7 @@ void Connection::on_report(Report report) {
   const auto count = public_numbers(report_->ports).size();
   if (!told_up_ || report_->ports != published_) publish(told_up_ ? HookEvent::change : HookEvent::up, report_->ports);
   told_up_ = true;
+  write_status_file(ConnectionState::connected);
   system::notify_service_manager(fmt::format("{}STATUS={} public ports", ready_ ? "" : "READY=1\n", count));
   if (!ready_) screen_.ready(count, clock_.wall_now());
   ready_ = true;
@@ -211,6 +230,7 @@ void Connection::on_report(Report report) {
 void Connection::on_gateway_lost(const Error& error) {
   gateway_answers_ = false;
   screen_.disconnected(error.message, clock_.wall_now());
+  write_status_file(ConnectionState::disconnected);
 }
 
 // Another network, another address: the gateway learns of it from the next authenticated packet, so send one now.
@@ -280,18 +300,40 @@ void Connection::use_endpoint(std::size_t peer, const Endpoint& endpoint) {
 }
 
 void Connection::publish(std::optional<HookEvent> event, const std::vector<PublishedPort>& ports) {
-  published_ = ports;
-  const auto numbers = public_numbers(ports);
+  const auto before = std::exchange(published_, ports);
   if (options_.ports_file) {
-    if (const auto status = replace_file(*options_.ports_file, ports_file_text(numbers)); !status) screen_.error(status.error());
+    if (const auto status = replace_file(*options_.ports_file, ports_file_text(public_numbers(ports))); !status)
+      screen_.error(status.error());
   }
+  inform();
   if (!event || !hook_) return;
-  HookState state;
-  state.event = *event;
-  state.ports = numbers;
-  state.interface = plan_.interface;
-  state.public_address = first_public_address(ports);
-  hook_->tell(std::move(state));
+  for (auto& call : hook_calls(options_.hooks, *event, plan_.interface, before, ports)) hook_->tell(std::move(call));
+}
+
+void Connection::write_status_file(ConnectionState state) {
+  if (!options_.status_file) return;
+  StatusFile file;
+  file.interface = plan_.interface;
+  file.state = state;
+  if (report_) file.account = report_->account;
+  if (report_) file.device = report_->device;
+  file.ports = published_;
+  if (const auto status = replace_file(*options_.status_file, status_file_text(file, clock_.wall_now())); !status)
+    screen_.error(status.error());
+}
+
+void Connection::inform() {
+  const auto numbers = same_numbers(published_);
+  for (std::size_t i = 0; i < informers_.size(); ++i) {
+    const auto& wish = options_.inform[i];
+    const bool there = wish.which <= numbers.size();
+    informers_[i]->tell(there ? std::optional(numbers[wish.which - 1]) : std::nullopt);
+    if (!there && !published_.empty() && !told_of_no_port_[i]) {
+      told_of_no_port_[i] = true;
+      screen_.note(fmt::format("{} is told nothing: of the public ports, {} lead to the same number here, and it wants number {}",
+                               wish.name(), numbers.size(), wish.which));
+    }
+  }
 }
 
 // ---- down
@@ -307,7 +349,9 @@ void Connection::take_down() {
         screen_.note(fmt::format("the gateway did not hear the good-bye: {}", status.error().message));
     }
   }
+  informers_.clear();
   publish(told_up_ ? std::optional(HookEvent::down) : std::nullopt, {});
+  write_status_file(ConnectionState::stopped);
   if (name_servers_set_) name_servers_.clear();
   // The tunnel goes before its routes: until the last of them is gone, the kill switch stands.
   tunnel_.reset();

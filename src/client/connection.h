@@ -11,12 +11,15 @@
 #include "client/connect.h"
 #include "client/endpoint_lookup.h"
 #include "client/gateway_watch.h"
+#include "client/hook_calls.h"
+#include "client/informer.h"
 #include "client/name_servers.h"
 #include "client/outer_path.h"
 #include "client/published_ports.h"
 #include "client/route_plan.h"
 #include "client/routing.h"
 #include "client/screen.h"
+#include "client/status_file.h"
 #include "crypto/wireguard_primitives.h"
 #include "net/event_loop.h"
 #include "protocol/wireguard/wg_quick_file.h"
@@ -58,8 +61,12 @@ class Connection {
   void show_where_we_are();
   void try_again();
   void use_endpoint(std::size_t peer, const Endpoint& endpoint);
-  // Writes the ports file, and tells the hook where there is something to tell.
+  void start_hooks();
+  void start_informers();
+  // Writes the files, and tells the hooks and the informed programs where there is something to tell.
   void publish(std::optional<HookEvent> event, const std::vector<PublishedPort>& ports);
+  void write_status_file(ConnectionState state);
+  void inform();
   void end_with(Error error);
   tunnel::PeerConfig peer_config(std::size_t peer) const;
   const protocol::wireguard::WgQuickPeer& gateway_peer() const { return file_.peers.front(); }
@@ -96,6 +103,8 @@ class Connection {
 
   std::unique_ptr<tunnel::Tunnel> tunnel_;
   std::unique_ptr<ChangeHook> hook_;
+  std::vector<std::unique_ptr<Informer>> informers_;  // as options_.inform has them
+  std::vector<bool> told_of_no_port_;                 // of each of them
   std::unique_ptr<GatewayWatch> watch_;
   std::optional<EndpointLookup> lookup_;
   std::optional<NetworkChanges> network_changes_;

@@ -1,6 +1,7 @@
 #include "client/published_ports.h"
 
 #include <algorithm>
+#include <ctime>
 #include <iterator>
 #include <map>
 #include <tuple>
@@ -133,6 +134,13 @@ std::vector<Port> public_numbers(const std::vector<PublishedPort>& ports) {
   return numbers;
 }
 
+std::vector<Port> same_numbers(const std::vector<PublishedPort>& ports) {
+  std::vector<PublishedPort> fitting;
+  std::copy_if(ports.begin(), ports.end(), std::back_inserter(fitting),
+               [](const auto& port) { return port.protocol == Protocol::tcp && port.local_port == port.public_port; });
+  return public_numbers(fitting);
+}
+
 std::string first_public_address(const std::vector<PublishedPort>& ports) {
   const auto v4 = std::find_if(ports.begin(), ports.end(), [](const auto& port) { return port.public_address.is_v4(); });
   if (v4 != ports.end()) return to_string(v4->public_address);
@@ -149,6 +157,27 @@ std::string ports_file_text(const std::vector<Port>& numbers) {
   std::string text;
   for (const auto port : numbers) text += to_string(port) + "\n";
   return text;
+}
+
+boost::json::array to_json(const std::vector<PublishedPort>& ports) {
+  boost::json::array array;
+  for (const auto& port : ports) {
+    boost::json::object object;
+    object["public_address"] = to_string(port.public_address);
+    object["protocol"] = to_string(port.protocol);
+    object["public_port"] = port.public_port.value();
+    object["local_port"] = port.local_port.value();
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
+std::string utc_text(WallTime now) {
+  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                     parts.tm_min, parts.tm_sec);
 }
 
 Difference difference(const std::vector<PublishedPort>& before, const std::vector<PublishedPort>& after) {

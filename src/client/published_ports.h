@@ -9,6 +9,11 @@
 #include "core/address.h"
 #include "core/port.h"
 #include "core/result.h"
+#include "core/time.h"
+
+namespace boost::json {
+class array;
+}
 
 namespace drpf::client {
 
@@ -50,12 +55,19 @@ std::string to_string(const PortSpan& span);
 
 // The public port numbers, ascending, each once.
 std::vector<Port> public_numbers(const std::vector<PublishedPort>& ports);
+// Those of them that lead, over TCP, to the same number of this machine: what a program that tells others its own port can use.
+std::vector<Port> same_numbers(const std::vector<PublishedPort>& ports);
 // The first public IPv4 address, or the first address if there is none; empty without ports.
 std::string first_public_address(const std::vector<PublishedPort>& ports);
 // "20000,20001"; empty without ports.
 std::string comma_separated(const std::vector<Port>& numbers);
 // One number per line, each line ended; empty without ports.
 std::string ports_file_text(const std::vector<Port>& numbers);
+
+// As an array of objects, for programs that read.
+boost::json::array to_json(const std::vector<PublishedPort>& ports);
+// "2026-11-21T08:00:00Z"
+std::string utc_text(WallTime now);
 
 struct Difference {
   std::vector<PublishedPort> added;

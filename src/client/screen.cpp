@@ -18,32 +18,11 @@ std::string clock_text(WallTime now) {
   return fmt::format("{:02}:{:02}:{:02}", parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
-std::string stamp(WallTime now) {
-  const auto seconds = seconds_of(now);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                     parts.tm_min, parts.tm_sec);
-}
-
 boost::json::object event(std::string_view name, WallTime now) {
   boost::json::object object;
   object["event"] = name;
-  object["time"] = stamp(now);
+  object["time"] = utc_text(now);
   return object;
-}
-
-boost::json::array to_json(const std::vector<PublishedPort>& ports) {
-  boost::json::array array;
-  for (const auto& port : ports) {
-    boost::json::object object;
-    object["public_address"] = to_string(port.public_address);
-    object["protocol"] = to_string(port.protocol);
-    object["public_port"] = port.public_port.value();
-    object["local_port"] = port.local_port.value();
-    array.push_back(std::move(object));
-  }
-  return array;
 }
 
 }  // namespace
@@ -119,6 +98,17 @@ void Screen::ready(std::size_t count, WallTime now) {
   }
   auto object = event("ready", now);
   object["public_ports"] = count;
+  write(out_, boost::json::serialize(object));
+}
+
+void Screen::informed(std::string_view program, Port port, WallTime now) {
+  if (!json_) {
+    line(now, fmt::format("{} listens on {}", program, to_string(port)));
+    return;
+  }
+  auto object = event("informed", now);
+  object["program"] = program;
+  object["port"] = port.value();
   write(out_, boost::json::serialize(object));
 }
 

@@ -30,6 +30,8 @@ class Screen {
   // The first report shows all ports; later ones what changed.
   void ports(const Report& report, WallTime now);
   void ready(std::size_t count, WallTime now);
+  // `program` has been told its listening port.
+  void informed(std::string_view program, Port port, WallTime now);
   void stopped(WallTime now);
   void note(std::string_view text);
   // "drpf connect: message. cure"

@@ -7,8 +7,10 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <cerrno>
@@ -36,13 +38,20 @@ std::string name_of(const std::variant<std::string, Endpoint>& server) {
   return to_string(std::get<Endpoint>(server));
 }
 
-tl::unexpected<Error> unreachable(const std::variant<std::string, Endpoint>& server, int error) {
-  const auto what = "cannot reach the gateway at " + name_of(server) + ": " + std::strerror(error);
+// "the gateway at 10.77.0.1:5351"
+std::string called(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options) {
+  return options.who + " at " + name_of(server);
+}
+
+tl::unexpected<Error> unreachable(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, int error) {
+  const auto what = "cannot reach " + called(server, options) + ": " + std::strerror(error);
   if (error == EACCES || error == EPERM)
     return fail(failure("no_permission", what, "run it as root, or join the group that owns the socket"));
   if (std::holds_alternative<std::string>(server))
     return fail(failure("gateway_unreachable", what,
                         "the gateway is not running, or its socket is elsewhere: start it with `drpf gateway`, or give --socket PATH"));
+  if (options.who != HttpClient::Options{}.who)
+    return fail(failure("server_unreachable", what, "check that it runs, and that this is the address where it listens"));
   return fail(failure("gateway_unreachable", what, "check that the tunnel is up and that the gateway runs"));
 }
 
@@ -52,13 +61,12 @@ Result<bool> wait_for(int socket, short events, int cancel, Deadline deadline, c
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     std::array<pollfd, 2> waits{pollfd{socket, events, 0}, pollfd{cancel, POLLIN, 0}};
     const int ready = left <= 0 ? 0 : ::poll(waits.data(), cancel < 0 ? 1 : 2, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
-    if (ready < 0 && errno != EINTR)
-      return fail(failure("gateway_unreachable", "cannot wait for the gateway at " + server + ": " + std::strerror(errno)));
+    if (ready < 0 && errno != EINTR) return fail(failure("gateway_unreachable", "cannot wait for " + server + ": " + std::strerror(errno)));
     if (ready > 0 && cancel >= 0 && waits[1].revents != 0) return false;
     if (ready > 0) return true;
     if (std::chrono::steady_clock::now() >= deadline)
-      return fail(failure("gateway_timeout", "the gateway at " + server + " did not answer in time",
-                          "look into the gateway's log; it may be overloaded or stopped"));
+      return fail(
+          failure("gateway_timeout", server + " did not answer in time", "look into the gateway's log; it may be overloaded or stopped"));
   }
 }
 
@@ -72,23 +80,23 @@ Result<system::Fd> connect_to(const std::variant<std::string, Endpoint>& server,
     address = socket_address(std::get<Endpoint>(server));
   }
   system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return unreachable(server, errno);
+  if (!fd.valid()) return unreachable(server, options, errno);
   if (options.device &&
       ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device->c_str(), static_cast<socklen_t>(options.device->size())) != 0)
-    return unreachable(server, errno);
+    return unreachable(server, options, errno);
   if (options.mark && ::setsockopt(fd.get(), SOL_SOCKET, SO_MARK, &*options.mark, sizeof *options.mark) != 0)
-    return unreachable(server, errno);
+    return unreachable(server, options, errno);
   if (options.source) {
     const auto source = socket_address(Endpoint{*options.source, Port{}});
-    if (::bind(fd.get(), source.get(), source.size) != 0) return unreachable(server, errno);
+    if (::bind(fd.get(), source.get(), source.size) != 0) return unreachable(server, options, errno);
   }
   if (::connect(fd.get(), address.get(), address.size) == 0) return fd;
-  if (errno != EINPROGRESS) return unreachable(server, errno);
-  if (const auto ready = wait_for(fd.get(), POLLOUT, -1, deadline, name_of(server)); !ready) return fail(ready.error());
+  if (errno != EINPROGRESS) return unreachable(server, options, errno);
+  if (const auto ready = wait_for(fd.get(), POLLOUT, -1, deadline, called(server, options)); !ready) return fail(ready.error());
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error != 0) return unreachable(server, error);
+  if (error != 0) return unreachable(server, options, error);
   return fd;
 }
 
@@ -107,8 +115,8 @@ struct Exchange {
 };
 
 Result<bool> Exchange::confused(const std::string& how) const {
-  return fail(failure("gateway_confused", "what answers at " + server + " does not speak as a gateway does: " + how,
-                      "check that the address or socket is a drpf gateway's"));
+  return fail(failure("gateway_confused", "what answers as " + server + " does not speak as it does: " + how,
+                      "check that this is the right address or socket"));
 }
 
 Status Exchange::send_all(std::string_view text, Deadline deadline) {
@@ -119,7 +127,7 @@ Status Exchange::send_all(std::string_view text, Deadline deadline) {
     } else if (errno == EPIPE || errno == ECONNRESET) {
       return {};  // the server refused early: its answer is there to be read
     } else if (errno != EAGAIN && errno != EINTR) {
-      return fail(failure("gateway_unreachable", "sending to the gateway at " + server + " failed: " + std::strerror(errno)));
+      return fail(failure("gateway_unreachable", "sending to " + server + " failed: " + std::strerror(errno)));
     } else if (const auto ready = wait_for(socket.get(), POLLOUT, -1, deadline, server); !ready) {
       return fail(ready.error());
     }
@@ -152,22 +160,35 @@ Result<bool> Exchange::receive_some(int cancel, Deadline deadline) {
   return !parser->is_done();
 }
 
+bool is_one_line(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+}
+
 Result<Exchange> begin(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, Deadline deadline,
-                       std::string_view method, std::string_view target, std::string_view body) {
+                       const ClientRequest& request) {
   Exchange exchange;
-  exchange.server = name_of(server);
+  exchange.server = called(server, options);
+  std::string text;
+  text.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\nHost: ");
+  text.append(options.host ? *options.host : std::holds_alternative<Endpoint>(server) ? name_of(server) : "localhost");
+  text.append("\r\nUser-Agent: drpf\r\nAccept: application/json\r\nConnection: close\r\n");
+  if (!request.body.empty() || request.method == "POST" || request.method == "PATCH")
+    text.append("Content-Type: ")
+        .append(request.content_type)
+        .append("\r\nContent-Length: ")
+        .append(std::to_string(request.body.size()))
+        .append("\r\n");
+  for (const auto& [name, value] : request.more_headers) {
+    if (!is_one_line(name) || !is_one_line(value))
+      return fail(invalid("bad_header", "a header for " + exchange.server + " holds a line break or another control character"));
+    text.append(name).append(": ").append(value).append("\r\n");
+  }
+  text.append("\r\n").append(request.body);
   auto socket = connect_to(server, options, deadline);
   if (!socket) return fail(socket.error());
   exchange.socket = std::move(*socket);
   exchange.parser->header_limit(response_head_bytes_max);
   exchange.parser->eager(true);
-  std::string text;
-  text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: ");
-  text.append(std::holds_alternative<Endpoint>(server) ? exchange.server : "localhost");
-  text.append("\r\nUser-Agent: drpf\r\nAccept: application/json\r\nConnection: close\r\n");
-  if (!body.empty() || method == "POST" || method == "PATCH")
-    text.append("Content-Type: application/json\r\nContent-Length: ").append(std::to_string(body.size())).append("\r\n");
-  text.append("\r\n").append(body);
   if (const auto sent = exchange.send_all(text, deadline); !sent) return fail(sent.error());
   return exchange;
 }
@@ -177,9 +198,22 @@ Result<Exchange> begin(const std::variant<std::string, Endpoint>& server, const 
 HttpClient HttpClient::over_unix(std::string socket_path, Options options) { return {std::move(socket_path), std::move(options)}; }
 HttpClient HttpClient::over_tcp(Endpoint server, Options options) { return {server, std::move(options)}; }
 
+std::string_view ClientResponse::header(std::string_view name) const {
+  const auto found = std::find_if(headers.begin(), headers.end(), [&](const auto& one) { return beast::iequals(one.first, name); });
+  return found == headers.end() ? std::string_view{} : std::string_view(found->second);
+}
+
 Result<ClientResponse> HttpClient::request(std::string_view method, std::string_view target, std::string_view body) const {
+  ClientRequest request;
+  request.method = method;
+  request.target = target;
+  request.body = body;
+  return this->request(request);
+}
+
+Result<ClientResponse> HttpClient::request(const ClientRequest& request) const {
   const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
-  auto exchange = begin(server_, options_, deadline, method, target, body);
+  auto exchange = begin(server_, options_, deadline, request);
   if (!exchange) return fail(exchange.error());
   exchange->parser->body_limit(options_.body_bytes_max);
   while (true) {
@@ -188,7 +222,12 @@ Result<ClientResponse> HttpClient::request(std::string_view method, std::string_
     if (!*more) break;
   }
   auto message = exchange->parser->release();
-  return ClientResponse{message.result_int(), std::string(message[http::field::content_type]), std::move(message.body())};
+  ClientResponse response;
+  response.status = message.result_int();
+  response.content_type = std::string(message[http::field::content_type]);
+  for (const auto& field : message) response.headers.emplace_back(field.name_string(), field.value());
+  response.body = std::move(message.body());
+  return response;
 }
 
 struct LineStream::Impl {
@@ -230,8 +269,8 @@ Result<std::optional<std::string>> LineStream::next(Duration silence_max) {
     const auto deadline = std::chrono::steady_clock::now() + silence_max;
     if (const auto more = exchange.receive_some(impl_->cancelled.get(), deadline); !more) {
       if (more.error().code != "gateway_timeout") return fail(more.error());
-      return fail(failure("stream_silent", "the gateway at " + exchange.server + " has been silent for too long",
-                          "the connection to it is broken: connect again"));
+      return fail(
+          failure("stream_silent", exchange.server + " has been silent for too long", "the connection to it is broken: connect again"));
     }
   }
   return std::nullopt;
@@ -239,7 +278,9 @@ Result<std::optional<std::string>> LineStream::next(Duration silence_max) {
 
 Result<LineStream> HttpClient::open_stream(std::string_view target) const {
   const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
-  auto exchange = begin(server_, options_, deadline, "GET", target, {});
+  ClientRequest request;
+  request.target = target;
+  auto exchange = begin(server_, options_, deadline, request);
   if (!exchange) return fail(exchange.error());
   exchange->parser->body_limit(boost::none);
   while (!exchange->parser->is_header_done()) {

@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "core/address.h"
 #include "core/result.h"
@@ -15,10 +17,22 @@
 
 namespace drpf::net {
 
+struct ClientRequest {
+  std::string method = "GET";
+  std::string target = "/";
+  std::string body = {};
+  std::string content_type = "application/json";                       // of a body
+  std::vector<std::pair<std::string, std::string>> more_headers = {};  // values without control characters: others are refused
+};
+
 struct ClientResponse {
   unsigned status = 0;
   std::string content_type;
   std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;  // all, as they came
+
+  // The first of this name, in whatever case; empty without one.
+  std::string_view header(std::string_view name) const;
 };
 
 // A response that goes on: newline-delimited JSON.
@@ -50,6 +64,8 @@ class HttpClient {
     std::optional<std::string> device;  // SO_BINDTODEVICE
     std::optional<std::uint32_t> mark;  // SO_MARK
     std::optional<Address> source;      // bind before connecting
+    std::string who = "the gateway";    // how errors call the server
+    std::optional<std::string> host;    // the Host header; without it the server's address
   };
   static HttpClient over_unix(std::string socket_path) { return over_unix(std::move(socket_path), {}); }
   static HttpClient over_unix(std::string socket_path, Options options);
@@ -59,6 +75,7 @@ class HttpClient {
   // One exchange on a connection of its own. A non-empty body is sent as application/json. Errors: gateway_unreachable (nobody listens),
   // no_permission (the socket's mode), gateway_timeout, gateway_confused (what answers does not speak HTTP). Any status is a success here.
   Result<ClientResponse> request(std::string_view method, std::string_view target, std::string_view body = {}) const;
+  Result<ClientResponse> request(const ClientRequest& request) const;
   Result<LineStream> open_stream(std::string_view target) const;
 
  private:

@@ -16,7 +16,17 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-HookState state(HookEvent event, std::vector<Port> ports) { return {event, std::move(ports), "home", "198.51.100.1"}; }
+HookState state(HookEvent event, std::vector<Port> ports) {
+  HookState state;
+  state.event = event;
+  state.ports = std::move(ports);
+  state.interface = "home";
+  state.public_address = "198.51.100.1";
+  return state;
+}
+HookCall call(std::string command, HookState state, std::string subject = "all") {
+  return {"--on-change", std::move(command), std::move(subject), std::move(state)};
+}
 
 class ChangeHookRun : public testing::Test {
  protected:
@@ -43,6 +53,9 @@ TEST(HookCommand, FillsTemplates) {
   EXPECT_EQ(expand_hook_command("set {{PORTS}} {{PORT}} {{VPN_INTERFACE}} {{PORT}}", state(HookEvent::up, {Port{20000}, Port{20001}})),
             "set 20000,20001 20000 home 20000");
   EXPECT_EQ(expand_hook_command("set '{{PORT}}'", state(HookEvent::down, {})), "set ''");
+  auto one = state(HookEvent::lease, {Port{20000}, Port{20001}});
+  one.lease = HookState::Lease{Port{20001}, "tcp+udp", Port{110}};
+  EXPECT_EQ(expand_hook_command("{{EVENT}} {{PORT}} {{PROTOCOL}} {{LOCAL_PORT}} {{PORTS}}", one), "lease 20001 tcp+udp 110 20000,20001");
   EXPECT_EQ(expand_hook_command("no template", state(HookEvent::up, {})), "no template");
 }
 
@@ -50,11 +63,16 @@ TEST(HookCommand, NamesItsVariables) {
   EXPECT_THAT(hook_environment(state(HookEvent::change, {Port{20000}, Port{20001}})),
               ElementsAre("DRPF_EVENT=change", "DRPF_PORTS=20000,20001", "DRPF_PORT=20000", "DRPF_INTERFACE=home",
                           "DRPF_PUBLIC_ADDRESS=198.51.100.1"));
+  auto one = state(HookEvent::end, {});
+  one.lease = HookState::Lease{Port{20001}, "udp", Port{53}};
+  EXPECT_THAT(hook_environment(one),
+              testing::IsSupersetOf({"DRPF_EVENT=end", "DRPF_PORTS=", "DRPF_PORT=20001", "DRPF_PROTOCOL=udp", "DRPF_LOCAL_PORT=53"}));
 }
 
 TEST_F(ChangeHookRun, RunsWithVariables) {
-  ChangeHook hook("echo $DRPF_EVENT $DRPF_PORTS $DRPF_INTERFACE {{PORT}} >>" + (folder / "out").string(), complain);
-  hook.tell(state(HookEvent::up, {Port{1}, Port{2}}));
+  ChangeHook hook(complain);
+  hook.tell(call("echo $DRPF_EVENT $DRPF_PORTS $DRPF_INTERFACE {{PORT}} >>" + (folder / "out").string(),
+                 state(HookEvent::up, {Port{1}, Port{2}})));
   hook.stop();
   EXPECT_EQ(written(), "up 1,2 home 1\n");
   EXPECT_THAT(complaints, IsEmpty());
@@ -65,31 +83,44 @@ TEST_F(ChangeHookRun, TheLastStateWinsAndTwoNeverRunAtOnce) {
   const auto gate = (folder / "gate").string();
   const auto begun = (folder / "begun").string();
   const auto out = (folder / "out").string();
-  ChangeHook hook("mkdir " + (folder / "lock").string() + " || echo overlap >>" + out + "; touch " + begun + "; while [ ! -e " + gate +
-                      " ]; do sleep 0.01; done; echo $DRPF_PORT >>" + out + "; rmdir " + (folder / "lock").string(),
-                  complain);
-  hook.tell(state(HookEvent::up, {Port{1}}));
+  const auto command = ("mkdir " + (folder / "lock").string() + " || echo overlap >>" + out + "; touch " + begun + "; while [ ! -e " +
+                        gate + " ]; do sleep 0.01; done; echo $DRPF_PORT >>" + out + "; rmdir " + (folder / "lock").string());
+  ChangeHook hook(complain);
+  hook.tell(call(command, state(HookEvent::up, {Port{1}})));
   while (!std::filesystem::exists(begun)) ::usleep(1000);
-  hook.tell(state(HookEvent::change, {Port{2}}));
-  hook.tell(state(HookEvent::change, {Port{3}}));
-  hook.tell(state(HookEvent::down, {Port{4}}));
+  hook.tell(call(command, state(HookEvent::change, {Port{2}})));
+  hook.tell(call(command, state(HookEvent::change, {Port{3}})));
+  hook.tell(call(command, state(HookEvent::down, {Port{4}})));
   std::ofstream(gate).put('x');
   hook.stop();
   EXPECT_EQ(written(), "1\n4\n");
 }
 
+TEST_F(ChangeHookRun, WhatIsAboutDifferentPortsIsAllRunInOrder) {
+  const auto command = "echo {{EVENT}} {{PORT}} >>" + (folder / "out").string();
+  const auto gate = (folder / "gate").string();
+  ChangeHook hook(complain);
+  hook.tell(call("while [ ! -e " + gate + " ]; do sleep 0.01; done", state(HookEvent::up, {}), "first"));
+  hook.tell(call(command, state(HookEvent::lease, {Port{1}}), "1"));
+  hook.tell(call(command, state(HookEvent::lease, {Port{2}}), "2"));
+  hook.tell(call(command, state(HookEvent::end, {Port{1}}), "1"));
+  std::ofstream(gate).put('x');
+  hook.stop();
+  EXPECT_EQ(written(), "lease 2\nend 1\n");
+}
+
 TEST_F(ChangeHookRun, EndsACommandThatHangs) {
-  ChangeHook hook("sleep 1000", complain, std::chrono::milliseconds(50));
-  hook.tell(state(HookEvent::up, {}));
+  ChangeHook hook(complain, std::chrono::milliseconds(50));
+  hook.tell(call("sleep 1000", state(HookEvent::up, {})));
   hook.stop();
   EXPECT_THAT(complaints, ElementsAre(HasSubstr("was ended")));
 }
 
 TEST_F(ChangeHookRun, TellsOfFailure) {
-  ChangeHook hook("exit 3", complain);
-  hook.tell(state(HookEvent::up, {}));
+  ChangeHook hook(complain);
+  hook.tell(call("exit 3", state(HookEvent::up, {})));
   hook.stop();
-  EXPECT_THAT(complaints, ElementsAre(HasSubstr("exit code 3")));
+  EXPECT_THAT(complaints, ElementsAre(HasSubstr("--on-change failed with exit code 3")));
 }
 
 }  // namespace

@@ -1,0 +1,120 @@
+#include "client/informer.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/bytes.h"
+
+namespace drpf::client {
+namespace {
+
+Result<Address> look_up(const InformWish& wish) {
+  if (const auto literal = parse_address(wish.host)) return *literal;
+  if (wish.host == "localhost") return Address::v4(0x7f000001);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_ADDRCONFIG;
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(wish.host.c_str(), nullptr, &hints, &found); error != 0)
+    return fail(
+        failure("name_not_found", fmt::format("{}: the name is not found: {}", wish.name(), ::gai_strerror(error)), "Give an address."));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
+  for (const auto* one = found; one != nullptr; one = one->ai_next) {
+    if (one->ai_family == AF_INET) {
+      const auto* address = reinterpret_cast<const sockaddr_in*>(one->ai_addr);
+      return Address::from_bytes(ByteView(reinterpret_cast<const std::uint8_t*>(&address->sin_addr), 4));
+    } else if (one->ai_family == AF_INET6) {
+      const auto* address = reinterpret_cast<const sockaddr_in6*>(one->ai_addr);
+      return Address::from_bytes(ByteView(reinterpret_cast<const std::uint8_t*>(&address->sin6_addr), 16));
+    }
+  }
+  return fail(failure("name_not_found", fmt::format("{}: the name has no address", wish.name()), "Give an address."));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ListeningPortDoor>> open_door(const InformWish& wish) {
+  const auto address = look_up(wish);
+  if (!address) return fail(address.error());
+  const Endpoint endpoint{*address, wish.port};
+  return wish.program == InformedProgram::qbittorrent ? qbittorrent_door(wish, endpoint) : transmission_door(wish, endpoint);
+}
+
+Informer::Informer(OpenDoor open, Listener listener, InformPauses pauses)
+    : open_(std::move(open)), listener_(std::move(listener)), pauses_(pauses), thread_([this] { run_loop(); }) {}
+
+Informer::~Informer() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+void Informer::tell(std::optional<Port> port) {
+  const std::lock_guard lock(mutex_);
+  port_ = port;
+  news_ = true;
+  changed_.notify_all();
+}
+
+void Informer::run_loop() {
+  std::unique_ptr<ListeningPortDoor> door;
+  auto retry = pauses_.retry_first;
+  bool failed_told = false;
+  Port informed;  // told to the listener; zero = none
+  auto pause = pauses_.check;
+  auto not_before = std::chrono::steady_clock::now();  // later after a refusal, whatever the news
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (!port_)
+      changed_.wait(lock, [this] { return stopping_ || news_; });
+    else
+      changed_.wait_for(lock, pause, [this] { return stopping_ || news_; });
+    changed_.wait_until(lock, not_before, [this] { return stopping_; });
+    if (stopping_) return;
+    if (news_) retry = pauses_.retry_first;
+    news_ = false;
+    const Port port = port_.value_or(Port{});
+    if (port.is_zero()) {
+      informed = port;
+      continue;
+    }
+
+    lock.unlock();
+    Result<ListeningPortDoor::Outcome> done = ListeningPortDoor::Outcome::was_so;
+    if (!door) {
+      auto opened = open_();
+      if (opened)
+        door = std::move(*opened);
+      else
+        done = fail(opened.error());
+    }
+    if (door) done = door->set(port);
+    if (done) {
+      if (informed != port || failed_told || *done == ListeningPortDoor::Outcome::set) listener_.informed(port);
+      informed = port;
+      failed_told = false;
+      retry = pauses_.retry_first;
+      pause = pauses_.check;
+    } else {
+      if (!failed_told) listener_.failed(done.error());
+      failed_told = true;
+      if (done.error().code == "login_refused") {
+        not_before = std::chrono::steady_clock::now() + pauses_.after_refusal;
+      } else {
+        door.reset();  // its address may be another one by now
+      }
+      pause = retry;
+      retry = std::min(retry * 2, pauses_.retry_max);
+    }
+    lock.lock();
+  }
+}
+
+}  // namespace drpf::client

@@ -1,0 +1,127 @@
+#include "client/informer.h"
+
+#include <mutex>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace drpf::client {
+namespace {
+
+using testing::ElementsAre;
+using testing::SizeIs;
+using namespace std::chrono_literals;
+
+// A program that is there or not, and remembers what it was told.
+struct Program {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool there = true;
+  std::string refuses;  // with this code
+  Port port;
+  int asked = 0;
+
+  std::vector<Port> informed;
+  std::vector<std::string> failures;
+
+  template <class Change>
+  void now(Change change) {
+    const std::lock_guard lock(mutex);
+    change();
+    changed.notify_all();
+  }
+  template <class Condition>
+  bool becomes(Condition condition) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), condition);
+  }
+  Informer::Listener listener() {
+    return {[this](Port told) { now([&] { informed.push_back(told); }); },
+            [this](Error error) { now([&] { failures.push_back(error.code); }); }};
+  }
+  Informer::OpenDoor open();
+};
+
+class Door : public ListeningPortDoor {
+ public:
+  explicit Door(Program& program) : program_(program) {}
+  Result<Outcome> set(Port port) override {
+    Result<Outcome> outcome = Outcome::was_so;
+    program_.now([&] {
+      ++program_.asked;
+      if (!program_.there) {
+        outcome = fail(failure("server_unreachable", "nobody there"));
+      } else if (!program_.refuses.empty()) {
+        outcome = fail(refusal(program_.refuses, "no"));
+      } else if (program_.port != port) {
+        program_.port = port;
+        outcome = Outcome::set;
+      }
+    });
+    return outcome;
+  }
+
+ private:
+  Program& program_;
+};
+
+Informer::OpenDoor Program::open() {
+  return [this]() -> Result<std::unique_ptr<ListeningPortDoor>> { return std::make_unique<Door>(*this); };
+}
+
+constexpr InformPauses quick{1ms, 4ms, std::chrono::hours(1), 5ms};
+
+TEST(Informer, TellsEachNewPortOnce) {
+  Program program;
+  Informer informer(program.open(), program.listener(), quick);
+  informer.tell(Port{1});
+  EXPECT_TRUE(program.becomes([&] { return program.informed.size() == 1; }));
+  informer.tell(Port{2});
+  EXPECT_TRUE(program.becomes([&] { return program.informed.size() == 2 && program.asked > 10; }));
+  EXPECT_THAT(program.informed, ElementsAre(Port{1}, Port{2}));
+}
+
+TEST(Informer, TellsAProgramThatForgot) {
+  Program program;
+  Informer informer(program.open(), program.listener(), quick);
+  informer.tell(Port{1});
+  EXPECT_TRUE(program.becomes([&] { return program.port == Port{1}; }));
+  program.now([&] { program.port = Port{6881}; });
+  EXPECT_TRUE(program.becomes([&] { return program.port == Port{1} && program.informed.size() == 2; }));
+}
+
+TEST(Informer, GoesOnUntilTheProgramIsUpAndComplainsOnce) {
+  Program program;
+  program.there = false;
+  Informer informer(program.open(), program.listener(), quick);
+  informer.tell(Port{1});
+  EXPECT_TRUE(program.becomes([&] { return program.asked >= 5; }));
+  program.now([&] { program.there = true; });
+  EXPECT_TRUE(program.becomes([&] { return program.informed.size() == 1; }));
+  EXPECT_THAT(program.failures, ElementsAre("server_unreachable"));
+}
+
+TEST(Informer, DoesNotRepeatAWrongPassword) {
+  Program program;
+  program.refuses = "login_refused";
+  {
+    Informer informer(program.open(), program.listener(), quick);
+    informer.tell(Port{1});
+    EXPECT_TRUE(program.becomes([&] { return program.failures.size() == 1; }));
+    informer.tell(Port{2});
+    informer.tell(Port{3});
+  }
+  EXPECT_EQ(program.asked, 1);
+}
+
+TEST(Informer, LeavesTheProgramAloneWithoutAPort) {
+  Program program;
+  {
+    Informer informer(program.open(), program.listener(), quick);
+    informer.tell(std::nullopt);
+  }
+  EXPECT_EQ(program.asked, 0);
+}
+
+}  // namespace
+}  // namespace drpf::client
