@@ -90,7 +90,10 @@ void add_check_command(CLI::App& root, CommandLine& line) {
   add_command<CheckOptions>(
       root, line, "check", "Look for what is wrong, or would defeat the gateway", "drpf check --config /etc/drpf/drpf.toml",
       [](CLI::App& command, CheckOptions& options) {
-        command.add_option("--config", options.config, "Check this configuration file")->type_name("FILE");
+        command
+            .add_option("--config", options.config,
+                        "Check this file (default: what the running gateway uses; else /etc/drpf/drpf.toml if there is one)")
+            ->type_name("FILE");
         add_admin_options(command, options);
       },
       check);

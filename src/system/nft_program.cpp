@@ -78,7 +78,7 @@ bool receive_whole(int fd, void* data, std::size_t size, int wait_ms) {
 Result<Output> run_directly(NftTask task, const std::string& text, Duration limit) {
   Command command;
   command.arguments =
-      task == NftTask::apply ? std::vector<std::string>{"nft", "-f", "-"} : std::vector<std::string>{"nft", "list", "ruleset"};
+      task == NftTask::apply ? std::vector<std::string>{"nft", "-f", "-"} : std::vector<std::string>{"nft", "-a", "list", "ruleset"};
   command.input = text;
   command.prepare = [] { return lend_to_program({Capability::net_admin}); };
   return run(command, limit);

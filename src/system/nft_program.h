@@ -13,7 +13,7 @@ namespace drpf::system {
 
 enum class NftTask : unsigned char {
   apply = 1,  // nft -f -
-  list = 2,   // nft list ruleset
+  list = 2,   // nft -a list ruleset
 };
 
 // By the child that was put aside, or directly where there is none.

@@ -1,0 +1,142 @@
+"""`drpf check`: each fault of the host is found and its cure cures it; a clean host has none."""
+import json
+import re
+
+import pytest
+from gateway import DRPF, Gateway
+from lab import Lab
+from namespaces import wait_for
+
+CONFIG = "[tunnel]\nwireguard_port = 51820\n[ports]\nreserved = [20022]\n"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    with Lab(tmp_path_factory.mktemp("check"), homes=0) as lab:
+        yield Gateway(lab, config=CONFIG)
+
+
+def faults(gateway, *arguments):
+    """Findings that are problems or warnings, and the exit code."""
+    result = gateway.cli_result("check", "--json", *arguments)
+    return [row for row in json.loads(result.stdout) if row["level"] in ("problem", "warning")], result.returncode
+
+
+def commands_of(cure):
+    """The part of a cure that can be pasted: from the first known command on, up to an alternative."""
+    found = re.search(r"\b(sysctl -w|nft (delete|insert) rule) .*", cure)
+    assert found, f"nothing to paste: {cure}"
+    return re.split(r", or ", found.group(0))[0]
+
+
+def rule(head, text):
+    return f"nft -f - <<'E'\ntable inet other {{ flowtable f {{ hook ingress priority 0; devices = {{ wan }};\n}}\nchain c {{ {head}; policy accept; {text}\n}}\n}}\nE"
+
+
+DROP = "nft delete table inet other 2>/dev/null || true"
+EARLY_SRCNAT, EARLY_DSTNAT = "type nat hook postrouting priority 90", "type nat hook prerouting priority -110"
+PREROUTING, FORWARD = "type filter hook prerouting priority -150", "type filter hook forward priority 0"
+DROPPING = "nft -f - <<'E'\ntable inet other { chain c { type filter hook %s priority 0; policy drop;\n}\n}\nE"
+
+# The fault, what the finding says, its level, how the host is put right if the cure is not to be pasted.
+FAULTS = {
+    "a masquerade before ours": (rule(EARLY_SRCNAT, 'oifname "wan" masquerade'), "Port Shadow", "problem"),
+    "a masquerade after ours": (rule("type nat hook postrouting priority 100", 'oifname "wan" masquerade'), "Port Shadow", "warning"),
+    "leased ports go elsewhere": (rule(EARLY_DSTNAT, "tcp dport 20001 dnat ip to 198.51.100.20:80"), "visitors", "problem"),
+    "a forward chain that drops": (DROPPING % "forward", "drops forwarded", "problem"),
+    "an input chain that drops": (DROPPING % "input", "drops incoming", "warning"),
+    "a rule that drops": (rule(FORWARD, 'oifname "drpf0" tcp dport 25 drop'), "drops some", "warning"),
+    "connection marks": (rule(PREROUTING, "ct mark set 7"), "connection mark", "problem"),
+    "packet marks": (rule(PREROUTING, "meta mark set 7"), "packet mark", "warning"),
+    "untracked packets": (rule("type filter hook prerouting priority -300", "udp dport 20001 notrack"), "connection tracking", "problem"),
+    "a flowtable": (rule(FORWARD, "ct state established flow add @f"), "flowtable", "problem"),
+    "forwarding off": ("sysctl -qw net.ipv4.ip_forward=0", "net.ipv4.ip_forward is off", "problem"),
+    "forwarding off for IPv6": ("sysctl -qw net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.all.forwarding is off", "problem"),
+    "the host's own ports": ("sysctl -qw net.ipv4.ip_local_port_range='1024 65000'", "ip_local_port_range", "problem"),
+    "loopback reached from outside": ("sysctl -qw net.ipv4.conf.wan.route_localnet=1", "route_localnet", "warning"),
+    "own addresses as sources": ("sysctl -qw net.ipv4.conf.all.accept_local=1", "accept_local", "warning"),
+    "source routes": ("sysctl -qw net.ipv4.conf.all.accept_source_route=1", "accept_source_route", "warning"),
+    "redirects": ("sysctl -qw net.ipv4.conf.all.accept_redirects=1", "accept_redirects", "warning"),
+    "marks and reverse paths": ("sysctl -qw net.ipv4.conf.all.src_valid_mark=0", "src_valid_mark", "problem"),
+    "liberal connection tracking": ("sysctl -qw net.netfilter.nf_conntrack_tcp_be_liberal=1", "tcp_be_liberal", "warning"),
+}
+
+
+def test_a_clean_host_has_no_findings(gateway):
+    assert faults(gateway) == ([], 0)
+    # What is meant for others, or comes to the same, is no fault.
+    gateway.host.nft("""table inet other {
+ chain a { type filter hook forward priority -5; policy accept; accept; }
+ chain b { type nat hook postrouting priority 100; policy accept; ip saddr 172.17.0.0/16 masquerade; }
+ chain c { type nat hook prerouting priority -100; policy accept; tcp dport { 8080, 20022 } dnat ip to 198.51.100.20:80; }
+ chain d { type filter hook input priority 0; policy drop; udp dport 51820 accept; iifname "drpf0" accept; }
+}""")
+    try:
+        assert faults(gateway) == ([], 0)
+    finally:
+        gateway.host.sh(DROP)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found_and_its_cure_cures_it(gateway, fault):
+    make, says, level = FAULTS[fault]
+    gateway.host.sh(make)
+    try:
+        found, code = faults(gateway)
+        assert [row["level"] for row in found] == [level] and says in found[0]["message"], found
+        assert code == (1 if level == "problem" else 0)
+        gateway.host.sh(commands_of(found[0]["cure"]))
+        assert faults(gateway) == ([], 0), found[0]["cure"]
+    finally:
+        gateway.host.sh(DROP)
+
+
+def test_listeners_and_a_small_connection_table_are_found_without_a_gateway(gateway, tmp_path):
+    """A file that is only to be checked; where no gateway runs."""
+    host = gateway.lab.inet
+    config = tmp_path / "drpf.toml"
+
+    def check(text):
+        config.write_text(text)
+        done = host.run(DRPF, "check", "--json", "--config", config, "--socket", "/nonexistent", check=False)
+        return [row for row in json.loads(done.stdout) if row["level"] in ("problem", "warning")], done.returncode
+
+    assert check("") == ([], 0)
+    found, code = check("[limits]\nconnections_per_device = 60000\n")
+    assert len(found) == 1 and "nf_conntrack_max" in found[0]["message"] and "sysctl -w" in found[0]["cure"] and code == 0
+    for port, protocol, says, level in ((20001, "TCP4-LISTEN", "inside the pool", "warning"), (40000, "TCP6-LISTEN", "translated to", "problem"),
+                                        (51820, "UDP4-RECV", "devices are to connect to", "problem")):
+        listener = host.popen("socat", "-u", f"{protocol}:{port}", "OPEN:/dev/null")
+        try:
+            found, code = wait_for(lambda: (answer := check(""))[0] and answer, 5, f"the listener on {port} is found")
+            assert [row["level"] for row in found] == [level] and says in found[0]["message"] and str(port) in found[0]["message"], found
+            assert code == (1 if level == "problem" else 0) and found[0]["cure"]
+        finally:
+            listener.stop()
+    listener = host.popen("socat", "-u", "TCP4-LISTEN:20002,bind=127.0.0.1", "OPEN:/dev/null")
+    try:
+        wait_for(lambda: ":20002" in host.run("ss", "-Hltn").stdout, 5, "it listens")
+        assert check("") == ([], 0), "nobody reaches it from outside"
+    finally:
+        listener.stop()
+
+
+def test_a_routing_rule_that_is_gone_is_found(gateway):
+    rules = gateway.host.run("ip", "rule").stdout
+    assert "0x10000" in rules, rules
+    gateway.host.sh("ip rule add fwmark 0x10000/0x10000 pref 77 lookup 77")
+    try:
+        found, code = faults(gateway)
+        assert code == 0 and ["packet mark" in row["message"] for row in found] == [True], found
+    finally:
+        gateway.host.sh("ip rule del pref 77")
+    assert faults(gateway) == ([], 0)
+
+
+def test_an_unreadable_file_is_told_from_a_bad_one(gateway, tmp_path):
+    done = gateway.cli_result("check", "--config", "/nonexistent.toml")
+    assert done.returncode == 78 and "/nonexistent.toml" in done.stderr
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[ports]\npol = 1\n")
+    done = gateway.cli_result("check", "--config", bad)
+    assert done.returncode == 78 and "bad.toml:2" in done.stderr
