@@ -88,7 +88,7 @@ void check_routing_rules(const Configuration& configuration, bool running, std::
                         "the routing rule \"" + to_string(rule) +
                             "\" is gone: if another program flushed the firewall, packets would be "
                             "forwarded unchecked",
-                        "restart the gateway, which puts it back (leases and connections stay): systemctl restart drpf"});
+                        "the gateway puts it back within 2 s; if it is gone again, find out who removes it: ip monitor rule"});
   }
   for (const auto& rule : present) {
     if (!rule.mark || (rule.mark->mask & firewall::seen_mark) == 0 || std::find(own.begin(), own.end(), rule) != own.end()) continue;
@@ -144,19 +144,21 @@ void check_own_sysctls(const Configuration& configuration, std::vector<Finding>&
          "net.ipv4.ip_local_port_range is " + to_string(*ephemeral) + ": this host's own connections may take leased or translated ports",
          "sysctl -w net.ipv4.ip_local_port_range='" + to_string(configuration.ephemeral.first()) + " " +
              to_string(configuration.ephemeral.last()) + "'"});
-  if (is_set("net.ipv4.conf.all.accept_redirects", "1"))  // turning forwarding on turns it off
+  // Turning forwarding off turns this on, and on turns it off: one finding is enough.
+  if (is_set("net.ipv4.conf.all.accept_redirects", "1") && !is_set("net.ipv4.ip_forward", "0"))
     findings.push_back({Level::warning, "sysctl",
                         "net.ipv4.conf.all.accept_redirects is on: a neighbour on the public side can lead this host's packets to himself",
                         "sysctl -w net.ipv4.conf.all.accept_redirects=0"});
   if (is_set("net.ipv4.conf.all.src_valid_mark", "0"))
     findings.push_back({Level::problem, "sysctl",
                         "net.ipv4.conf.all.src_valid_mark is off: with rp_filter, packets from and to devices are dropped",
-                        "sysctl -w net.ipv4.conf.all.src_valid_mark=1"});
+                        "the gateway turns it on again within 2 s; if it is off again, find out who does that"});
   std::vector<std::string> forwarding{"net.ipv4.ip_forward"};
   if (configuration.tunnel_v6) forwarding.emplace_back("net.ipv6.conf.all.forwarding");
   for (const auto& name : forwarding)
     if (is_set(name, "0"))
-      findings.push_back({Level::problem, "sysctl", name + " is off: nothing is forwarded", "sysctl -w " + name + "=1"});
+      findings.push_back({Level::problem, "sysctl", name + " is off: nothing is forwarded",
+                          "the gateway turns it on again within 2 s; if it is off again, find out who does that"});
 }
 
 // The connection table belongs to the whole machine; a few devices must not be able to fill it.

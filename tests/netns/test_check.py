@@ -49,8 +49,6 @@ FAULTS = {
     "connection marks": (rule(PREROUTING, "ct mark set 7"), "connection mark", "problem"),
     "packet marks": (rule(PREROUTING, "meta mark set 7"), "packet mark", "warning"),
     "untracked packets": (rule("type filter hook prerouting priority -300", "udp dport 20001 notrack"), "connection tracking", "problem"),
-    "forwarding off": ("sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.all.accept_redirects=0", "net.ipv4.ip_forward is off", "problem"),
-    "forwarding off for IPv6": ("sysctl -qw net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.all.forwarding is off", "problem"),
     "the host's own ports": ("sysctl -qw net.ipv4.ip_local_port_range='1024 65000'", "ip_local_port_range", "problem"),
     "loopback reached from outside": ("sysctl -qw net.ipv4.conf.wan.route_localnet=1", "route_localnet", "warning"),
     "own addresses as sources": ("sysctl -qw net.ipv4.conf.all.accept_local=1", "accept_local", "warning"),
@@ -119,7 +117,7 @@ def test_listeners_and_a_small_connection_table_are_found_without_a_gateway(gate
         listener.stop()
 
 
-def test_a_routing_rule_that_is_gone_is_found(gateway):
+def test_a_foreign_routing_rule_that_uses_our_mark_is_found(gateway):
     rules = gateway.host.run("ip", "rule").stdout
     assert "0x10000" in rules, rules
     gateway.host.sh("ip rule add fwmark 0x10000/0x10000 pref 77 lookup 77")
@@ -129,6 +127,22 @@ def test_a_routing_rule_that_is_gone_is_found(gateway):
     finally:
         gateway.host.sh("ip rule del pref 77")
     assert faults(gateway) == ([], 0)
+
+
+# The gateway repairs these by itself, at once or within 2 s: they are there to be found while another program takes them away all the time.
+@pytest.mark.parametrize("takes_away, says", [("ip rule del pref 101", "pref 101 to 10."),
+                                              ("ip -6 rule del pref 101", "pref 101 to fd"),
+                                              ("echo 0 >/proc/sys/net/ipv4/conf/all/src_valid_mark", "src_valid_mark is off"),
+                                              ("echo 0 >/proc/sys/net/ipv4/ip_forward", "net.ipv4.ip_forward is off"),
+                                              ("echo 0 >/proc/sys/net/ipv6/conf/all/forwarding", "net.ipv6.conf.all.forwarding is off")])
+def test_what_the_gateway_keeps_repairing_is_found(gateway, takes_away, says):
+    foe = gateway.host.popen("sh", "-c", f"while :; do {takes_away} 2>/dev/null; done")
+    try:
+        found = wait_for(lambda: [row for row in faults(gateway)[0] if says in row["message"]], 10, "it is found to be gone")
+        assert {row["level"] for row in found} == {"problem"} and "find out who" in found[0]["cure"], found
+    finally:
+        foe.stop()
+    wait_for(lambda: faults(gateway) == ([], 0), 5, "the gateway has put it back")
 
 
 def test_an_unreadable_file_is_told_from_a_bad_one(gateway, tmp_path):

@@ -121,6 +121,27 @@ INSTANTIATE_TEST_SUITE_P(
                       OneRule{prerouting, "udp dport 20001 notrack", Effect::untracks, true},
                       OneRule{output, "ct mark set 0x00000001", {}}));
 
+TEST(ForeignRules, SeesAFlowtableAsItIsListed) {
+  const auto found = find_foreign_rules(R"(table inet fast { # handle 3
+	flowtable f { # handle 1
+		hook ingress priority filter
+		devices = { "drpf0", "eth0" }
+	}
+
+	chain forward { # handle 2
+		type filter hook forward priority filter; policy accept;
+		ct state established flow add @f # handle 4
+	}
+}
+)",
+                                        view);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].effect, Effect::offloads);
+  EXPECT_TRUE(is_grave(found[0]));
+  EXPECT_NE(explain(found[0]).find("flowtable"), std::string::npos);
+  EXPECT_NE(cure_for(found[0], view).find("nft delete rule inet fast forward handle 4"), std::string::npos);
+}
+
 TEST(ForeignRules, ChainsThatAreJumpedToStandWhereTheirCallersStand) {
   const auto found = find_foreign_rules(R"(table inet other {
 	chain marks {
