@@ -16,6 +16,7 @@ struct ConnectCommandOptions {
   std::string on_down;
   std::string on_lease;
   std::vector<std::string> inform;
+  std::vector<std::string> follow;
   bool no_kill_switch = false;
 };
 
@@ -31,6 +32,17 @@ Status take_inform(const std::vector<std::string>& texts, client::ConnectOptions
     if (!wish) return fail(wish.error());
     to.inform.push_back(std::move(*wish));
   }
+  return {};
+}
+
+Status take_follow(const std::vector<std::string>& texts, client::ConnectOptions& to) {
+  for (const auto& text : texts) {
+    auto rules = client::parse_follow_rules(text);
+    if (!rules) return fail(rules.error());
+    to.follow.insert(to.follow.end(), rules->begin(), rules->end());
+  }
+  if (to.follow.size() > client::follow_rules_max)
+    return fail(invalid("bad_follow", "more than " + std::to_string(client::follow_rules_max) + " programs to follow", "Name fewer."));
   return {};
 }
 
@@ -64,6 +76,12 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
                 "and ,password-file=FILE")
             ->type_name("PROGRAM=URL")
             ->allow_extra_args(false);
+        command
+            .add_option("--follow", options.follow,
+                        "Give a public port to each port on which these programs listen, as long as they do: NAME[:PORTS],... with their "
+                        "exact names; PORTS as 25565+27015-27020/udp+!27016")
+            ->type_name("NAMES")
+            ->allow_extra_args(false);
         command.add_flag("--no-kill-switch", options.no_kill_switch, "Full tunnel: let traffic out beside the tunnel when it is down");
         command.add_flag("--clean-up", options.connect.clean_up, "Only clear what a killed predecessor left");
         command.add_option("--state", options.connect.state_directory, "Where the lock and the notes for cleaning up are")
@@ -80,7 +98,8 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         take(options.on_up, connect.hooks.on_up);
         take(options.on_down, connect.hooks.on_down);
         take(options.on_lease, connect.hooks.on_lease);
-        if (const auto taken = take_inform(options.inform, connect); !taken) {
+        for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect)}) {
+          if (taken) continue;
           report(taken.error());
           return static_cast<int>(exit_usage);
         }

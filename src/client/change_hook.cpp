@@ -119,6 +119,7 @@ std::string expand_hook_command(std::string_view command, const HookState& state
   replace_all(text, "{{EVENT}}", to_string(state.event));
   replace_all(text, "{{PROTOCOL}}", protocol(state));
   replace_all(text, "{{LOCAL_PORT}}", local_port(state));
+  replace_all(text, "{{PROGRAM}}", state.lease ? state.lease->program : std::string{});
   return text;
 }
 
@@ -133,6 +134,7 @@ std::vector<std::string> hook_environment(const HookState& state) {
   if (state.lease) {
     variables.push_back("DRPF_PROTOCOL=" + protocol(state));
     variables.push_back("DRPF_LOCAL_PORT=" + local_port(state));
+    variables.push_back("DRPF_PROGRAM=" + state.lease->program);
   }
   return variables;
 }

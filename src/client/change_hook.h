@@ -43,16 +43,17 @@ struct HookState {
     Port port;
     std::string_view protocol;  // "tcp", "udp", "tcp+udp"
     Port local_port;
+    std::string program = {};  // that is followed and listens there; a name of plain characters that the user gave
     bool operator==(const Lease&) const = default;
   };
   std::optional<Lease> lease = std::nullopt;  // of events about one port
   bool operator==(const HookState&) const = default;
 };
 
-// Puts the values in the place of {{PORTS}}, {{PORT}}, {{VPN_INTERFACE}}, {{EVENT}}, {{PROTOCOL}} and {{LOCAL_PORT}}.
+// Puts the values in the place of {{PORTS}}, {{PORT}}, {{VPN_INTERFACE}}, {{EVENT}}, {{PROTOCOL}}, {{LOCAL_PORT}} and {{PROGRAM}}.
 std::string expand_hook_command(std::string_view command, const HookState& state);
 // DRPF_EVENT=up, DRPF_PORTS=20000,20001, DRPF_PORT=20000, DRPF_INTERFACE=home, DRPF_PUBLIC_ADDRESS=198.51.100.1; about one port also
-// DRPF_PROTOCOL=tcp+udp and DRPF_LOCAL_PORT=110.
+// DRPF_PROTOCOL=tcp+udp, DRPF_LOCAL_PORT=25565 and DRPF_PROGRAM=java.
 std::vector<std::string> hook_environment(const HookState& state);
 
 struct HookCall {

@@ -18,6 +18,7 @@
 #include "client/confinement.h"
 #include "client/connection.h"
 #include "client/instance_lock.h"
+#include "client/program_watch.h"
 #include "client/route_plan.h"
 #include "client/routing.h"
 #include "client/screen.h"
@@ -105,6 +106,16 @@ bool has_net_admin() {
   return false;
 }
 
+// Before there are threads or secrets, and while there are rights.
+OrStop<std::optional<ProgramWatch>> watch_programs(const ConnectOptions& options) {
+  if (options.follow.empty() || options.clean_up) return std::nullopt;
+  std::vector<std::string> names;
+  for (const auto& rule : options.follow) names.push_back(rule.program);
+  auto watch = ProgramWatch::start(std::move(names));
+  if (!watch) return stop(exit_failed, watch.error());
+  return std::move(*watch);
+}
+
 OrStop<void> find_passwords(ConnectOptions& options, Screen& screen) {
   for (auto& wish : options.inform) {
     if (const auto found = find_password(wish); !found) return stop(exit_usage, found.error());
@@ -166,6 +177,8 @@ std::string note_path(const ConnectOptions& options, const std::string& interfac
 OrStop<void> run(ConnectOptions options, Screen& screen) {
   const auto interface = interface_of(options);
   if (!interface) return tl::unexpected<Stop>(interface.error());
+  auto programs = watch_programs(options);
+  if (!programs) return tl::unexpected<Stop>(programs.error());
   auto file = options.clean_up ? OrStop<WgQuickFile>(WgQuickFile{}) : read_configuration(options, screen);
   if (!file) return tl::unexpected<Stop>(file.error());
   if (!has_net_admin() && options.clean_up) return check_machine(*interface);
@@ -199,7 +212,7 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
   wish.kill_switch = options.kill_switch;
   auto plan = make_route_plan(*file, wish);
   for (const auto& text : plan.notes) screen.note(text);
-  Connection connection(options, std::move(*file), std::move(plan), screen, note);
+  Connection connection(options, std::move(*file), std::move(plan), screen, note, std::move(*programs));
   const auto error = connection.run();
   if (!error) return {};
   return stop(error->code == "nft_missing" ? exit_missing : exit_failed, *error);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "client/follow_rule.h"
 #include "client/hook_calls.h"
 #include "client/inform_wish.h"
 
@@ -19,6 +20,7 @@ struct ConnectOptions {
   std::optional<std::string> status_file;     // kept up to date: one JSON object
   HookCommands hooks;                         // run by /bin/sh -c (docs/connect.md: variables and {{PORTS}})
   std::vector<InformWish> inform;             // programs that are told their listening port
+  std::vector<FollowRule> follow;             // programs that are given a public port while they listen
   bool json = false;                          // one JSON object per line on standard output instead of text
   bool kill_switch = true;                    // full tunnel only: nothing but the tunnel's own packets (and the LAN) leaves outside of it
   bool clean_up = false;                      // only clear what a killed predecessor left for this interface, then leave

@@ -28,14 +28,15 @@ std::string mode_text(const RoutePlan& plan, bool inbound_only) {
 }  // namespace
 
 Connection::Connection(const ConnectOptions& options, protocol::wireguard::WgQuickFile file, RoutePlan plan, Screen& screen,
-                       std::string note_path)
+                       std::string note_path, std::optional<ProgramWatch> programs)
     : options_(options),
       file_(std::move(file)),
       plan_(std::move(plan)),
       screen_(screen),
       routing_(plan_.interface, std::move(note_path)),
       name_servers_(plan_.interface),
-      endpoints_(file_.peers.size()) {}
+      endpoints_(file_.peers.size()),
+      programs_(std::move(programs)) {}
 
 std::optional<Error> Connection::run() {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) watches_.push_back(loop_.on_signal(number, [this] { loop_.stop(); }));
@@ -159,6 +160,11 @@ void Connection::start_watch() {
   listener.report = [this](Report report) { loop_.post([this, report = std::move(report)] { on_report(report); }); };
   listener.lost = [this](Error error) { loop_.post([this, error = std::move(error)] { on_gateway_lost(error); }); };
   watch_ = std::make_unique<GatewayWatch>(*where, std::move(listener));
+  if (!programs_) return;
+  std::vector<Address> own;
+  for (const auto& address : plan_.addresses) own.push_back(address.address);
+  follower_ = std::make_unique<Follower>(loop_, clock_, screen_, options_.follow, *where, std::move(own));
+  follower_->watch(*programs_);
 }
 
 tunnel::PeerConfig Connection::peer_config(std::size_t peer) const {
@@ -208,6 +214,7 @@ void Connection::on_disconnected() {
     report_->ports.clear();
     screen_.ports(*report_, clock_.wall_now());
   }
+  if (follower_) follower_->offline();
   if (told_up_) publish(HookEvent::down, {});
   told_up_ = false;
   write_status_file(ConnectionState::disconnected);
@@ -225,10 +232,12 @@ void Connection::on_report(Report report) {
   system::notify_service_manager(fmt::format("{}STATUS={} public ports", ready_ ? "" : "READY=1\n", count));
   if (!ready_) screen_.ready(count, clock_.wall_now());
   ready_ = true;
+  if (follower_) follower_->reported(report_->ports);
 }
 
 void Connection::on_gateway_lost(const Error& error) {
   gateway_answers_ = false;
+  if (follower_) follower_->offline();
   screen_.disconnected(error.message, clock_.wall_now());
   write_status_file(ConnectionState::disconnected);
 }
@@ -253,6 +262,7 @@ void Connection::show_where_we_are() {
 }
 
 void Connection::on_tick() {
+  if (follower_) follower_->tick();
   const auto now = clock_.now();
   if (suspend_.observe(now.time_since_epoch(), monotonic_now())) {
     screen_.note("this machine slept; connecting again");
@@ -301,13 +311,21 @@ void Connection::use_endpoint(std::size_t peer, const Endpoint& endpoint) {
 
 void Connection::publish(std::optional<HookEvent> event, const std::vector<PublishedPort>& ports) {
   const auto before = std::exchange(published_, ports);
+  remember_programs();
   if (options_.ports_file) {
     if (const auto status = replace_file(*options_.ports_file, ports_file_text(public_numbers(ports))); !status)
       screen_.error(status.error());
   }
   inform();
   if (!event || !hook_) return;
-  for (auto& call : hook_calls(options_.hooks, *event, plan_.interface, before, ports)) hook_->tell(std::move(call));
+  for (auto& call : hook_calls(options_.hooks, *event, plan_.interface, before, ports, programs_by_port_)) hook_->tell(std::move(call));
+}
+
+// A port that ends does so because its program is gone: who that was is still known here.
+void Connection::remember_programs() {
+  if (!follower_) return;
+  for (const auto& port : published_)
+    if (auto program = follower_->program_at(port.local_port); !program.empty()) programs_by_port_[port.local_port] = std::move(program);
 }
 
 void Connection::write_status_file(ConnectionState state) {
@@ -344,12 +362,14 @@ void Connection::take_down() {
   watches_.clear();
   network_changes_.reset();
   if (tunnel_ && connected_ && gateway_answers_) {
+    if (follower_) follower_->end();
     if (const auto where = door()) {
       if (const auto status = say_goodbye(*where); !status)
         screen_.note(fmt::format("the gateway did not hear the good-bye: {}", status.error().message));
     }
   }
   informers_.clear();
+  follower_.reset();
   publish(told_up_ ? std::optional(HookEvent::down) : std::nullopt, {});
   write_status_file(ConnectionState::stopped);
   if (name_servers_set_) name_servers_.clear();

@@ -10,11 +10,13 @@
 #include "client/change_hook.h"
 #include "client/connect.h"
 #include "client/endpoint_lookup.h"
+#include "client/follower.h"
 #include "client/gateway_watch.h"
 #include "client/hook_calls.h"
 #include "client/informer.h"
 #include "client/name_servers.h"
 #include "client/outer_path.h"
+#include "client/program_watch.h"
 #include "client/published_ports.h"
 #include "client/route_plan.h"
 #include "client/routing.h"
@@ -36,8 +38,9 @@ inline constexpr Duration lookup_pause_max = std::chrono::seconds(30);
 
 class Connection {
  public:
-  // `clean` has been called; the lock is held by the caller.
-  Connection(const ConnectOptions& options, protocol::wireguard::WgQuickFile file, RoutePlan plan, Screen& screen, std::string note_path);
+  // `clean` has been called; the lock is held by the caller. `programs`: none where nothing is followed.
+  Connection(const ConnectOptions& options, protocol::wireguard::WgQuickFile file, RoutePlan plan, Screen& screen, std::string note_path,
+             std::optional<ProgramWatch> programs);
 
   // Until a signal (none) or something that cannot be mended (the error). Everything that was set up is taken down in both cases.
   std::optional<Error> run();
@@ -67,6 +70,7 @@ class Connection {
   void publish(std::optional<HookEvent> event, const std::vector<PublishedPort>& ports);
   void write_status_file(ConnectionState state);
   void inform();
+  void remember_programs();
   void end_with(Error error);
   tunnel::PeerConfig peer_config(std::size_t peer) const;
   const protocol::wireguard::WgQuickPeer& gateway_peer() const { return file_.peers.front(); }
@@ -99,6 +103,7 @@ class Connection {
   bool lookup_out_ = false;
   std::vector<PublishedPort> published_;
   std::optional<Report> report_;
+  ProgramsByPort programs_by_port_;
   std::optional<Error> ended_with_;
 
   std::unique_ptr<tunnel::Tunnel> tunnel_;
@@ -106,6 +111,8 @@ class Connection {
   std::vector<std::unique_ptr<Informer>> informers_;  // as options_.inform has them
   std::vector<bool> told_of_no_port_;                 // of each of them
   std::unique_ptr<GatewayWatch> watch_;
+  std::optional<ProgramWatch> programs_;
+  std::unique_ptr<Follower> follower_;
   std::optional<EndpointLookup> lookup_;
   std::optional<NetworkChanges> network_changes_;
   std::vector<net::Watch> watches_;

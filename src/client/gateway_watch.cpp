@@ -13,15 +13,6 @@
 namespace drpf::client {
 namespace {
 
-net::HttpClient client_of(const GatewayDoor& door, Duration timeout) {
-  net::HttpClient::Options options;
-  options.timeout = timeout;
-  options.body_bytes_max = report_size_max;
-  options.device = door.interface;
-  options.source = door.own;
-  return net::HttpClient::over_tcp(Endpoint{door.gateway, Port{gateway_api_port}}, options);
-}
-
 Result<Report> ask(const net::HttpClient& client) {
   auto response = client.request("GET", "/v1/self");
   if (!response) return fail(response.error());
@@ -40,6 +31,15 @@ bool carries_ports(const std::string& line) {
 }
 
 }  // namespace
+
+net::HttpClient gateway_client(const GatewayDoor& door, Duration timeout) {
+  net::HttpClient::Options options;
+  options.timeout = timeout;
+  options.body_bytes_max = report_size_max;
+  options.device = door.interface;
+  options.source = door.own;
+  return net::HttpClient::over_tcp(Endpoint{door.gateway, Port{gateway_api_port}}, options);
+}
 
 GatewayWatch::GatewayWatch(GatewayDoor door, Listener listener) : door_(std::move(door)), listener_(std::move(listener)) {
   thread_ = std::thread([this] { run_loop(); });
@@ -96,7 +96,7 @@ void GatewayWatch::run_loop() {
 
 // Until the stream ends. Its first line says what is, each later one what is after a change.
 Status GatewayWatch::follow() {
-  const auto client = client_of(door_, gateway_request_time_max);
+  const auto client = gateway_client(door_, gateway_request_time_max);
   auto stream = client.open_stream("/v1/self/events");
   if (!stream) return fail(stream.error());
   {
@@ -137,7 +137,7 @@ void send_sign_of_life(const GatewayDoor& door) {
 }
 
 Status say_goodbye(const GatewayDoor& door) {
-  const auto response = client_of(door, gateway_goodbye_time_max).request("POST", "/v1/self/disconnect", "{}");
+  const auto response = gateway_client(door, gateway_goodbye_time_max).request("POST", "/v1/self/disconnect", "{}");
   if (!response) return fail(response.error());
   if (response->status >= 300)
     return fail(failure("gateway_refused", fmt::format("the gateway answered {} to the good-bye", response->status)));

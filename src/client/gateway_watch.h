@@ -64,6 +64,9 @@ class GatewayWatch {
   std::thread thread_;
 };
 
+// For requests to the gateway's API, through the tunnel.
+net::HttpClient gateway_client(const GatewayDoor& door, Duration timeout);
+
 // One empty datagram through the tunnel: whoever carries it learns from it, authenticated, where this device is now.
 void send_sign_of_life(const GatewayDoor& door);
 

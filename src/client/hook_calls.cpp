@@ -1,7 +1,5 @@
 #include "client/hook_calls.h"
 
-#include <map>
-
 namespace drpf::client {
 namespace {
 
@@ -36,7 +34,8 @@ HookState::Lease lease_of(const std::vector<PublishedPort>& of_one_number) {
 }  // namespace
 
 std::vector<HookCall> hook_calls(const HookCommands& commands, HookEvent event, std::string_view interface,
-                                 const std::vector<PublishedPort>& before, const std::vector<PublishedPort>& after) {
+                                 const std::vector<PublishedPort>& before, const std::vector<PublishedPort>& after,
+                                 const ProgramsByPort& programs) {
   std::vector<HookCall> calls;
   const auto whole = [&](std::string_view option, const std::optional<std::string>& command, const std::vector<PublishedPort>& ports) {
     if (command) calls.push_back({std::string(option), *command, "all", state_of(event, interface, ports)});
@@ -44,6 +43,7 @@ std::vector<HookCall> hook_calls(const HookCommands& commands, HookEvent event, 
   const auto one = [&](HookEvent what, const std::vector<PublishedPort>& lease) {
     auto state = state_of(what, interface, after);
     state.lease = lease_of(lease);
+    if (const auto program = programs.find(state.lease->local_port); program != programs.end()) state.lease->program = program->second;
     state.public_address = first_public_address(lease);
     calls.push_back({"--on-lease", *commands.on_lease, to_string(state.lease->port), std::move(state)});
   };

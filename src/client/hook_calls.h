@@ -2,6 +2,7 @@
 // nothing.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,8 +22,12 @@ struct HookCommands {
   bool any() const { return on_change || on_up || on_down || on_lease; }
 };
 
+// Followed programs by the port of this machine on which they listen.
+using ProgramsByPort = std::map<Port, std::string>;
+
 // `event` is about all ports together: up, change or down. Both lists are sorted.
 std::vector<HookCall> hook_calls(const HookCommands& commands, HookEvent event, std::string_view interface,
-                                 const std::vector<PublishedPort>& before, const std::vector<PublishedPort>& after);
+                                 const std::vector<PublishedPort>& before, const std::vector<PublishedPort>& after,
+                                 const ProgramsByPort& programs = {});
 
 }  // namespace drpf::client

@@ -112,6 +112,20 @@ void Screen::informed(std::string_view program, Port port, WallTime now) {
   write(out_, boost::json::serialize(object));
 }
 
+void Screen::followed(std::string_view what, std::string_view program, Port local_port, Port public_port, std::string_view sentence,
+                      WallTime now) {
+  if (!json_) {
+    line(now, sentence);
+    return;
+  }
+  auto object = event("followed", now);
+  object["what"] = what;
+  object["program"] = program;
+  object["local_port"] = local_port.value();
+  object["public_port"] = public_port.value();
+  write(out_, boost::json::serialize(object));
+}
+
 void Screen::stopped(WallTime now) {
   if (json_) {
     write(out_, boost::json::serialize(event("stopped", now)));

@@ -32,6 +32,9 @@ class Screen {
   void ready(std::size_t count, WallTime now);
   // `program` has been told its listening port.
   void informed(std::string_view program, Port port, WallTime now);
+  // `what` ("opened", "closed") became of the public port of a followed program; `sentence` says it to people.
+  void followed(std::string_view what, std::string_view program, Port local_port, Port public_port, std::string_view sentence,
+                WallTime now);
   void stopped(WallTime now);
   void note(std::string_view text);
   // "drpf connect: message. cure"

@@ -77,6 +77,14 @@ Status become(const User& user) {
 
 }  // namespace
 
+bool has_capability(Capability capability) {
+  auto header = own_header();
+  Sets sets;
+  if (::syscall(SYS_capget, &header, sets.words) != 0) return false;
+  const auto number = static_cast<unsigned>(capability);
+  return (sets.words[number / 32].effective >> number % 32 & 1) != 0;
+}
+
 std::optional<User> find_user(const std::string& name) {
   std::vector<char> buffer(password_entry_max);
   passwd entry{};

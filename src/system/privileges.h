@@ -13,7 +13,7 @@
 namespace drpf::system {
 
 // linux/capability.h
-enum class Capability : std::uint8_t { dac_override = 1, net_bind_service = 10, net_admin = 12 };
+enum class Capability : std::uint8_t { dac_override = 1, dac_read_search = 2, net_bind_service = 10, net_admin = 12, sys_ptrace = 19 };
 
 class CapabilitySet {
  public:
@@ -28,6 +28,9 @@ class CapabilitySet {
  private:
   std::uint64_t bits_ = 0;
 };
+
+// Whether this thread may use it now.
+bool has_capability(Capability capability);
 
 struct User {
   std::string name;
