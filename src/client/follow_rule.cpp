@@ -74,10 +74,9 @@ Result<FollowRule> parse_follow_rule(std::string_view text) {
     return wrong(text, "no name of a program; it is matched exactly, without its folder");
   if (colon == std::string_view::npos) return rule;
   auto rest = text.substr(colon + 1);
-  do {
+  while (true) {
     const auto plus = rest.find('+');
     auto part = rest.substr(0, plus);
-    rest.remove_prefix(plus == std::string_view::npos ? rest.size() : plus + 1);
     const bool never = part.starts_with('!');
     if (never) part.remove_prefix(1);
     const auto slash = part.find('/');
@@ -85,8 +84,9 @@ Result<FollowRule> parse_follow_rule(std::string_view text) {
     const auto ports = ports_in(part);
     if (!ports || !protocol_known) return wrong(text, fmt::format("'{}' is no port or range from 1 to 65535", part));
     (never ? rule.never : rule.only).push_back(*ports);
-  } while (!rest.empty());
-  return rule;
+    if (plus == std::string_view::npos) return rule;
+    rest.remove_prefix(plus + 1);
+  }
 }
 
 Result<std::vector<FollowRule>> parse_follow_rules(std::string_view text) {

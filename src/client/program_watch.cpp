@@ -39,8 +39,8 @@ bool write_whole(std::string_view text) {
   return true;
 }
 
-// The child: never returns while its parent is there.
-int watch(const std::vector<std::string>& programs, int pipe) {
+// The child: until its parent is gone.
+int watch(const std::vector<std::string>& programs, int pipe, pid_t parent) {
   // Of what the parent has open it needs the pipe alone.
   if (::dup2(pipe, pipe_in_child) < 0 || ::syscall(SYS_close_range, pipe_in_child + 1, UINT_MAX, 0) != 0) return 1;
   for (const int number : {SIGINT, SIGHUP, SIGTERM, SIGPIPE}) ::signal(number, SIG_IGN);  // it ends with its parent
@@ -55,7 +55,7 @@ int watch(const std::vector<std::string>& programs, int pipe) {
 
   const system::SystemClock clock;
   std::optional<std::vector<FollowedSocket>> told;
-  while (true) {
+  while (::getppid() == parent) {
     if (auto seen = scan->look(clock.now()); seen && told != *seen) {
       told = std::move(*seen);
       if (!write_whole(program_watch_text(*told))) return 0;
@@ -64,6 +64,7 @@ int watch(const std::vector<std::string>& programs, int pipe) {
     pause.tv_sec = program_watch_period.count();
     ::nanosleep(&pause, nullptr);
   }
+  return 0;
 }
 
 }  // namespace
@@ -106,7 +107,7 @@ Result<ProgramWatch> ProgramWatch::start(std::vector<std::string> programs) {
   system::Fd read_end(ends[0]);
   const system::Fd write_end(ends[1]);
   ::fcntl(read_end.get(), F_SETFL, O_NONBLOCK);
-  auto process = system::Process::fork([&] { return watch(programs, write_end.get()); });
+  auto process = system::Process::fork([&, parent = ::getpid()] { return watch(programs, write_end.get(), parent); });
   if (!process) return fail(process.error());
   return ProgramWatch(std::move(*process), std::move(read_end));
 }

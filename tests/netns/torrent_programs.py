@@ -50,7 +50,7 @@ class Qbittorrent:
         os.makedirs(os.path.join(self.profile, "qBittorrent", "config"))
         with open(os.path.join(self.profile, "qBittorrent", "config", "qBittorrent.conf"), "w", encoding="utf-8") as file:
             file.write(QBITTORRENT_CONFIG.format(port=port, login=str(login).lower(), web_port=web_port))
-        self.url = f"http://{USER + '@' if login else ''}127.0.0.1:{web_port}"
+        self.port, self.url = web_port, f"http://{USER + '@' if login else ''}127.0.0.1:{web_port}"
         self.cookie = ""
         if start:
             self.start()
@@ -93,14 +93,17 @@ class Transmission:
     def __init__(self, host, folder, port=51413, login=False, start=True):
         self.host, self.folder, self.login = host, os.path.join(folder, f"transmission-{host.name}"), login
         os.makedirs(self.folder)
+        self.configure(port)
+        self.port, self.url = RPC_PORT, f"http://{USER + '@' if login else ''}127.0.0.1:{RPC_PORT}"
+        if start:
+            self.start()
+
+    def configure(self, port):
         settings = {"peer-port": port, "port-forwarding-enabled": True, "dht-enabled": False, "lpd-enabled": False, "utp-enabled": False,
-                    "rpc-authentication-required": login, "rpc-username": USER, "rpc-password": PASSWORD, "encryption": 0,
+                    "rpc-authentication-required": self.login, "rpc-username": USER, "rpc-password": PASSWORD, "encryption": 0,
                     "download-dir": self.folder}
         with open(os.path.join(self.folder, "settings.json"), "w", encoding="utf-8") as file:
             json.dump(settings, file)
-        self.url = f"http://{USER + '@' if login else ''}127.0.0.1:{RPC_PORT}"
-        if start:
-            self.start()
 
     def start(self):
         self.process = self.host.popen("transmission-daemon", "--foreground", "--config-dir", self.folder, env={"TR_CURL_VERBOSE": ""})

@@ -5,6 +5,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include <array>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,7 +15,6 @@ namespace {
 
 using testing::Contains;
 using testing::IsEmpty;
-using testing::Not;
 
 FollowedSocket socket(const char* program, Protocol protocol, const char* address, std::uint16_t port) {
   return {program, protocol, *parse_address(address), Port{port}};
@@ -33,10 +34,12 @@ TEST(ProgramWatchLine, SaysWhatWasSeen) {
 
 // A listener of this process, which calls itself something for the time of the test.
 TEST(ProgramWatch, SeesAListenerComeAndGo) {
+  std::array<char, 16> name{};
+  ::prctl(PR_GET_NAME, name.data());
   ::prctl(PR_SET_NAME, "drpf-follow-me");
+  net::EventLoop loop;
   auto watch = ProgramWatch::start({"drpf-follow-me"});
   ASSERT_TRUE(watch);
-  net::EventLoop loop;
   std::vector<FollowedSocket> seen;
   int looks = 0;
   std::vector<std::string> complaints;
@@ -70,6 +73,7 @@ TEST(ProgramWatch, SeesAListenerComeAndGo) {
   loop.run();
   EXPECT_THAT(seen, IsEmpty());
   EXPECT_THAT(complaints, IsEmpty());
+  ::prctl(PR_SET_NAME, name.data());
 }
 
 }  // namespace
