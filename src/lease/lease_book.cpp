@@ -7,6 +7,8 @@
 
 #include "lease/draft.h"
 #include "lease/lease_request.h"
+#include "lease/mapping.h"
+#include "lease/port_choice.h"
 #include "lease/presence.h"
 #include "lease/tables.h"
 #include "lease/tunnel_addresses.h"
@@ -178,6 +180,7 @@ Result<Transaction> LeaseBook::set_lease(const PublicPort& on, Port local_port, 
   if (lease->local_port == local_port) return draft.take();
   auto changed = *lease;
   changed.local_port = local_port;
+  if (changed.mapping) changed.mapping->local_port_after = local_port;
   if (lease->state == LeaseState::active) changed = draft.activated(std::move(changed), lease->deadline);
   draft.change(lease, &changed, impl_->tables.device(lease->device)->device);
   return draft.take();
@@ -195,6 +198,12 @@ Result<Transaction> LeaseBook::remove_lease(const PublicPort& on, Time now) cons
   draft.reshape(grant, grant, std::move(rest), tables.device(grant.device)->device);
   return draft.take();
 }
+
+Result<Decided<std::vector<Lease>>> LeaseBook::map(const MappingRequest& request, Time now) const {
+  return decide(request, impl_->tables, now);
+}
+
+Result<Decided<std::size_t>> LeaseBook::end_mappings(const MappingEnd& end, Time now) const { return decide(end, impl_->tables, now); }
 
 Transaction LeaseBook::tick(Time now, std::size_t limit) const { return what_time_brings(impl_->tables, now, limit); }
 std::optional<Time> LeaseBook::next_deadline() const { return next_time(impl_->tables); }
@@ -265,6 +274,27 @@ std::vector<const Lease*> LeaseBook::leases_of(DeviceId device) const {
   return found;
 }
 
+std::vector<const Lease*> LeaseBook::mappings_of(DeviceId device) const {
+  std::vector<const Lease*> found;
+  const auto* entry = impl_->tables.device(device);
+  if (!entry) return found;
+  for (const auto& [key, on] : entry->mappings) found.push_back(lease(on));
+  std::sort(found.begin(), found.end(), [](const Lease* a, const Lease* b) { return a->on < b->on; });
+  return found;
+}
+
+const Lease* LeaseBook::mapping(DeviceId device, Protocol protocol, Port internal_port) const {
+  const auto* entry = impl_->tables.device(device);
+  if (!entry) return nullptr;
+  const auto found = entry->mappings.find(HostPorts::key(protocol, internal_port));
+  return found == entry->mappings.end() ? nullptr : lease(found->second);
+}
+
+const PublicHost* LeaseBook::host_of(DeviceId device) const {
+  const auto* entry = impl_->tables.device(device);
+  return entry ? host(usual_host(impl_->tables, *entry)) : nullptr;
+}
+
 std::vector<const Grant*> LeaseBook::grants_of(AccountId account) const {
   std::vector<const Grant*> found;
   const auto* entry = impl_->tables.account(account);
@@ -286,6 +316,8 @@ std::uint32_t LeaseBook::ports_held(AccountId account) const {
   return entry ? entry->ports_held : 0;
 }
 
+Time LeaseBook::epoch_started() const { return impl_->tables.epoch_started(); }
+
 std::uint64_t LeaseBook::ports_free() const {
   std::uint64_t free = 0;
   for (const auto& host : policy().hosts) free += impl_->tables.free_ports(host.name).size();
@@ -305,6 +337,7 @@ State LeaseBook::state() const {
   state.generations_used_to = tables.generations_used_to();
   state.next_id = tables.next_id();
   state.addresses_used_to = tables.addresses_used_to();
+  state.epoch_started = tables.epoch_started();
   return state;
 }
 

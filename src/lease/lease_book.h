@@ -37,6 +37,32 @@ struct LeaseRequest {
   bool by_administrator = false;     // lifts Plan::port_choice, not quotas and not reserved ports
 };
 
+// What a program asks for by a port-mapping protocol. One that exists already (same protocol and internal port) is renewed.
+struct MappingRequest {
+  DeviceId device{};
+  Protocol protocol = Protocol::tcp;
+  Port internal_port;  // with count > 1 the first
+  std::optional<Port> suggested_port;
+  bool only_suggested = false;    // refuse rather than give another number
+  bool to_public_number = false;  // lead to the device's port of the public number, whatever the internal port
+  std::uint16_t count = 1;        // contiguous; fewer are given where there are no more
+  Duration lifetime{};            // brought inside the policy's limits
+  bool while_connected = false;   // no lifetime
+  Door door = Door::nat_pmp;
+  Nonce nonce{};
+  std::string description;
+};
+
+// Which mappings of a device end; what is not given matches everything.
+struct MappingEnd {
+  DeviceId device{};
+  std::optional<Protocol> protocol;
+  std::optional<Port> internal_port;
+  std::optional<PortRange> public_ports;
+  std::optional<Door> door;
+  std::optional<Nonce> nonce;
+};
+
 class LeaseBook {
  public:
   // `policy` has passed validate(Policy) and `state` validate(State), both in lease/validation.h. After a start call
@@ -68,6 +94,12 @@ class LeaseBook {
   Result<Transaction> disconnect(DeviceId id, Time now) const;  // empty when it is not connected
 
   Result<Decided<std::vector<Lease>>> add_lease(const LeaseRequest& request, Time now) const;
+  // Ports for it come first from what the device holds (its automatic ports from the highest down, as long as they lead to themselves),
+  // then from what the plan still allows. TCP and UDP of one internal port get the same number where that is possible. Refusals: as of
+  // add_lease(); with only_suggested port_taken, port_choice_not_allowed, port_outside_pool, ....
+  Result<Decided<std::vector<Lease>>> map(const MappingRequest& request, Time now) const;
+  // The number that ended; none is no error. A mapping with another nonce stays: nonce_mismatch, if it was the only one.
+  Result<Decided<std::size_t>> end_mappings(const MappingEnd& end, Time now) const;
   Result<Transaction> set_lease(const PublicPort& on, Port local_port, Time now) const;
   // Ends the lease; where it was the last of its grant's port, the port goes to quarantine.
   Result<Transaction> remove_lease(const PublicPort& on, Time now) const;
@@ -102,10 +134,15 @@ class LeaseBook {
   std::vector<const Device*> devices_of(AccountId account) const;
   std::vector<const Lease*> leases() const;  // by public port
   std::vector<const Lease*> leases_of(DeviceId device) const;
+  std::vector<const Lease*> mappings_of(DeviceId device) const;  // leases with a mapping, by public port
+  const Lease* mapping(DeviceId device, Protocol protocol, Port internal_port) const;
+  // Where programs of the device are told that they are reached: the host of its oldest port.
+  const PublicHost* host_of(DeviceId device) const;
   std::vector<const Grant*> grants_of(AccountId account) const;
   std::vector<const Quarantine*> quarantines() const;
   std::uint32_t ports_held(AccountId account) const;
   std::uint64_t ports_free() const;  // over all hosts: neither held nor resting nor reserved
+  Time epoch_started() const;        // when mappings were last lost
   State state() const;               // everything, as the store would keep it
 
   // Every active lease as the kernel must have it now, one per address family: the desired state of the redirect.

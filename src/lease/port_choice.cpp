@@ -52,9 +52,8 @@ std::vector<std::string> by_free_ports(const Tables& tables) {
 }
 
 std::optional<std::string> host_of_oldest_grant(const Tables& tables, const DeviceEntry& device) {
-  const auto oldest = std::min_element(device.grants.begin(), device.grants.end());
-  if (oldest == device.grants.end()) return std::nullopt;
-  const auto& name = tables.grant(*oldest)->host;
+  if (device.grants.empty()) return std::nullopt;
+  const auto& name = tables.grant(*device.grants.begin())->host;
   if (!tables.host(name)) return std::nullopt;
   return name;
 }

@@ -23,10 +23,10 @@ std::vector<Lease> active_leases(Draft& draft, const Tables& tables, const Grant
   std::vector<Lease> leases;
   for (const auto* lease : tables.leases_of(grant)) {
     leases.push_back(*lease);
-    const bool ran_out = lease->kind != LeaseKind::requested && lease->deadline <= draft.now();
+    const bool ran_out = !lease->ends_by_itself() && lease->deadline <= draft.now();
     if (lease->state == LeaseState::held || ran_out) {
       leases.back() = draft.activated(*lease, draft.now() + lifetime);
-    } else if (lease->kind != LeaseKind::requested && is_renewal_due(*lease, lifetime, draft.now())) {
+    } else if (!lease->ends_by_itself() && is_renewal_due(*lease, lifetime, draft.now())) {
       leases.back().deadline = draft.now() + lifetime;
     }
   }
@@ -73,10 +73,23 @@ std::optional<Error> give_automatic_ports(Draft& draft, const Tables& tables, co
 std::optional<Lease> held(const Lease& lease) {
   if (lease.kind == LeaseKind::requested) return std::nullopt;
   auto away = lease;
+  if (away.mapping) away.local_port = away.mapping->local_port_after;
+  away.mapping.reset();
   away.state = LeaseState::held;
   away.generation = Generation::none;
   away.deadline = {};
   return away;
+}
+
+std::optional<Lease> without_mapping(Draft& draft, const Lease& lease, Time deadline) {
+  if (lease.kind == LeaseKind::requested) return std::nullopt;
+  auto after = lease;
+  if (after.mapping) after.local_port = after.mapping->local_port_after;
+  after.mapping.reset();
+  // What the kernel has ended, or what leads elsewhere, is an activation of its own.
+  if (after.local_port != lease.local_port || lease.deadline <= draft.now()) return draft.activated(std::move(after), deadline);
+  after.deadline = deadline;
+  return after;
 }
 
 bool is_renewal_due(const Lease& lease, Duration lifetime, Time now) { return lease.deadline - lifetime / 2 <= now; }

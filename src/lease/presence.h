@@ -11,6 +11,8 @@ namespace drpf::lease {
 
 // What the lease is while its device is away; none: a requested lease ends.
 std::optional<Lease> held(const Lease& lease);
+// The lease after its mapping: one that carried it leads where it led before, until `deadline`; none: it was requested, and ends.
+std::optional<Lease> without_mapping(Draft& draft, const Lease& lease, Time deadline);
 // Whether the half of its lifetime is over, so that a renewal is worth a write.
 bool is_renewal_due(const Lease& lease, Duration lifetime, Time now);
 

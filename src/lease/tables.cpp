@@ -26,7 +26,10 @@ constexpr std::array both_protocols{Protocol::tcp, Protocol::udp};
 }  // namespace
 
 Tables::Tables(Policy policy, State state)
-    : generations_used_to_(state.generations_used_to), next_id_(state.next_id), addresses_used_to_(state.addresses_used_to) {
+    : generations_used_to_(state.generations_used_to),
+      next_id_(state.next_id),
+      addresses_used_to_(state.addresses_used_to),
+      epoch_started_(state.epoch_started) {
   adopt(std::move(policy));
   for (auto& account : state.accounts) change(PutAccount{std::move(account)});
   for (auto& device : state.devices) change(PutDevice{std::move(device)});
@@ -196,7 +199,9 @@ void Tables::change(const PutGrant& put) {
   auto& host = host_ports(grant.host);
   host.grants.emplace(grant.ports.first(), grant.id);
   host.taken.insert(grant.ports);
-  devices_.at(grant.device).grants.push_back(grant.id);
+  auto& device = devices_.at(grant.device);
+  device.grants.insert(grant.id);
+  if (grant.kind == LeaseKind::automatic) device.automatic_grants.insert(grant.id);
   accounts_.at(grant.account).ports_held += grant.ports.size();
   if (grant.kept_until) grace_ends_.emplace(*grant.kept_until, grant.id);
   grants_.insert_or_assign(grant.id, grant);
@@ -213,7 +218,9 @@ void Tables::forget(const Grant& grant) {
   auto& host = host_ports(grant.host);
   host.grants.erase(grant.ports.first());
   host.taken.erase(grant.ports);
-  std::erase(devices_.at(grant.device).grants, grant.id);
+  auto& device = devices_.at(grant.device);
+  device.grants.erase(grant.id);
+  device.automatic_grants.erase(grant.id);
   accounts_.at(grant.account).ports_held -= grant.ports.size();
   if (grant.kept_until) grace_ends_.erase({*grant.kept_until, grant.id});
 }
@@ -223,7 +230,9 @@ void Tables::change(const PutLease& put) {
   const auto key = HostPorts::key(put.lease.on.protocol, put.lease.on.port);
   auto& entry = host.leases[key];
   unschedule(host, key, entry);
+  forget_mapping(entry.lease);
   entry.lease = put.lease;
+  remember_mapping(entry.lease);
   schedule(host, key, entry);
 }
 
@@ -232,6 +241,7 @@ void Tables::change(const DropLease& drop) {
   const auto found = host.leases.find(HostPorts::key(drop.on.protocol, drop.on.port));
   if (found == host.leases.end()) return;
   unschedule(host, found->first, found->second);
+  forget_mapping(found->second.lease);
   host.leases.erase(found);
 }
 
@@ -266,7 +276,7 @@ HostPorts& Tables::host_ports(const std::string& name) {
 }
 
 Time Tables::due_time(const Lease& lease) const {
-  if (lease.kind == LeaseKind::requested) return lease.deadline;
+  if (lease.ends_by_itself()) return lease.deadline;
   const auto& account = accounts_.at(devices_.at(lease.device).device.account).account;
   return lease.deadline - plan_of(account).lease_lifetime / 2;
 }
@@ -282,6 +292,18 @@ void Tables::unschedule(HostPorts& host, std::uint32_t key, LeaseEntry& entry) {
   if (entry.lease.state != LeaseState::active) return;
   due_leases_.erase({entry.due, host.index, key});
   generations_.erase(static_cast<std::uint32_t>(entry.lease.generation));
+}
+
+void Tables::remember_mapping(const Lease& lease) {
+  if (lease.mapping) devices_.at(lease.device).mappings.emplace(HostPorts::key(lease.on.protocol, lease.mapping->internal_port), lease.on);
+}
+
+void Tables::forget_mapping(const Lease& lease) {
+  if (!lease.mapping) return;
+  auto& mappings = devices_.at(lease.device).mappings;
+  const auto [first, last] = mappings.equal_range(HostPorts::key(lease.on.protocol, lease.mapping->internal_port));
+  const auto found = std::find_if(first, last, [&](const auto& one) { return one.second == lease.on; });
+  if (found != last) mappings.erase(found);
 }
 
 void Tables::reschedule(HostPorts& host, std::uint32_t key, LeaseEntry& entry) {

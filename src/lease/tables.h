@@ -26,7 +26,9 @@ struct AccountEntry {
 
 struct DeviceEntry {
   Device device;
-  std::vector<GrantId> grants;
+  std::set<GrantId> grants;
+  std::set<GrantId> automatic_grants;                 // of them
+  std::multimap<std::uint32_t, PublicPort> mappings;  // by HostPorts::key(protocol, internal port)
 };
 
 struct LeaseEntry {
@@ -101,6 +103,7 @@ class Tables {
   std::uint32_t generations_used_to() const { return generations_used_to_; }
   std::uint32_t next_id() const { return next_id_; }
   std::uint32_t addresses_used_to() const { return addresses_used_to_; }
+  Time epoch_started() const { return epoch_started_; }
 
  private:
   void change(const PutAccount& put);
@@ -120,6 +123,8 @@ class Tables {
   void schedule(HostPorts& host, std::uint32_t key, LeaseEntry& entry);
   void unschedule(HostPorts& host, std::uint32_t key, LeaseEntry& entry);
   void reschedule(HostPorts& host, std::uint32_t key, LeaseEntry& entry);
+  void remember_mapping(const Lease& lease);
+  void forget_mapping(const Lease& lease);
 
   Policy policy_;
   PortSet leasable_;
@@ -139,6 +144,7 @@ class Tables {
   std::uint32_t generations_used_to_ = 0;
   std::uint32_t next_id_ = 1;
   std::uint32_t addresses_used_to_ = 0;
+  Time epoch_started_{};
 };
 
 }  // namespace drpf::lease

@@ -77,6 +77,7 @@ struct State {
   std::uint32_t generations_used_to = 0;
   std::uint32_t next_id = 1;
   std::uint32_t addresses_used_to = 0;
+  Time epoch_started{};  // when mappings were last lost: what the port-mapping protocols count their epoch from; may lie before the boot
 };
 
 }  // namespace drpf::lease

@@ -1,6 +1,7 @@
 // The words of the lease book as plain values. No protocol, no clock, no I/O.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -87,6 +88,25 @@ enum class LeaseState : std::uint8_t {
   held,    // the device is away or suspended: nothing is redirected, nobody else gets the port
 };
 
+// By which protocol a program asked.
+enum class Door : std::uint8_t { nat_pmp, pcp, upnp, api };
+
+using Nonce = std::array<std::uint8_t, 12>;  // PCP's (RFC 6887 section 11.1)
+
+// What a program asked for, on the lease that carries it. It ends with the lease's deadline, which only the program moves on; an automatic
+// lease leads afterwards where it led before.
+struct Mapping {
+  static constexpr std::size_t description_max = 64;  // printable ASCII
+
+  Door door = Door::nat_pmp;
+  Port internal_port;  // as the program has it; mostly Lease::local_port
+  Nonce nonce{};
+  std::string description;
+  Port local_port_after;         // of an automatic lease
+  bool while_connected = false;  // the deadline is kept ahead by us, as long as the device is there (UPnP's lease time 0)
+  bool operator==(const Mapping&) const = default;
+};
+
 struct Lease {
   PublicPort on;
   GrantId grant{};
@@ -96,7 +116,11 @@ struct Lease {
   LeaseState state = LeaseState::held;
   Generation generation = Generation::none;  // of this activation; none while held
   Time deadline{};                           // active: when the kernel ends it unless renewed
+  std::optional<Mapping> mapping;            // only while active
   bool operator==(const Lease&) const = default;
+
+  // Nobody but a program keeps it alive.
+  bool ends_by_itself() const { return mapping ? !mapping->while_connected : kind == LeaseKind::requested; }
 };
 
 // Ports that rest after their grant ended, before another account may have them.
@@ -127,11 +151,12 @@ struct Policy {
   static constexpr Duration lease_lifetime_min = std::chrono::seconds(1);
   static constexpr Duration lease_lifetime_max = std::chrono::hours(24 * 7);
   // What a program may ask for; shorter and longer wishes are brought inside.
-  static constexpr Duration requested_lifetime_min = std::chrono::seconds(120);
+  static constexpr Duration requested_lifetime_min = std::chrono::seconds(60);  // what VPN clients of NAT-PMP ask for
   static constexpr Duration requested_lifetime_max = std::chrono::hours(24);
 };
 
 std::string_view to_string(LeaseKind kind);
 std::string_view to_string(LeaseState state);
+std::string_view to_string(Door door);
 
 }  // namespace drpf::lease

@@ -15,7 +15,7 @@ namespace {
 
 struct DueLeases {
   std::set<DeviceId> lost;                        // devices whose leases ran out
-  std::map<GrantId, std::set<PublicPort>> ended;  // requested leases at their end
+  std::map<GrantId, std::set<PublicPort>> ended;  // requested leases and mappings at their end
   std::vector<const Lease*> renewals;
 };
 
@@ -25,7 +25,7 @@ DueLeases due_leases(const Tables& tables, Time now, std::size_t leases_max) {
   for (const auto& entry : tables.due_leases()) {
     if (entry.at > now || looked_at++ == leases_max) break;
     const auto& lease = tables.ports_of(entry.host).leases.at(entry.key).lease;
-    if (lease.kind == LeaseKind::requested)
+    if (lease.ends_by_itself())
       due.ended[lease.grant].insert(lease.on);
     else if (lease.deadline <= now)
       due.lost.insert(lease.device);
@@ -45,12 +45,15 @@ Lease renewed(const Tables& tables, const Lease& lease, Time now) {
   return longer;
 }
 
-void end_requested(Draft& draft, const Tables& tables, const Grant& grant, const std::set<PublicPort>& ended) {
+void end_by_themselves(Draft& draft, const Tables& tables, const Grant& grant, const std::set<PublicPort>& ended) {
   std::vector<Lease> leases;
   for (const auto* lease : tables.leases_of(grant)) {
-    if (ended.contains(lease->on)) continue;
+    if (ended.contains(lease->on)) {
+      if (auto after = without_mapping(draft, *lease, draft.now() + lifetime_of(tables, *lease))) leases.push_back(std::move(*after));
+      continue;
+    }
     // One that ran out is not brought back: it shows that its device is lost.
-    const bool renew = lease->kind != LeaseKind::requested && lease->state == LeaseState::active && lease->deadline > draft.now() &&
+    const bool renew = !lease->ends_by_itself() && lease->state == LeaseState::active && lease->deadline > draft.now() &&
                        is_renewal_due(*lease, lifetime_of(tables, *lease), draft.now());
     leases.push_back(renew ? renewed(tables, *lease, draft.now()) : *lease);
   }
@@ -144,7 +147,7 @@ Transaction what_time_brings(const Tables& tables, Time now, std::size_t leases_
   for (const auto id : due.lost) depart(draft, tables, *tables.device(id));
   for (const auto& [id, ended] : due.ended) {
     const auto& grant = *tables.grant(id);
-    if (!due.lost.contains(grant.device)) end_requested(draft, tables, grant, ended);
+    if (!due.lost.contains(grant.device)) end_by_themselves(draft, tables, grant, ended);
   }
   for (const auto* lease : due.renewals) {
     if (due.lost.contains(lease->device) || due.ended.contains(lease->grant)) continue;

@@ -146,6 +146,12 @@ Status validate_grants(const State& state, Known& known) {
   return {};
 }
 
+bool validate(const Mapping& mapping, LeaseState state) {
+  const auto& text = mapping.description;
+  return state == LeaseState::active && !mapping.internal_port.is_zero() && !mapping.local_port_after.is_zero() &&
+         text.size() <= Mapping::description_max && std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 Status validate_leases(const State& state, const Known& known) {
   std::set<PublicPort> taken;
   std::set<Generation> generations;
@@ -157,6 +163,7 @@ Status validate_leases(const State& state, const Known& known) {
         !grant->second->ports.contains(lease.on.port))
       return bad_state(text + " belongs to no grant");
     if (lease.local_port.is_zero()) return bad_state(text + " leads to port 0");
+    if (lease.mapping && !validate(*lease.mapping, lease.state)) return bad_state(text + " carries an impossible mapping");
     const bool active = lease.state == LeaseState::active;
     if (active != (lease.generation != Generation::none) || (active && !generations.insert(lease.generation).second))
       return bad_state(text + " has an impossible generation");

@@ -18,4 +18,8 @@ Time convert_deadline(Time deadline, const Conversion& by, const ClockReading& n
 
 Time convert_rest(Time until, const Conversion& by, const ClockReading& now) { return std::max(until + by.shift, now.boot - Duration(1)); }
 
+Time convert_epoch(Time started, const Conversion& by, const ClockReading& now) {
+  return by.time_passed_known ? started + by.shift : now.boot;
+}
+
 }  // namespace drpf::store

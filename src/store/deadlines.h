@@ -22,5 +22,7 @@ std::optional<Conversion> conversion(const ClockReading& kept, const ClockReadin
 Time convert_deadline(Time deadline, const Conversion& by, const ClockReading& now);
 // For grace and quarantine: what cannot be placed begins again with the time that was left, so that no port is given away too early.
 Time convert_rest(Time until, const Conversion& by, const ClockReading& now);
+// For the time when mappings were last lost: where leases cannot be placed it is now.
+Time convert_epoch(Time started, const Conversion& by, const ClockReading& now);
 
 }  // namespace drpf::store

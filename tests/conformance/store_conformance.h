@@ -125,6 +125,39 @@ TYPED_TEST_P(StoreConformance, KeepsEveryKindOfRecord) {
   expect_equal(this->loaded(this->clock), this->book.state());
 }
 
+TYPED_TEST_P(StoreConformance, KeepsMappings) {
+  const auto alice = this->connected("alice");
+  lease::MappingRequest request;
+  request.device = alice;
+  request.internal_port = Port{6881};
+  request.lifetime = 600s;
+  request.door = lease::Door::pcp;
+  request.nonce = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  request.description = "a program; 'quoted'";
+  const auto mapped = this->book.map(request, this->clock.boot);
+  ASSERT_TRUE(mapped);
+  this->commit(mapped->transaction);
+  request.protocol = Protocol::udp;
+  request.while_connected = true;
+  request.door = lease::Door::upnp;
+  this->commit(this->book.map(request, this->clock.boot)->transaction);
+  this->reopen_if_kept();
+  expect_equal(this->loaded(this->clock), this->book.state());
+  lease::MappingEnd end;
+  end.device = alice;
+  this->commit(this->book.end_mappings(end, this->clock.boot)->transaction);
+  expect_equal(this->loaded(this->clock), this->book.state());
+}
+
+TYPED_TEST_P(StoreConformance, TheEpochRunsOnOverRestartsAndReboots) {
+  const auto first = this->loaded(this->clock).epoch_started;
+  this->reopen_if_kept();
+  EXPECT_EQ(this->loaded(at(1100s, 100s)).epoch_started, first);
+  const auto rebooted = this->loaded(at(5s, 160s, "boot-2")).epoch_started;
+  EXPECT_EQ(Time(5s) - rebooted, Time(1000s) - first + 160s) << "60 s passed between the boots";
+  EXPECT_EQ(this->loaded(at(7s, -9999s, "boot-3")).epoch_started, Time(7s)) << "where leases are lost it begins again";
+}
+
 TYPED_TEST_P(StoreConformance, ARefusedTransactionChangesNothing) {
   this->connected("alice");
   const auto before = this->book.state();
@@ -235,9 +268,9 @@ TYPED_TEST_P(StoreConformance, WithoutABootIdTheWallClockDecides) {
   EXPECT_EQ(this->loaded(at(20s, 60s, "")).leases[0].deadline, Time(20s + 1h - 60s));
 }
 
-REGISTER_TYPED_TEST_SUITE_P(StoreConformance, ANewStoreIsEmpty, KeepsEveryKindOfRecord, ARefusedTransactionChangesNothing,
-                            PeersLiveAndDieWithTheirDevices, KeepsTheIdentity, WithinABootDeadlinesStayWhateverTheWallClockDoes,
-                            OverARebootTheTimeLeftIsCountedByTheWallClock, AWallClockThatWentBackEndsLeasesAndBeginsRestsAgain,
-                            WithoutABootIdTheWallClockDecides);
+REGISTER_TYPED_TEST_SUITE_P(StoreConformance, ANewStoreIsEmpty, KeepsEveryKindOfRecord, KeepsMappings, TheEpochRunsOnOverRestartsAndReboots,
+                            ARefusedTransactionChangesNothing, PeersLiveAndDieWithTheirDevices, KeepsTheIdentity,
+                            WithinABootDeadlinesStayWhateverTheWallClockDoes, OverARebootTheTimeLeftIsCountedByTheWallClock,
+                            AWallClockThatWentBackEndsLeasesAndBeginsRestsAgain, WithoutABootIdTheWallClockDecides);
 
 }  // namespace drpf::store::conformance

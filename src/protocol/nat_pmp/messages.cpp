@@ -55,7 +55,11 @@ Bytes map_response(const MapRequest& request, std::uint32_t epoch_s, Port extern
 }
 
 Bytes map_error(const MapRequest& request, std::uint32_t epoch_s, ResultCode code) {
-  return response(opcode_of(request.protocol), code, epoch_s).u16_be(request.internal_port.value()).u16_be(0).u32_be(0).take();
+  return response(opcode_of(request.protocol), code, epoch_s)
+      .u16_be(request.internal_port.value())
+      .u16_be(request.suggested_external_port.value())
+      .u32_be(request.lifetime_s)
+      .take();
 }
 
 Bytes error_response(const BadRequest& request, std::uint32_t epoch_s) { return response(request.opcode, request.code, epoch_s).take(); }

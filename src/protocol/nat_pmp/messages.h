@@ -59,7 +59,7 @@ Received read_request(ByteView packet);
 // `epoch_s`: seconds since the mappings were last lost (section 3.6).
 Bytes external_address_response(std::uint32_t epoch_s, const Address& external_v4);
 Bytes map_response(const MapRequest& request, std::uint32_t epoch_s, Port external_port, std::uint32_t lifetime_s);
-// An error answer to a mapping request repeats its internal port, with external port and lifetime 0.
+// An error answer repeats the whole request: a client that finds zeros in it gives the mapping up for good.
 Bytes map_error(const MapRequest& request, std::uint32_t epoch_s, ResultCode code);
 Bytes external_address_error(std::uint32_t epoch_s, ResultCode code);
 Bytes error_response(const BadRequest& request, std::uint32_t epoch_s);

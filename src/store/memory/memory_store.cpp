@@ -51,6 +51,7 @@ void MemoryStore::Contents::convert_deadlines(const ClockReading& now) {
   for (auto& [id, grant] : grants)
     if (grant.kept_until) grant.kept_until = convert_rest(*grant.kept_until, *by, now);
   for (auto& [at, quarantine] : quarantines) quarantine.until = convert_rest(quarantine.until, *by, now);
+  epoch_started = convert_epoch(epoch_started, *by, now);
 }
 
 Status MemoryStore::Contents::consistent() const {
@@ -85,6 +86,7 @@ Result<lease::State> MemoryStore::load(const ClockReading& now) {
   state.generations_used_to = contents_.generations_used_to;
   state.next_id = contents_.next_id;
   state.addresses_used_to = contents_.addresses_used_to;
+  state.epoch_started = contents_.epoch_started;
   return state;
 }
 

@@ -36,6 +36,7 @@ class MemoryStore final : public Store {
     std::uint32_t generations_used_to = 0;
     std::uint32_t next_id = 1;
     std::uint32_t addresses_used_to = 0;
+    Time epoch_started{};
     ClockReading clock;
 
     void apply(const lease::RecordChange& record);

@@ -35,6 +35,11 @@ std::optional<Address> address(Statement& row) {
   if (raw.size() != 4 && raw.size() != 16) return std::nullopt;
   return Address::from_bytes(raw);
 }
+lease::Door door(std::string_view text) {
+  for (const auto one : {lease::Door::pcp, lease::Door::upnp, lease::Door::api})
+    if (text == to_string(one)) return one;
+  return lease::Door::nat_pmp;
+}
 template <std::size_t N>
 std::array<std::uint8_t, N> array(Statement& row) {
   return ByteReader(row.blob()).array<N>();
@@ -101,6 +106,14 @@ lease::Lease lease(Statement& row) {
   lease.state = row.text() == to_string(lease::LeaseState::active) ? lease::LeaseState::active : lease::LeaseState::held;
   lease.generation = id<lease::Generation>(row);
   lease.deadline = time(row);
+  if (row.next_is_null()) return lease;
+  auto& mapping = lease.mapping.emplace();
+  mapping.door = door(row.text());
+  mapping.internal_port = port(row);
+  mapping.nonce = array<12>(row);
+  mapping.description = row.text();
+  mapping.local_port_after = port(row);
+  mapping.while_connected = row.integer() != 0;
   return lease;
 }
 
@@ -152,10 +165,14 @@ Result<Records> Records::prepare(Database& database) {
        "port_first = excluded.port_first, port_last = excluded.port_last, kind = excluded.kind, kept_until_ns = excluded.kept_until_ns"},
       {&Records::drop_grant_, "DELETE FROM grants WHERE id = ?"},
       {&Records::put_lease_,
-       "INSERT INTO leases (host, protocol, port, grant_id, device, local_port, kind, state, generation, deadline_ns) "
-       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host, protocol, port) DO UPDATE SET grant_id = excluded.grant_id, "
-       "device = excluded.device, local_port = excluded.local_port, kind = excluded.kind, state = excluded.state, "
-       "generation = excluded.generation, deadline_ns = excluded.deadline_ns"},
+       "INSERT INTO leases (host, protocol, port, grant_id, device, local_port, kind, state, generation, deadline_ns, mapping_door, "
+       "mapping_internal_port, mapping_nonce, mapping_description, mapping_local_port_after, mapping_while_connected) "
+       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host, protocol, port) DO UPDATE SET "
+       "grant_id = excluded.grant_id, device = excluded.device, local_port = excluded.local_port, kind = excluded.kind, "
+       "state = excluded.state, generation = excluded.generation, deadline_ns = excluded.deadline_ns, "
+       "mapping_door = excluded.mapping_door, mapping_internal_port = excluded.mapping_internal_port, "
+       "mapping_nonce = excluded.mapping_nonce, mapping_description = excluded.mapping_description, "
+       "mapping_local_port_after = excluded.mapping_local_port_after, mapping_while_connected = excluded.mapping_while_connected"},
       {&Records::drop_lease_, "DELETE FROM leases WHERE host = ? AND protocol = ? AND port = ?"},
       {&Records::put_quarantine_,
        "INSERT INTO quarantines (host, port_first, port_last, last_holder, until_ns) VALUES (?, ?, ?, ?, ?) "
@@ -180,18 +197,22 @@ Result<Records> Records::prepare(Database& database) {
       {&Records::all_devices_, "SELECT id, account, name, tunnel_v4, tunnel_v6, connected FROM devices ORDER BY id"},
       {&Records::all_grants_, "SELECT id, account, device, host, port_first, port_last, kind, kept_until_ns FROM grants ORDER BY id"},
       {&Records::all_leases_,
-       "SELECT host, protocol, port, grant_id, device, local_port, kind, state, generation, deadline_ns FROM leases "
+       "SELECT host, protocol, port, grant_id, device, local_port, kind, state, generation, deadline_ns, mapping_door, "
+       "mapping_internal_port, mapping_nonce, mapping_description, mapping_local_port_after, mapping_while_connected FROM leases "
        "ORDER BY host, protocol, port"},
       {&Records::all_quarantines_, "SELECT host, port_first, port_last, last_holder, until_ns FROM quarantines ORDER BY host, port_first"},
       {&Records::all_peers_,
        "SELECT device, public_key, preshared_key, private_key, endpoint_address, endpoint_port, last_timestamp FROM wireguard_peers "
        "ORDER BY device"},
       {&Records::one_identity_, "SELECT private_key, timestamp_floor FROM wireguard_identity"},
-      {&Records::one_book_, "SELECT generations_used_to, next_id, addresses_used_to, boot_id, boot_ns, wall_ns FROM book"},
+      {&Records::one_book_,
+       "SELECT generations_used_to, next_id, addresses_used_to, boot_id, boot_ns, wall_ns, epoch_started_ns FROM book"},
       {&Records::convert_leases_, "UPDATE leases SET deadline_ns = max(deadline_ns + ?, ?) WHERE state = 'active'"},
       {&Records::lose_leases_, "UPDATE leases SET deadline_ns = ? WHERE state = 'active'"},
       {&Records::convert_grants_, "UPDATE grants SET kept_until_ns = max(kept_until_ns + ?, ?) WHERE kept_until_ns IS NOT NULL"},
       {&Records::convert_quarantines_, "UPDATE quarantines SET until_ns = max(until_ns + ?, ?)"},
+      {&Records::convert_epoch_, "UPDATE book SET epoch_started_ns = epoch_started_ns + ?"},
+      {&Records::begin_epoch_, "UPDATE book SET epoch_started_ns = ?"},
   };
   for (const auto& [member, sql] : texts) {
     auto statement = database.prepare(sql);
@@ -230,7 +251,14 @@ Status Records::change(const lease::PutLease& put) {
   const auto& one = put.lease;
   put_lease_.bind(one.on.host).bind(std::int64_t{static_cast<std::uint8_t>(one.on.protocol)}).bind(number(one.on.port));
   put_lease_.bind(number(one.grant)).bind(number(one.device)).bind(number(one.local_port)).bind(to_string(one.kind));
-  return put_lease_.bind(to_string(one.state)).bind(number(one.generation)).bind(number(one.deadline)).run();
+  put_lease_.bind(to_string(one.state)).bind(number(one.generation)).bind(number(one.deadline));
+  if (!one.mapping) {
+    for (int i = 0; i < 6; ++i) put_lease_.bind(std::optional<std::int64_t>{});
+    return put_lease_.run();
+  }
+  const auto& mapping = *one.mapping;
+  put_lease_.bind(to_string(mapping.door)).bind(number(mapping.internal_port)).bind(ByteView(mapping.nonce)).bind(mapping.description);
+  return put_lease_.bind(number(mapping.local_port_after)).bind(std::int64_t{mapping.while_connected}).run();
 }
 Status Records::change(const lease::DropLease& drop) {
   const auto& on = drop.on;
@@ -288,6 +316,7 @@ Status Records::convert(const Conversion& by, const ClockReading& now) {
   Status done = by.time_passed_known ? convert_leases_.bind(shift).bind(past).run() : lose_leases_.bind(past).run();
   if (done) done = convert_grants_.bind(shift).bind(past).run();
   if (done) done = convert_quarantines_.bind(shift).bind(past).run();
+  if (done) done = by.time_passed_known ? convert_epoch_.bind(shift).run() : begin_epoch_.bind(number(now.boot)).run();
   return done;
 }
 
@@ -323,6 +352,8 @@ Result<lease::State> Records::state() {
   state.generations_used_to = static_cast<std::uint32_t>(one_book_.integer());
   state.next_id = static_cast<std::uint32_t>(one_book_.integer());
   state.addresses_used_to = static_cast<std::uint32_t>(one_book_.integer());
+  for (int i = 0; i < 3; ++i) one_book_.skip();
+  state.epoch_started = time(one_book_);
   one_book_.reset();
   return state;
 }

@@ -52,7 +52,7 @@ class Records {
   Statement put_quarantine_, drop_quarantine_, put_peer_, put_identity_, put_book_;
   Statement has_account_, has_device_, has_lease_;
   Statement all_accounts_, all_devices_, all_grants_, all_leases_, all_quarantines_, all_peers_, one_identity_, one_book_;
-  Statement convert_leases_, lose_leases_, convert_grants_, convert_quarantines_;
+  Statement convert_leases_, lose_leases_, convert_grants_, convert_quarantines_, convert_epoch_, begin_epoch_;
 };
 
 }  // namespace drpf::store::sqlite

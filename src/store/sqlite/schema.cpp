@@ -9,7 +9,7 @@ namespace drpf::store::sqlite {
 namespace {
 
 // Step i brings version i to version i + 1. A released step is never changed.
-constexpr std::array<const char*, 1> migrations{R"sql(
+constexpr std::array<const char*, 2> migrations{R"sql(
 CREATE TABLE book (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   generations_used_to INTEGER NOT NULL CHECK (generations_used_to BETWEEN 0 AND 4294967295),
@@ -93,6 +93,18 @@ CREATE TABLE wireguard_peers (
   last_timestamp BLOB NOT NULL CHECK (length(last_timestamp) = 12),
   CHECK ((endpoint_address IS NULL) = (endpoint_port IS NULL))
 ) STRICT;
+)sql",
+                                                R"sql(
+-- what a program asked for by a port-mapping protocol, on the lease that carries it; all NULL without one
+ALTER TABLE leases ADD COLUMN mapping_door TEXT CHECK (mapping_door IN ('nat-pmp', 'pcp', 'upnp', 'api'));
+ALTER TABLE leases ADD COLUMN mapping_internal_port INTEGER CHECK (mapping_internal_port BETWEEN 1 AND 65535);
+ALTER TABLE leases ADD COLUMN mapping_nonce BLOB CHECK (length(mapping_nonce) = 12);
+ALTER TABLE leases ADD COLUMN mapping_description TEXT CHECK (length(mapping_description) <= 64);
+ALTER TABLE leases ADD COLUMN mapping_local_port_after INTEGER CHECK (mapping_local_port_after BETWEEN 1 AND 65535);
+ALTER TABLE leases ADD COLUMN mapping_while_connected INTEGER CHECK (mapping_while_connected IN (0, 1));
+-- when mappings were last lost, on the boot clock like the deadlines; may lie before the boot
+ALTER TABLE book ADD COLUMN epoch_started_ns INTEGER NOT NULL DEFAULT 0
+  CHECK (epoch_started_ns BETWEEN -6000000000000000000 AND 1000000000000000000);
 )sql"};
 
 constexpr std::int64_t version = migrations.size();

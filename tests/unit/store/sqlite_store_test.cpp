@@ -156,6 +156,25 @@ TEST_F(SqliteStoreTest, NewerAndForeignDatabasesAreRefused) {
   EXPECT_EQ(refusal_of_open().code, "database_foreign");
 }
 
+TEST_F(SqliteStoreTest, TheFirstVersionsBookIsReadAndBroughtUpToDate) {
+  {
+    auto store = opened();
+    ASSERT_TRUE(store->commit(account(1), now));
+  }
+  // What the second version added, taken out again.
+  for (const char* column : {"door", "internal_port", "nonce", "description", "local_port_after", "while_connected"})
+    execute((std::string("ALTER TABLE leases DROP COLUMN mapping_") + column).c_str());
+  execute("ALTER TABLE book DROP COLUMN epoch_started_ns; PRAGMA user_version = 1");
+  for (int i = 0; i < 2; ++i) {
+    auto store = opened();
+    ASSERT_TRUE(store);
+    const auto state = store->load(now);
+    ASSERT_TRUE(state) << state.error().message;
+    ASSERT_EQ(state->accounts.size(), 1U);
+    EXPECT_EQ(state->accounts[0].name, "a1");
+  }
+}
+
 TEST_F(SqliteStoreTest, ABookThatContradictsItselfIsRefused) {
   {
     auto store = opened();
