@@ -57,6 +57,8 @@ struct Words {
   std::string endpoint_key;  // what is looked up in the endpoint set
 };
 
+constexpr std::uint32_t request_bytes = 100;  // of PCP, with its headers; NAT-PMP's are smaller
+
 class Builder {
  public:
   explicit Builder(const GatewayRuleset& ruleset)
@@ -152,6 +154,18 @@ class Builder {
 
   void input() {
     add("input", "loopback", "iifname \"lo\" accept");
+    // Before conversations that go on: one device's flood is not to keep the others' requests waiting.
+    if (ruleset_.requests_per_device_per_s != 0) {
+      for (const auto& family : families_) {
+        if (family.tunnel.empty()) continue;
+        // In bytes: requests that follow each other closely may arrive as one large packet.
+        const auto rate = std::uint64_t{ruleset_.requests_per_device_per_s} * request_bytes;
+        add("input", fmt::format("request_rate{}", family.suffix),
+            fmt::format(
+                "iifname {} udp dport {} update @requests{} {{ {} saddr limit rate over {} bytes/second burst {} bytes }} counter drop",
+                tunnel_, ruleset_.port_mapping_port.value(), family.suffix, family.ip, rate, rate * 5 / 2));
+      }
+    }
     add("input", "input_established", "ct state established accept");
     // 58 is ICMPv6: nft finds the name only in /etc/protocols, which a small host does not have.
     add("input", "input_related", "ct state related meta l4proto { icmp, 58 } accept");
@@ -274,6 +288,7 @@ std::vector<std::string> set_definitions(const std::string& table) {
     set("endpoints", family, address, "timeout", endpoints_max);
     set("flows", family, address, "dynamic", devices_counted_max);
     set("visits", family, address, "dynamic", devices_counted_max);
+    set("requests", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
   }
   set("live", "", "mark", "timeout", redirections_max);
   set("rates", "", "mark", "dynamic,timeout ; timeout 1m", redirections_max);

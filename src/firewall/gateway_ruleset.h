@@ -40,6 +40,7 @@ struct GatewayRuleset {
 
   std::uint32_t connections_per_device = 4096;        // open at once, outbound; and as many inbound
   std::uint32_t new_connections_per_lease_per_s = 0;  // 0 = no limit
+  std::uint32_t requests_per_device_per_s = 20;       // for ports (NAT-PMP, PCP), with a burst of 2.5 times as many; 0 = no limit
 
   // Names of rules that are left out. Only for tests: each wall has a test that takes it away and must fail.
   std::vector<std::string> without;

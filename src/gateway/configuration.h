@@ -26,6 +26,7 @@ struct Limits {
   std::uint32_t connections_per_device = 4096;   // conntrack entries a device may have open outwards
   std::uint32_t packets_per_lease_per_s = 1000;  // 0 = none; new inbound flows per second and lease
   std::uint32_t connection_table_alarm = 80;     // percent of the host's connection table
+  std::uint32_t requests_per_device_per_s = 20;  // for ports, by NAT-PMP and PCP; 0 = none
   std::uint32_t accounts_max = 100'000;
   std::uint32_t devices_per_account_max = 1'000;
   std::uint32_t api_body_max = 64 * 1024;

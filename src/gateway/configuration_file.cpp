@@ -248,6 +248,7 @@ class Reader {
     table.number<std::uint32_t>("connection_table_alarm", limits.connection_table_alarm, 1, 100);
     table.number<std::uint32_t>("accounts_max", limits.accounts_max, 1, 10'000'000);
     table.number<std::uint32_t>("devices_per_account_max", limits.devices_per_account_max, 1, 65'000);
+    table.number<std::uint32_t>("requests_per_device_per_s", limits.requests_per_device_per_s, 0, 1'000'000);
     table.number<std::uint32_t>("api_body_max", limits.api_body_max, 1024, 16 * 1024 * 1024);
     table.number<std::uint32_t>("api_connections_max", limits.api_connections_max, 8, 65'535);
   }

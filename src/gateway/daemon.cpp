@@ -151,6 +151,7 @@ firewall::GatewayRuleset Daemon::ruleset_for(const Configuration& configuration,
   for (const auto port : configuration.input_udp) ruleset.input_udp.emplace_back(port);
   ruleset.connections_per_device = configuration.limits.connections_per_device;
   ruleset.new_connections_per_lease_per_s = configuration.limits.packets_per_lease_per_s;
+  ruleset.requests_per_device_per_s = configuration.limits.requests_per_device_per_s;
   return ruleset;
 }
 
@@ -272,6 +273,11 @@ Status Daemon::open_doors() {
     if (!server) return fail(server.error());
     servers_.push_back(std::move(*server));
   }
+
+  port_mappings_ = std::make_unique<PortMappings>(*gateway_, log_);
+  port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
+  if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
+    return opened;
 
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
   auto self_repair =

@@ -16,6 +16,8 @@
 #include "gateway/connection_table_gauge.h"
 #include "gateway/gateway.h"
 #include "gateway/policy.h"
+#include "gateway/port_mapping_door.h"
+#include "gateway/port_mappings.h"
 #include "gateway/run.h"
 #include "gateway/self_repair.h"
 #include "gateway/tunnel_interface.h"
@@ -86,6 +88,8 @@ class Daemon {
   net::EventLoop loop_;
   std::unique_ptr<tunnel::wireguard::Engine> engine_;
   std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<PortMappings> port_mappings_;
+  std::unique_ptr<PortMappingDoor> port_mapping_door_;
   std::unique_ptr<api::AdminApi> admin_api_;
   std::unique_ptr<api::DeviceApi> device_api_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;

@@ -115,8 +115,13 @@ Status Gateway::catch_up() {
 Status Gateway::after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy) {
   const auto devices = devices_in(transaction);
   book_.apply(transaction);
-  note_history(transaction);
   if (policy) book_.adopt(std::move(*policy));
+  return bring_about(transaction, devices);
+}
+
+// What the book holds by now, in the kernel and the tunnel.
+Status Gateway::bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices) {
+  note_history(transaction);
   // Where it is not known what the kernel holds, a change of it could bring back what has ended: all is compared first.
   auto done = catch_up();
   if (done) done = parts_.redirect.carry_out(transaction, now());

@@ -74,6 +74,12 @@ class Gateway final : public api::Service {
   void set_condition(const std::string& name, std::optional<std::string> warning);  // a warning for as long as it lasts
   void forget_history();                                                            // what is older than the configuration keeps
 
+  // --- mappings of programs: decided one by one, committed and carried out together. Between a decision and commit_staged() nothing else
+  // may be asked of the gateway, and nobody may be told.
+  Result<std::vector<lease::Lease>> stage(const lease::MappingRequest& request);
+  Result<std::size_t> stage(const lease::MappingEnd& end);
+  Status commit_staged();  // after an error of the store the book is again as it was committed
+
   // --- api::Service
   const lease::LeaseBook& book() const override { return book_; }
   Time now() const override { return parts_.clock.now(); }
@@ -108,7 +114,9 @@ class Gateway final : public api::Service {
   void note_store(const Status& written);
   Status catch_up();
   Status after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy = {});
+  Status bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices);
   Status fence(const lease::Transaction& transaction);
+  void stage(lease::Transaction transaction);
   Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
   tunnel::PeerConfig tunnel_settings(const store::WireGuardPeer& peer) const;
   void forget_peer(lease::DeviceId device);
@@ -142,6 +150,8 @@ class Gateway final : public api::Service {
   std::set<lease::DeviceId> peers_due_;               // not in the tunnel, for something failed
   std::optional<Time> ticked_;
   std::optional<Time> endpoints_refreshed_;
+  std::vector<lease::Transaction> staged_;
+  std::vector<lease::DeviceId> staged_devices_;
   bool reconcile_due_ = false;
   std::uint64_t repairs_ = 0;
   std::function<api::RepairReport()> repair_report_;

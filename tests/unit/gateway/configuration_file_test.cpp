@@ -69,6 +69,7 @@ port = 8080
 [limits]
 connections_per_device = 100
 packets_per_lease_per_s = 50
+requests_per_device_per_s = 30
 connection_table_alarm = 60
 accounts_max = 10
 devices_per_account_max = 4
@@ -105,7 +106,7 @@ api_connections_max = 20
   expected.plans[0].ports_at_connect = 3;  // not more than ports_max
   expected.plans.push_back({"family", 20, 10, true, 90min});
   expected.api_port = Port{8080};
-  expected.limits = {100, 50, 60, 10, 4, 4096, 20};
+  expected.limits = {100, 50, 60, 30, 10, 4, 4096, 20};
   EXPECT_EQ(*read, expected);
 }
 

@@ -50,7 +50,7 @@ TEST(NatPmpMessages, WritesTheAnswers) {
   EXPECT_EQ(to_hex(external_address_response(0x01020304, Address::v4(0xc6336401))), "0080000001020304c6336401");
   EXPECT_EQ(to_hex(external_address_error(9, ResultCode::network_failure)), "008000030000000900000000");
   EXPECT_EQ(to_hex(map_response(request, 9, Port{20000}, 3600)), "00820000000000091ae14e2000000e10");
-  EXPECT_EQ(to_hex(map_error(request, 9, ResultCode::out_of_resources)), "00820004000000091ae14e2000001c20");
+  EXPECT_EQ(to_hex(map_error(request, 9, ResultCode::out_of_resources)), "00820004000000091ae1000000001c20");
 }
 
 }  // namespace

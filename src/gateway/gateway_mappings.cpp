@@ -1,0 +1,52 @@
+// Mappings that programs ask for: one commit for as many as came together.
+#include <algorithm>
+#include <utility>
+
+#include "gateway/gateway.h"
+#include "lease/merge.h"
+
+namespace drpf::gateway {
+
+Result<std::vector<lease::Lease>> Gateway::stage(const lease::MappingRequest& request) {
+  auto decided = book_.map(request, now());
+  if (!decided) return fail(std::move(decided.error()));
+  stage(std::move(decided->transaction));
+  return std::move(decided->value);
+}
+
+Result<std::size_t> Gateway::stage(const lease::MappingEnd& end) {
+  auto decided = book_.end_mappings(end, now());
+  if (!decided) return fail(std::move(decided.error()));
+  stage(std::move(decided->transaction));
+  return decided->value;
+}
+
+void Gateway::stage(lease::Transaction transaction) {
+  if (transaction.empty()) return;
+  const auto devices = devices_in(transaction);
+  staged_devices_.insert(staged_devices_.end(), devices.begin(), devices.end());
+  book_.apply(transaction);
+  staged_.push_back(std::move(transaction));
+}
+
+Status Gateway::commit_staged() {
+  if (staged_.empty()) return {};
+  const auto merged = lease::merge(std::exchange(staged_, {}));
+  auto devices = std::exchange(staged_devices_, {});
+  if (auto committed = commit(merged); !committed) {
+    // What was decided did not happen.
+    auto book = load_book(parts_.store, book_.policy(), clock_reading());
+    if (!book) {
+      parts_.log->critical("the lease book could not be read back: {}", book.error().message);
+      return fail(book.error());
+    }
+    book_ = std::move(*book);
+    reconcile_due_ = true;
+    return committed;
+  }
+  std::sort(devices.begin(), devices.end());
+  devices.erase(std::unique(devices.begin(), devices.end()), devices.end());
+  return bring_about(merged, devices);
+}
+
+}  // namespace drpf::gateway

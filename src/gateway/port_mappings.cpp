@@ -1,0 +1,132 @@
+#include "gateway/port_mappings.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace drpf::gateway {
+
+using protocol::port_mapping::Client;
+using protocol::port_mapping::Ending;
+using protocol::port_mapping::Mapped;
+using protocol::port_mapping::Wish;
+
+namespace {
+
+tl::unexpected<Error> stranger(const Address& address) {
+  return fail(not_found("device_unknown", "no device of this gateway has the address " + to_string(address), "ask through the tunnel"));
+}
+
+}  // namespace
+
+std::optional<Client> PortMappings::client(const Address& source) const {
+  const auto* device = gateway_.book().device_at(source);
+  if (!device) return std::nullopt;
+  const auto* host = gateway_.book().host_of(device->id);
+  return host ? Client{host->v4, host->v6} : Client{};
+}
+
+std::uint32_t PortMappings::epoch_s() const {
+  const auto since = gateway_.now() - gateway_.book().epoch_started();
+  return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(std::max(since, Duration::zero())).count());
+}
+
+Mapped PortMappings::mapped(const lease::Lease& lease) const {
+  Mapped mapped;
+  mapped.protocol = lease.on.protocol;
+  mapped.internal_port = lease.mapping->internal_port;
+  mapped.external_port = lease.on.port;
+  mapped.local_port = lease.local_port;
+  if (const auto* host = gateway_.book().host(lease.on.host)) {
+    mapped.external_v4 = host->v4;
+    mapped.external_v6 = host->v6;
+  }
+  // Rounded: the time that deciding took is nobody's loss.
+  mapped.lifetime = std::chrono::round<std::chrono::seconds>(std::max(lease.deadline - gateway_.now(), Duration::zero()));
+  mapped.door = lease.mapping->door;
+  mapped.nonce = lease.mapping->nonce;
+  mapped.description = lease.mapping->description;
+  return mapped;
+}
+
+std::vector<Mapped> PortMappings::mappings_of(const Address& client) const {
+  std::vector<Mapped> found;
+  const auto* device = gateway_.book().device_at(client);
+  if (!device) return found;
+  for (const auto* lease : gateway_.book().mappings_of(device->id)) found.push_back(mapped(*lease));
+  std::sort(found.begin(), found.end(), [](const Mapped& a, const Mapped& b) {
+    return std::pair(a.external_port, a.protocol) < std::pair(b.external_port, b.protocol);
+  });
+  return found;
+}
+
+void PortMappings::map(const Wish& wish, WhenMapped done) {
+  const auto* device = gateway_.book().device_at(wish.client);
+  if (!device) return done(stranger(wish.client));
+  lease::MappingRequest request;
+  request.device = device->id;
+  request.protocol = wish.protocol;
+  request.internal_port = wish.internal_port;
+  if (!wish.suggested_port.is_zero()) request.suggested_port = wish.suggested_port;
+  request.only_suggested = wish.only_suggested;
+  request.to_public_number = wish.to_public_number;
+  request.count = wish.count;
+  request.lifetime = wish.lifetime;
+  request.while_connected = wish.while_connected;
+  request.door = wish.door;
+  request.nonce = wish.nonce;
+  request.description = wish.description;
+  auto leases = gateway_.stage(request);
+  if (!leases) {
+    note_refusal(*device, wish.door, leases.error());
+    return done(fail(std::move(leases.error())));
+  }
+  std::vector<Mapped> answer;
+  for (const auto& lease : *leases) answer.push_back(mapped(lease));
+  waiting_.push_back([done = std::move(done), answer = std::move(answer)](const Status& committed) {
+    if (committed)
+      done(answer);
+    else
+      done(fail(committed.error()));
+  });
+  if (!batched_) finish();
+}
+
+void PortMappings::end(const Ending& ending, WhenEnded done) {
+  const auto* device = gateway_.book().device_at(ending.client);
+  if (!device) return done(stranger(ending.client));
+  lease::MappingEnd end;
+  end.device = device->id;
+  end.protocol = ending.protocol;
+  end.internal_port = ending.internal_port;
+  end.public_ports = ending.external_ports;
+  end.door = ending.door;
+  end.nonce = ending.nonce;
+  auto ended = gateway_.stage(end);
+  if (!ended) return done(fail(std::move(ended.error())));
+  waiting_.push_back([done = std::move(done), count = *ended](const Status& committed) {
+    if (committed)
+      done(count);
+    else
+      done(fail(committed.error()));
+  });
+  if (!batched_) finish();
+}
+
+void PortMappings::finish() {
+  batched_ = false;
+  if (waiting_.empty()) return;
+  const auto committed = gateway_.commit_staged();
+  // An answer may bring the next request.
+  for (const auto& answer : std::exchange(waiting_, {})) answer(committed);
+}
+
+void PortMappings::note_refusal(const lease::Device& device, lease::Door door, const Error& error) {
+  const auto now = gateway_.now();
+  auto& logged = refusal_logged_.try_emplace(device.id, now - refusal_log_pause).first->second;
+  if (now - logged < refusal_log_pause) return;
+  logged = now;
+  log_->info("{} from device {} refused: {}{}", to_string(door), device.name, error.message,
+             error.cure.empty() ? "" : " (" + error.cure + ")");
+}
+
+}  // namespace drpf::gateway
