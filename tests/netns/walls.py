@@ -276,6 +276,8 @@ WALLS = (
     Wall("D19", "abuse goes on after the account is known", "`drpf account set NAME --suspend` closes its ports, and its tunnels carry nothing",
          GATEWAY + "a_suspended_account_is_cut_off_within_a_second", (("`drpf account set ann --resume`",),),
          carrier="the lease book, the engine's allowed addresses"),
+    Wall("D20", "one device floods the gateway with requests for ports", "20 a second and a burst are looked at, the rest costs next to nothing",
+         "test_port_mapping.py::test_a_flood_of_requests_is_dropped_before_the_gateway", (("request_rate{v}",),)),
     Wall("D20", "visits faster than the default allows", "1,000 new visits a second to one lease", GATEWAY + "by_default_visits_to_a_lease_are_bounded",
          no_removal="see `lease_rate` above", carrier="`packets_per_lease_per_s`"),
 )
