@@ -46,7 +46,7 @@ packages_of() {  # group
         libfuzzer-19-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-scapy tcpdump conntrack \
         iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc
       ;;
-    bench) echo iperf3 libbenchmark-dev ;;
+    bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables ;;
   esac
 }
 
