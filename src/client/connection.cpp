@@ -59,15 +59,24 @@ void Connection::start_hooks() {
   hook_ = std::make_unique<ChangeHook>([this](std::string text) { loop_.post([this, text = std::move(text)] { screen_.note(text); }); });
 }
 
+std::vector<Address> Connection::own_addresses() const {
+  std::vector<Address> own;
+  for (const auto& address : plan_.addresses) own.push_back(address.address);
+  return own;
+}
+
 void Connection::start_informers() {
   told_of_no_port_.resize(options_.inform.size());
+  const auto own = own_addresses();
   for (const auto& wish : options_.inform) {
     Informer::Listener listener;
     listener.informed = [this, name = wish.name()](Port port) {
       loop_.post([this, name, port] { screen_.informed(name, port, clock_.wall_now()); });
     };
     listener.failed = [this](Error error) { loop_.post([this, error = std::move(error)] { screen_.error(error); }); };
-    informers_.push_back(std::make_unique<Informer>([wish] { return open_door(wish); }, std::move(listener)));
+    Informer::IsListening is_listening;
+    if (is_here(wish)) is_listening = [own](Port port) { return somebody_listens(own, port); };
+    informers_.push_back(std::make_unique<Informer>([wish] { return open_door(wish); }, std::move(is_listening), std::move(listener)));
   }
 }
 
@@ -161,9 +170,7 @@ void Connection::start_watch() {
   listener.lost = [this](Error error) { loop_.post([this, error = std::move(error)] { on_gateway_lost(error); }); };
   watch_ = std::make_unique<GatewayWatch>(*where, std::move(listener));
   if (!programs_) return;
-  std::vector<Address> own;
-  for (const auto& address : plan_.addresses) own.push_back(address.address);
-  follower_ = std::make_unique<Follower>(loop_, clock_, screen_, options_.follow, *where, std::move(own));
+  follower_ = std::make_unique<Follower>(loop_, clock_, screen_, options_.follow, *where, own_addresses());
   follower_->watch(*programs_);
 }
 

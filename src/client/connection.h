@@ -66,6 +66,7 @@ class Connection {
   void use_endpoint(std::size_t peer, const Endpoint& endpoint);
   void start_hooks();
   void start_informers();
+  std::vector<Address> own_addresses() const;
   // Writes the files, and tells the hooks and the informed programs where there is something to tell.
   void publish(std::optional<HookEvent> event, const std::vector<PublishedPort>& ports);
   void write_status_file(ConnectionState state);

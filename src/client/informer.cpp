@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/bytes.h"
+#include "system/socket_diagnosis.h"
 
 namespace drpf::client {
 namespace {
@@ -44,8 +45,27 @@ Result<std::unique_ptr<ListeningPortDoor>> open_door(const InformWish& wish) {
   return wish.program == InformedProgram::qbittorrent ? qbittorrent_door(wish, endpoint) : transmission_door(wish, endpoint);
 }
 
-Informer::Informer(OpenDoor open, Listener listener, InformPauses pauses)
-    : open_(std::move(open)), listener_(std::move(listener)), pauses_(pauses), thread_([this] { run_loop(); }) {}
+bool is_here(const InformWish& wish) {
+  const auto literal = parse_address(wish.host);
+  return literal ? literal->is_loopback() : wish.host == "localhost";
+}
+
+bool somebody_listens(const std::vector<Address>& own, Port port) {
+  auto sockets = system::SocketDiagnosis::open();
+  if (!sockets) return true;  // who cannot look has nothing to complain of
+  const auto listening = sockets->listening();
+  if (!listening) return true;
+  return std::any_of(listening->begin(), listening->end(), [&](const system::OwnedSocket& socket) {
+    const auto& local = socket.listening.local;
+    return socket.listening.protocol == Protocol::tcp && local.port == port &&
+           (local.address.is_unspecified() || std::find(own.begin(), own.end(), local.address) != own.end());
+  });
+}
+
+Informer::Informer(OpenDoor open, IsListening is_listening, Listener listener, InformPauses pauses)
+    : open_(std::move(open)), is_listening_(std::move(is_listening)), listener_(std::move(listener)), pauses_(pauses), thread_([this] {
+        run_loop();
+      }) {}
 
 Informer::~Informer() {
   {
@@ -64,7 +84,6 @@ void Informer::tell(std::optional<Port> port) {
 }
 
 void Informer::run_loop() {
-  std::unique_ptr<ListeningPortDoor> door;
   auto retry = pauses_.retry_first;
   bool failed_told = false;
   Port informed;  // told to the listener; zero = none
@@ -78,7 +97,10 @@ void Informer::run_loop() {
       changed_.wait_for(lock, pause, [this] { return stopping_ || news_; });
     changed_.wait_until(lock, not_before, [this] { return stopping_; });
     if (stopping_) return;
-    if (news_) retry = pauses_.retry_first;
+    if (news_) {
+      retry = pauses_.retry_first;
+      seen_to_ = false;
+    }
     news_ = false;
     const Port port = port_.value_or(Port{});
     if (port.is_zero()) {
@@ -87,17 +109,10 @@ void Informer::run_loop() {
     }
 
     lock.unlock();
-    Result<ListeningPortDoor::Outcome> done = ListeningPortDoor::Outcome::was_so;
-    if (!door) {
-      auto opened = open_();
-      if (opened)
-        door = std::move(*opened);
-      else
-        done = fail(opened.error());
-    }
-    if (door) done = door->set(port);
+    auto done = carry_out(port);
     if (done) {
       if (informed != port || failed_told || *done == ListeningPortDoor::Outcome::set) listener_.informed(port);
+      if (const auto listens = see_that_it_listens(port); !listens) listener_.failed(listens.error());
       informed = port;
       failed_told = false;
       retry = pauses_.retry_first;
@@ -108,13 +123,38 @@ void Informer::run_loop() {
       if (done.error().code == "login_refused") {
         not_before = std::chrono::steady_clock::now() + pauses_.after_refusal;
       } else {
-        door.reset();  // its address may be another one by now
+        door_.reset();  // its address may be another one by now
       }
       pause = retry;
       retry = std::min(retry * 2, pauses_.retry_max);
     }
     lock.lock();
   }
+}
+
+Result<ListeningPortDoor::Outcome> Informer::carry_out(Port port) {
+  if (!door_) {
+    auto opened = open_();
+    if (!opened) return fail(opened.error());
+    door_ = std::move(*opened);
+  }
+  return door_->set(port);
+}
+
+bool Informer::is_news_within(std::chrono::milliseconds pause) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, pause, [this] { return stopping_ || news_; });
+}
+
+Status Informer::see_that_it_listens(Port port) {
+  if (!is_listening_ || seen_to_ || is_listening_(port)) return {};
+  if (is_news_within(pauses_.settle) || is_listening_(port)) return {};
+  seen_to_ = true;
+  if (const auto reopened = door_->reopen(port); !reopened) return reopened;
+  if (is_news_within(pauses_.settle) || is_listening_(port)) return {};
+  return fail(failure("nobody_listens",
+                      fmt::format("nobody listens on port {} at the tunnel's address, although that is set", to_string(port)),
+                      "Is the program bound to another interface or address?"));
 }
 
 }  // namespace drpf::client

@@ -10,20 +10,23 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "client/inform_wish.h"
 #include "client/listening_port_door.h"
+#include "core/address.h"
 #include "core/port.h"
 
 namespace drpf::client {
 
-inline constexpr std::chrono::seconds inform_check_period{30};  // a program that was restarted with an old configuration is told again
+inline constexpr std::chrono::seconds inform_check_period{15};  // a program that was restarted with an old configuration is told again
 
 struct InformPauses {
   std::chrono::milliseconds retry_first{1'000};
   std::chrono::milliseconds retry_max{30'000};       // doubled up to this
   std::chrono::milliseconds after_refusal{900'000};  // qBittorrent bans an address after five wrong passwords
   std::chrono::milliseconds check = inform_check_period;
+  std::chrono::milliseconds settle{2'000};  // how long a program may take to open its sockets
 };
 
 class Informer {
@@ -34,8 +37,9 @@ class Informer {
     std::function<void(Error)> failed;   // once per run of failures
   };
   using OpenDoor = std::function<Result<std::unique_ptr<ListeningPortDoor>>()>;
+  using IsListening = std::function<bool(Port)>;  // empty where that cannot be known
 
-  Informer(OpenDoor open, Listener listener, InformPauses pauses = {});
+  Informer(OpenDoor open, IsListening is_listening, Listener listener, InformPauses pauses = {});
   ~Informer();  // ends after the exchange that is under way
   Informer(const Informer&) = delete;
   Informer& operator=(const Informer&) = delete;
@@ -45,8 +49,15 @@ class Informer {
 
  private:
   void run_loop();
+  Result<ListeningPortDoor::Outcome> carry_out(Port port);
+  // Looks whether the program listens where it says, and has it try again once for each tell(). Complains if it does not help.
+  Status see_that_it_listens(Port port);
+  bool is_news_within(std::chrono::milliseconds pause);
 
   OpenDoor open_;
+  IsListening is_listening_;
+  std::unique_ptr<ListeningPortDoor> door_;  // of the thread
+  bool seen_to_ = false;                     // of the thread
   Listener listener_;
   InformPauses pauses_;
   std::mutex mutex_;
@@ -56,6 +67,11 @@ class Informer {
   bool stopping_ = false;
   std::thread thread_;
 };
+
+// Whether the program of the wish is on this machine, where it can be looked at.
+bool is_here(const InformWish& wish);
+// Whether somebody in this network namespace listens on this TCP port at one of these addresses, or at all.
+bool somebody_listens(const std::vector<Address>& own, Port port);
 
 // The door of the wish's program. Looks the name of its host up, each time anew.
 Result<std::unique_ptr<ListeningPortDoor>> open_door(const InformWish& wish);

@@ -23,6 +23,8 @@ class ListeningPortDoor {
   virtual ~ListeningPortDoor() = default;
   // Code "login_refused": asking again with the same words would only get this machine banned. All else may pass.
   virtual Result<Outcome> set(Port port) = 0;
+  // The program has this port in its settings and does not listen on it: makes it open its sockets anew, where there is a way to.
+  virtual Status reopen(Port) { return {}; }
 };
 
 // qBittorrent: its Web API. Keeps the session between calls.

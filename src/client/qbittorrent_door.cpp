@@ -32,9 +32,7 @@ class Qbittorrent : public ListeningPortDoor {
     const auto before = preferences();
     if (!before) return fail(before.error());
     if (before->listen_port == port.value() && !before->random_port && !before->upnp) return Outcome::was_so;
-    // A random port would replace ours at the next start; its own port mapping would ask for a second lease.
-    const auto json = fmt::format(R"({{"listen_port":{},"random_port":false,"upnp":false}})", port.value());
-    if (const auto answer = call("POST", "/api/v2/app/setPreferences", "json=" + form_encoded(json)); !answer) return fail(answer.error());
+    if (const auto status = configure(port); !status) return fail(status.error());
     const auto after = preferences();
     if (!after) return fail(after.error());
     if (after->listen_port != port.value())
@@ -43,7 +41,23 @@ class Qbittorrent : public ListeningPortDoor {
     return Outcome::set;
   }
 
+  // It does not notice when the interface that it listened on comes back, and nothing changes for it unless the number does.
+  Status reopen(Port port) override {
+    const Port another{static_cast<std::uint16_t>(port.value() ^ 1U)};
+    if (const auto status = configure(another); !status) return status;
+    if (const auto seen = preferences(); !seen) return fail(seen.error());  // a turn of its event loop, in which the change is carried out
+    return configure(port);
+  }
+
  private:
+  // A random port would replace ours at the next start; its own port mapping would ask for a second lease.
+  Status configure(Port port) {
+    const auto json = fmt::format(R"({{"listen_port":{},"random_port":false,"upnp":false}})", port.value());
+    const auto answer = call("POST", "/api/v2/app/setPreferences", "json=" + form_encoded(json));
+    if (!answer) return fail(answer.error());
+    return {};
+  }
+
   net::HttpClient::Options options() const {
     net::HttpClient::Options options;
     options.timeout = inform_request_time_max;

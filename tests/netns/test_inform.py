@@ -40,6 +40,12 @@ def test_the_program_listens_on_its_public_port_and_is_reached(lab, gateway, mak
     device.process.wait_for_output(f"{make.name} at 127.0.0.1:{program.port} listens on {ports[1]}", 15)
     assert program.listening_port() == ports[1]
     is_reached(lab, ports[1])
+    # The tunnel goes and comes back under the running program.
+    assert device.disconnect() == 0
+    device.start()
+    device.process.wait_for_output("READY with 4 public ports", READY_SECONDS_MAX)
+    device.process.wait_for_output(f"{make.name} at 127.0.0.1:{program.port} listens on {ports[1]}", 15)
+    is_reached(lab, ports[1])
 
 
 def test_logins_by_file_and_by_environment(lab, gateway, tmp_path):

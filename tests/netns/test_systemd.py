@@ -1,6 +1,7 @@
 """The units of packaging/systemd: how exposed they leave the machine, and whether drpf works behind their walls."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 
@@ -120,6 +121,29 @@ def test_a_device_under_its_unit(lab, gateway, boot):
     systemd.systemctl("stop", "drpf-connect@laptop")
     assert systemd.show("drpf-connect@laptop", "Result") == "success"
     assert gateway.ports("laptop", state="active") == []
+
+
+def test_a_device_under_its_unit_follows_programs(lab, gateway, boot):
+    home = lab.homes[0]
+    text = gateway.add_device("ann", "laptop")
+    systemd = boot(home)
+    with open(systemd.path("/etc/drpf/laptop.conf"), "w", encoding="ascii") as file:
+        file.write(text)
+    os.chmod(systemd.path("/etc/drpf/laptop.conf"), 0o600)
+    with open(systemd.path("/etc/drpf/laptop.env"), "w", encoding="ascii") as file:
+        file.write("DRPF_CONNECT=--no-kill-switch --follow game-server\n")
+    os.mkdir(systemd.path("/etc/systemd/system/drpf-connect@laptop.service.d"))
+    shutil.copy(os.path.join(UNITS, "drpf-connect-follow.conf"), systemd.path("/etc/systemd/system/drpf-connect@laptop.service.d/follow.conf"))
+    systemd.systemctl("start", "drpf-connect@laptop")
+    server = systemd.path("/usr/local/bin/game-server")
+    shutil.copy("/usr/bin/socat", server)
+    with open(systemd.path("/etc/systemd/system/game.service"), "w", encoding="ascii") as file:
+        file.write("[Unit]\nDefaultDependencies=no\n[Service]\nUser=65534\nExecStart=/usr/local/bin/game-server TCP-LISTEN:25565,fork,reuseaddr EXEC:cat\n")
+    systemd.systemctl("start", "game")
+    wait_for(lambda: [row for row in gateway.leases("laptop", "active") if row["local_port"] == 25565], 15, f"a lease\n{systemd.text('/run/drpf-connect.log')}")
+    main = systemd.main_process("drpf-connect@laptop")
+    assert int(status(main, main)["CapPrm"], 16) == NET_ADMIN
+    assert "only programs of this user" not in systemd.text("/run/drpf-connect.log")
 
 
 def test_a_hook_has_no_rights(lab, gateway, tmp_path):

@@ -9,7 +9,7 @@ namespace drpf::client {
 namespace {
 
 using testing::ElementsAre;
-using testing::SizeIs;
+using testing::IsEmpty;
 using namespace std::chrono_literals;
 
 // A program that is there or not, and remembers what it was told.
@@ -19,7 +19,10 @@ struct Program {
   bool there = true;
   std::string refuses;  // with this code
   Port port;
+  bool deaf = false;  // has a port, and listens on none
+  bool hears_when_reopened = true;
   int asked = 0;
+  int reopened = 0;
 
   std::vector<Port> informed;
   std::vector<std::string> failures;
@@ -40,6 +43,12 @@ struct Program {
             [this](Error error) { now([&] { failures.push_back(error.code); }); }};
   }
   Informer::OpenDoor open();
+  Informer::IsListening is_listening() {
+    return [this](Port) {
+      const std::lock_guard lock(mutex);
+      return !deaf;
+    };
+  }
 };
 
 class Door : public ListeningPortDoor {
@@ -60,6 +69,13 @@ class Door : public ListeningPortDoor {
     });
     return outcome;
   }
+  Status reopen(Port) override {
+    program_.now([&] {
+      ++program_.reopened;
+      if (program_.hears_when_reopened) program_.deaf = false;
+    });
+    return {};
+  }
 
  private:
   Program& program_;
@@ -69,11 +85,11 @@ Informer::OpenDoor Program::open() {
   return [this]() -> Result<std::unique_ptr<ListeningPortDoor>> { return std::make_unique<Door>(*this); };
 }
 
-constexpr InformPauses quick{1ms, 4ms, std::chrono::hours(1), 5ms};
+constexpr InformPauses quick{1ms, 4ms, std::chrono::hours(1), 5ms, 1ms};
 
 TEST(Informer, TellsEachNewPortOnce) {
   Program program;
-  Informer informer(program.open(), program.listener(), quick);
+  Informer informer(program.open(), {}, program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.informed.size() == 1; }));
   informer.tell(Port{2});
@@ -83,7 +99,7 @@ TEST(Informer, TellsEachNewPortOnce) {
 
 TEST(Informer, TellsAProgramThatForgot) {
   Program program;
-  Informer informer(program.open(), program.listener(), quick);
+  Informer informer(program.open(), {}, program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.port == Port{1}; }));
   program.now([&] { program.port = Port{6881}; });
@@ -93,7 +109,7 @@ TEST(Informer, TellsAProgramThatForgot) {
 TEST(Informer, GoesOnUntilTheProgramIsUpAndComplainsOnce) {
   Program program;
   program.there = false;
-  Informer informer(program.open(), program.listener(), quick);
+  Informer informer(program.open(), {}, program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.asked >= 5; }));
   program.now([&] { program.there = true; });
@@ -105,7 +121,7 @@ TEST(Informer, DoesNotRepeatAWrongPassword) {
   Program program;
   program.refuses = "login_refused";
   {
-    Informer informer(program.open(), program.listener(), quick);
+    Informer informer(program.open(), {}, program.listener(), quick);
     informer.tell(Port{1});
     EXPECT_TRUE(program.becomes([&] { return program.failures.size() == 1; }));
     informer.tell(Port{2});
@@ -114,10 +130,36 @@ TEST(Informer, DoesNotRepeatAWrongPassword) {
   EXPECT_EQ(program.asked, 1);
 }
 
+TEST(Informer, HasAProgramThatDoesNotListenTryAgain) {
+  Program program;
+  program.deaf = true;
+  Informer informer(program.open(), program.is_listening(), program.listener(), quick);
+  informer.tell(Port{1});
+  EXPECT_TRUE(program.becomes([&] { return program.reopened == 1; }));
+  // The tunnel comes anew, and so does the deafness.
+  program.now([&] { program.deaf = true; });
+  informer.tell(Port{1});
+  EXPECT_TRUE(program.becomes([&] { return program.reopened == 2 && !program.deaf; }));
+  const std::lock_guard lock(program.mutex);
+  EXPECT_THAT(program.failures, IsEmpty());
+}
+
+TEST(Informer, ComplainsOnceOfAProgramThatListensElsewhere) {
+  Program program;
+  program.deaf = true;
+  program.hears_when_reopened = false;
+  Informer informer(program.open(), program.is_listening(), program.listener(), quick);
+  informer.tell(Port{1});
+  EXPECT_TRUE(program.becomes([&] { return !program.failures.empty() && program.asked > 5; }));
+  const std::lock_guard lock(program.mutex);
+  EXPECT_THAT(program.failures, ElementsAre("nobody_listens"));
+  EXPECT_EQ(program.reopened, 1);
+}
+
 TEST(Informer, LeavesTheProgramAloneWithoutAPort) {
   Program program;
   {
-    Informer informer(program.open(), program.listener(), quick);
+    Informer informer(program.open(), {}, program.listener(), quick);
     informer.tell(std::nullopt);
   }
   EXPECT_EQ(program.asked, 0);
