@@ -75,7 +75,7 @@ void Connection::start_informers() {
     };
     listener.failed = [this](Error error) { loop_.post([this, error = std::move(error)] { screen_.error(error); }); };
     Informer::IsListening is_listening;
-    if (is_here(wish)) is_listening = [own](Port port) { return somebody_listens(own, port); };
+    if (is_here(wish)) is_listening = [own, name = plan_.interface](Port port) { return somebody_listens(name, own, port); };
     informers_.push_back(std::make_unique<Informer>([wish] { return open_door(wish); }, std::move(is_listening), std::move(listener)));
   }
 }

@@ -58,8 +58,9 @@ std::optional<FollowedPorts> ports_in(std::string_view text) {
   return ports;
 }
 
-bool is_reachable(const Address& address, const FollowContext& context) {
-  return address.is_unspecified() || std::find(context.own.begin(), context.own.end(), address) != context.own.end();
+bool is_reachable(const FollowedSocket& socket, const FollowContext& context) {
+  if (socket.interface != 0 && socket.interface != context.interface) return false;
+  return socket.address.is_unspecified() || std::find(context.own.begin(), context.own.end(), socket.address) != context.own.end();
 }
 
 }  // namespace
@@ -110,7 +111,7 @@ FollowChoice choose(const std::vector<FollowRule>& rules, const std::vector<Foll
   std::map<Port, FollowWish> wishes;
   std::map<Port, FollowWish> closed;
   for (const auto& socket : sockets) {
-    if (!is_reachable(socket.address, context)) continue;
+    if (!is_reachable(socket, context)) continue;
     for (const auto& rule : rules) {
       if (rule.program != socket.program || matches(rule.never, socket.protocol, socket.port)) continue;
       const bool named = matches(rule.only, socket.protocol, socket.port);

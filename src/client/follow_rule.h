@@ -42,11 +42,13 @@ struct FollowedSocket {
   Protocol protocol = Protocol::tcp;
   Address address;
   Port port;
+  std::uint32_t interface = 0;  // bound to the interface of this number alone
   auto operator<=>(const FollowedSocket&) const = default;
 };
 
 // What of this machine bears on the choice.
 struct FollowContext {
+  std::uint32_t interface = 0;                        // the tunnel's number
   std::vector<Address> own;                           // the device's tunnel addresses
   PortRange passing_ports{Port{32768}, Port{60999}};  // net.ipv4.ip_local_port_range: what the kernel gives to whoever asks for any
 };

@@ -1,5 +1,7 @@
 #include "client/follower.h"
 
+#include <net/if.h>
+
 #include <fstream>
 
 #include <fmt/format.h>
@@ -41,6 +43,7 @@ void Follower::stop_thread() {
 void Follower::watch(ProgramWatch& watch) {
   ProgramWatch::Listener listener;
   listener.seen = [this](const std::vector<FollowedSocket>& sockets) {
+    context_.interface = ::if_nametoindex(door_.interface.c_str());
     ports_.listening(choose(rules_, sockets, context_));
     go_on();
   };

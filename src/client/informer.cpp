@@ -1,5 +1,6 @@
 #include "client/informer.h"
 
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 
@@ -50,14 +51,15 @@ bool is_here(const InformWish& wish) {
   return literal ? literal->is_loopback() : wish.host == "localhost";
 }
 
-bool somebody_listens(const std::vector<Address>& own, Port port) {
+bool somebody_listens(const std::string& interface, const std::vector<Address>& own, Port port) {
+  const auto number = ::if_nametoindex(interface.c_str());
   auto sockets = system::SocketDiagnosis::open();
   if (!sockets) return true;  // who cannot look has nothing to complain of
   const auto listening = sockets->listening();
   if (!listening) return true;
   return std::any_of(listening->begin(), listening->end(), [&](const system::OwnedSocket& socket) {
     const auto& local = socket.listening.local;
-    return socket.listening.protocol == Protocol::tcp && local.port == port &&
+    return socket.listening.protocol == Protocol::tcp && local.port == port && (socket.interface == 0 || socket.interface == number) &&
            (local.address.is_unspecified() || std::find(own.begin(), own.end(), local.address) != own.end());
   });
 }

@@ -70,8 +70,9 @@ class Informer {
 
 // Whether the program of the wish is on this machine, where it can be looked at.
 bool is_here(const InformWish& wish);
-// Whether somebody in this network namespace listens on this TCP port at one of these addresses, or at all.
-bool somebody_listens(const std::vector<Address>& own, Port port);
+// Whether somebody in this network namespace listens on this TCP port and is reached by the tunnel: at all of the machine's addresses or at
+// one of these, and bound to no other interface.
+bool somebody_listens(const std::string& interface, const std::vector<Address>& own, Port port);
 
 // The door of the wish's program. Looks the name of its host up, each time anew.
 Result<std::unique_ptr<ListeningPortDoor>> open_door(const InformWish& wish);

@@ -20,8 +20,8 @@ Result<std::vector<FollowedSocket>> ProgramScan::look(Time now) {
   if (*open == open_ && scanned_ && now - *scanned_ < full_scan_period) return found_;
   open_ = std::move(*open);
   scanned_ = now;
-  std::multimap<std::uint64_t, const system::ListeningSocket*> by_inode;
-  for (const auto& socket : open_) by_inode.emplace(socket.inode, &socket.listening);
+  std::multimap<std::uint64_t, const system::OwnedSocket*> by_inode;
+  for (const auto& socket : open_) by_inode.emplace(socket.inode, &socket);
 
   found_.clear();
   for (const auto process : system::processes()) {
@@ -32,8 +32,10 @@ Result<std::vector<FollowedSocket>> ProgramScan::look(Time now) {
     if (!inodes) continue;
     for (const auto inode : *inodes) {
       const auto [first, last] = by_inode.equal_range(inode);
-      for (auto one = first; one != last; ++one)
-        found_.push_back({*named, one->second->protocol, one->second->local.address, one->second->local.port});
+      for (auto one = first; one != last; ++one) {
+        const auto& [listening, interface, number] = *one->second;
+        found_.push_back({*named, listening.protocol, listening.local.address, listening.local.port, interface});
+      }
     }
   }
   std::sort(found_.begin(), found_.end());

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstring>
 
@@ -72,13 +73,13 @@ int watch(const std::vector<std::string>& programs, int pipe, pid_t parent) {
 std::string program_watch_text(const std::vector<FollowedSocket>& sockets) {
   std::string text;
   for (const auto& socket : sockets)
-    text +=
-        fmt::format("socket {} {} {} {}\n", socket.program, to_string(socket.protocol), to_string(socket.address), to_string(socket.port));
+    text += fmt::format("socket {} {} {} {} {}\n", socket.program, to_string(socket.protocol), to_string(socket.address),
+                        to_string(socket.port), socket.interface);
   return text + std::string(end_line) + "\n";
 }
 
 Result<FollowedSocket> parse_program_watch_line(std::string_view line) {
-  std::array<std::string_view, 5> words;
+  std::array<std::string_view, 6> words;
   std::size_t count = 0;
   for (auto rest = line; count < words.size(); ++count) {
     const auto blank = rest.find(' ');
@@ -88,7 +89,7 @@ Result<FollowedSocket> parse_program_watch_line(std::string_view line) {
       break;
     }
     rest.remove_prefix(blank + 1);
-    if (count + 1 == words.size()) count = words.size() + 1;  // a sixth word
+    if (count + 1 == words.size()) count = words.size() + 1;  // a seventh word
   }
   const auto malformed = [&] {
     return fail(failure("watch_confused", fmt::format("what looks for programs says '{}'", line.substr(0, 100))));
@@ -97,8 +98,11 @@ Result<FollowedSocket> parse_program_watch_line(std::string_view line) {
   const auto protocol = parse_protocol(words[2]);
   const auto address = parse_address(words[3]);
   const auto port = parse_port(words[4]);
-  if (!protocol || !address || !port || port->is_zero()) return malformed();
-  return FollowedSocket{std::string(words[1]), *protocol, *address, *port};
+  std::uint32_t interface = 0;
+  const auto [end, error] = std::from_chars(words[5].data(), words[5].data() + words[5].size(), interface);
+  if (!protocol || !address || !port || port->is_zero() || error != std::errc{} || end != words[5].data() + words[5].size())
+    return malformed();
+  return FollowedSocket{std::string(words[1]), *protocol, *address, *port, interface};
 }
 
 Result<ProgramWatch> ProgramWatch::start(std::vector<std::string> programs) {

@@ -18,7 +18,7 @@ namespace drpf::client {
 
 inline constexpr std::chrono::seconds program_watch_period{1};
 
-// What it tells, one line each: "socket java tcp 0.0.0.0 25565", and "end" after the last of one look.
+// What it tells, one line each: "socket java tcp 0.0.0.0 25565 0", and "end" after the last of one look.
 std::string program_watch_text(const std::vector<FollowedSocket>& sockets);
 Result<FollowedSocket> parse_program_watch_line(std::string_view line);
 

@@ -24,6 +24,7 @@ std::optional<OwnedSocket> read_diagnosis(ByteView payload, Protocol protocol) {
   OwnedSocket socket;
   socket.listening.protocol = protocol;
   socket.listening.local = {Address::from_bytes(ByteView(reinterpret_cast<const std::uint8_t*>(message.id.idiag_src), size)), Port{port}};
+  socket.interface = message.id.idiag_if;
   socket.inode = message.idiag_inode;
   return socket;
 }

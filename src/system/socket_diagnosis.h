@@ -14,7 +14,8 @@ namespace drpf::system {
 
 struct OwnedSocket {
   ListeningSocket listening;
-  std::uint64_t inode = 0;  // as /proc/PID/fd/N shows it: socket:[inode]
+  std::uint32_t interface = 0;  // bound to the interface of this number alone; it may be gone, and then nobody reaches the socket
+  std::uint64_t inode = 0;      // as /proc/PID/fd/N shows it: socket:[inode]
   auto operator<=>(const OwnedSocket&) const = default;
 };
 

@@ -10,7 +10,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 FollowedSocket socket(const char* program, Protocol protocol, const char* address, std::uint16_t port) {
-  return {program, protocol, *parse_address(address), Port{port}};
+  return {program, protocol, *parse_address(address), Port{port}, 0};
 }
 FollowWish wish(const char* program, std::uint16_t port, bool tcp, bool udp) { return {program, Port{port}, tcp, udp}; }
 
@@ -65,6 +65,17 @@ TEST(FollowChoice, OnlyWhereTheTunnelLeads) {
                            socket("a", Protocol::tcp, "::", 1007)})
                   .wishes,
               ElementsAre(wish("a", 1005, true, false), wish("a", 1006, true, false), wish("a", 1007, true, false)));
+}
+
+TEST(FollowChoice, NotWhatIsBoundToAnotherInterface) {
+  auto context = home();
+  context.interface = 7;
+  std::vector<FollowedSocket> sockets{socket("a", Protocol::tcp, "10.77.0.2", 1001), socket("a", Protocol::tcp, "10.77.0.2", 1002),
+                                      socket("a", Protocol::tcp, "0.0.0.0", 1003)};
+  sockets[0].interface = 7;
+  sockets[1].interface = 6;  // the tunnel's number before it went and came back
+  sockets[2].interface = 2;
+  EXPECT_THAT(choose(*parse_follow_rules("a"), sockets, context).wishes, ElementsAre(wish("a", 1001, true, false)));
 }
 
 TEST(FollowChoice, ControlInterfacesOnlyByTheirNumber) {

@@ -17,18 +17,20 @@ using testing::Contains;
 using testing::IsEmpty;
 
 FollowedSocket socket(const char* program, Protocol protocol, const char* address, std::uint16_t port) {
-  return {program, protocol, *parse_address(address), Port{port}};
+  return {program, protocol, *parse_address(address), Port{port}, 0};
 }
 
 TEST(ProgramWatchLine, SaysWhatWasSeen) {
-  const auto seen = socket("some.server-1", Protocol::udp, "fd77::2", 27015);
-  EXPECT_EQ(program_watch_text({seen}), "socket some.server-1 udp fd77::2 27015\nend\n");
-  const auto read = parse_program_watch_line("socket some.server-1 udp fd77::2 27015");
+  auto seen = socket("some.server-1", Protocol::udp, "fd77::2", 27015);
+  seen.interface = 7;
+  EXPECT_EQ(program_watch_text({seen}), "socket some.server-1 udp fd77::2 27015 7\nend\n");
+  const auto read = parse_program_watch_line("socket some.server-1 udp fd77::2 27015 7");
   ASSERT_TRUE(read);
   EXPECT_EQ(*read, seen);
   for (const auto* line :
-       {"", "end", "socket", "socket a tcp 0.0.0.0", "socket a tcp 0.0.0.0 0", "socket a tcp 0.0.0.0 70000", "socket a sctp 0.0.0.0 1",
-        "socket a tcp here 1", "socket a tcp 0.0.0.0 1 more", "socket  tcp 0.0.0.0 1", "sockets a tcp 0.0.0.0 1"})
+       {"", "end", "socket", "socket a tcp 0.0.0.0", "socket a tcp 0.0.0.0 0 0", "socket a tcp 0.0.0.0 1", "socket a tcp 0.0.0.0 1 -1",
+        "socket a tcp 0.0.0.0 1 ", "socket a tcp 0.0.0.0 70000 0", "socket a sctp 0.0.0.0 1 0", "socket a tcp here 1 0",
+        "socket a tcp 0.0.0.0 1 0 more", "socket  tcp 0.0.0.0 1 0", "sockets a tcp 0.0.0.0 1 0"})
     EXPECT_FALSE(parse_program_watch_line(line)) << line;
 }
 
