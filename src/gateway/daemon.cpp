@@ -347,7 +347,16 @@ Result<bool> Daemon::follow_hosts() {
   leases_must_follow_ = true;  // tried again where the store does not take it now
   if (auto done = gateway_->reconfigure(configuration_, policy); !done) return fail(done.error());
   leases_must_follow_ = false;
+  announce_hosts();
   return true;
+}
+
+// Programs that asked for a port are to learn that it has another address now.
+void Daemon::announce_hosts() {
+  std::vector<Address> devices;
+  for (const auto* device : gateway_->book().devices())
+    if (device->connected) devices.push_back(device->tunnel_v4);
+  if (port_mapping_door_) port_mapping_door_->announce(devices);
 }
 
 // When the table is full, the kernel takes no new connection of anybody: said before.
@@ -425,7 +434,9 @@ Status Daemon::try_reload() {
   if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
       !changed)
     return take_back(changed.error());
-  return gateway_->reconfigure(configuration_, std::move(policy));
+  if (auto done = gateway_->reconfigure(configuration_, std::move(policy)); !done) return done;
+  if (hosts_ != *hosts) announce_hosts();
+  return {};
 }
 
 }  // namespace drpf::gateway

@@ -64,6 +64,7 @@ class Daemon {
   void reload();
   Status try_reload();
   Result<bool> follow_hosts();
+  void announce_hosts();
   void open_history();
   void gauge_connection_table();
   void save();

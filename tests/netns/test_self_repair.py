@@ -170,7 +170,9 @@ def test_another_public_address_moves_the_leases_and_the_device_is_told(make_lab
                 f"ip -6 rule add from {net.inside(6)} lookup 100; ip -6 route add default dev wg0 table 100")
     events = lab.gw.popen("curl", "-sN", "--unix-socket", net.gateway.socket, "http://localhost/v1/events")
     events.wait_for_output('"open"')
-    with TcpServer(net.host, net.port):
+    with TcpServer(net.host, net.port), net.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as program:
+        program.bind(("0.0.0.0", 5350))  # where programs that asked by NAT-PMP or PCP hear of it
+        program.settimeout(10)
         assert tcp_visit(lab.inet, old, net.port) and tcp_visit(lab.inet, lab.gw_v6, net.port)
         lab.gw.sh(f"ip addr del {old}/24 dev wan")
         # For a moment there is none: the leases wait where they were, they are not ended and made anew.
@@ -181,6 +183,9 @@ def test_another_public_address_moves_the_leases_and_the_device_is_told(make_lab
         print(f"leases are on the new address after {(time.monotonic() - began) * 1000:.0f} ms")
         events.wait_for_output('"what":"leases","device":"laptop"', 3)
         wait_for(lambda: tcp_visit(lab.inet, new, net.port, seconds=0.5), 10, "visitors come in by the new address")
+        told = [program.recv(100), program.recv(100)]
+        assert told[0][:4] == bytes([0, 128, 0, 0]) and told[0][8:] == socket.inet_aton(new), "RFC 6886 section 3.2.1"
+        assert told[1][:4] == bytes([2, 128, 0, 0]), "RFC 6887 section 14.1.1"
         lab.inet.sh(f"ip neigh flush all; ip route replace {old}/32 via {new}")
         assert tcp_visit(lab.inet, old, net.port, seconds=0.5) is None
         assert tcp_visit(lab.inet, lab.gw_v6, net.port)
