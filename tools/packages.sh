@@ -44,7 +44,7 @@ packages_of() {  # group
     test)
       echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev \
         libfuzzer-19-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-scapy tcpdump conntrack \
-        iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc
+        iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev
       ;;
     bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables ;;
   esac

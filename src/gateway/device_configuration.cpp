@@ -16,9 +16,16 @@ constexpr unsigned rule_priority = 6472;  // before the main table (32766), what
 constexpr std::uint32_t mark_base = 0x64720000;
 constexpr unsigned visitors_max = 65536;  // UDP visitors remembered at once, per family
 constexpr unsigned visitors_minutes = 3;
+// Nobody sends to this network, so a route to it leads nothing astray. Programs that ask a router for ports look for a route with a gateway
+// whose destination is 0.0.0.0, and read no further.
+constexpr const char* findable = "0.0.0.0/8";
 
 bool is_zero(const std::array<std::uint8_t, 32>& key) {
   return std::all_of(key.begin(), key.end(), [](std::uint8_t byte) { return byte == 0; });
+}
+
+std::string findable_gateway(const Address& gateway) {
+  return fmt::format("ip route add {} via {} dev %i onlink", findable, to_string(gateway));
 }
 
 // Marks answers and numbers their routing table. From the device's address, so that two tunnels on one machine do not share it.
@@ -45,6 +52,8 @@ class InboundOnlyHooks {
     firewall();
     routes(words_v4, configuration_.gateway_v4);
     if (configuration_.tunnel_v6) routes(words_v6, configuration_.gateway_v6);
+    comment("Programs that ask a router for ports find the gateway by this. It leads no traffic anywhere.");
+    up(findable_gateway(configuration_.gateway_v4) + " || true");
     return std::move(out_);
   }
 
@@ -136,6 +145,9 @@ std::string to_wg_quick_text(const DeviceConfiguration& configuration) {
     for (const auto& server : configuration.dns) servers += (servers.empty() ? "" : ", ") + to_string(server);
     out += "DNS = " + servers + "\n";
   }
+  // A comment: apps on phones refuse a file with PostUp.
+  if (!configuration.inbound_only)
+    out += "# Linux, if programs shall find the gateway: PostUp = " + findable_gateway(configuration.gateway_v4) + "\n";
   out += "\n[Peer]\nPublicKey = " + to_base64(configuration.gateway_public_key) + "\n";
   if (!is_zero(configuration.preshared_key)) out += "PresharedKey = " + to_base64(configuration.preshared_key) + "\n";
   // IPv6 too where the tunnel has none: the device's IPv6 must not leave beside the tunnel.

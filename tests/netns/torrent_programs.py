@@ -98,10 +98,10 @@ class Transmission:
         if start:
             self.start()
 
-    def configure(self, port):
+    def configure(self, port, **more):
         settings = {"peer-port": port, "port-forwarding-enabled": True, "dht-enabled": False, "lpd-enabled": False, "utp-enabled": False,
                     "rpc-authentication-required": self.login, "rpc-username": USER, "rpc-password": PASSWORD, "encryption": 0,
-                    "download-dir": self.folder}
+                    "download-dir": self.folder, **more}
         with open(os.path.join(self.folder, "settings.json"), "w", encoding="utf-8") as file:
             json.dump(settings, file)
 
