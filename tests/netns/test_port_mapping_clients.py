@@ -6,8 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from gateway import Gateway, WireGuardDevice
-from lab import Plan
+from gateway import ConnectedDevice, WireGuardDevice
 from namespaces import wait_for
 from torrent_programs import INFO_HASH, Qbittorrent, Transmission, bittorrent_visit
 from traffic import Capture, TcpServer, UdpServer, tcp_visit, udp_visit
@@ -17,7 +16,6 @@ WG_QUICK = {"WG_QUICK_USERSPACE_IMPLEMENTATION": "wireguard-go", "LOG_LEVEL": "e
 GATEWAY, ME = "10.77.0.1", "10.77.0.2"
 FINDABLE = "0.0.0.0/8"
 NAT_PMP_OUT_OF_RESOURCES = -53  # as libnatpmp names it
-PUBLIC = Plan(v4="9.9.9.0/24")  # libminiupnpc believes in no gateway with an address for documentation
 TRACKER_PORT = 6969
 
 
@@ -148,12 +146,18 @@ def test_an_inbound_only_device_is_findable_and_keeps_its_own_way(lab, gateway, 
 
 
 def test_routes_by_hand_with_the_gateway_as_next_hop(lab, gateway, build):
-    """Who makes routes without wg-quick: the gateway is on-link, whatever the length of the address."""
+    """Without wg-quick, and with `drpf connect`: the gateway is on-link, whatever the length of the address."""
+    client = build("natpmp", "natpmp_client")
     device = WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop"))
     gateway.wait_for_ports("laptop")
     for half in ("0.0.0.0/1", "128.0.0.0/1"):
         device.host.run("ip", "route", "replace", half, "via", GATEWAY, "dev", "wg0", "onlink")
-    assert ask(device.host, build("natpmp", "natpmp_client"), "address")[0]["gateway"] == GATEWAY
+    assert ask(device.host, client, "address")[0]["gateway"] == GATEWAY
+    other = ConnectedDevice(lab.homes[1], gateway.add_device("bob", "phone"), "--interface", "home")
+    other.process.wait_for_output("READY", 20)
+    other.host.run("ip", "route", "add", FINDABLE, "via", GATEWAY, "dev", "home", "onlink")
+    assert ask(other.host, client, "address")[0] == {"gateway": GATEWAY, "address": lab.gw_v4}
+    assert ask(other.host, client, "map", "tcp", 4000, 0, 600)[1] == 0
 
 
 # --- NAT-PMP and PCP by whole programs

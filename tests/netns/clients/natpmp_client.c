@@ -39,7 +39,8 @@ int main(int count, char** arguments) {
     code = sendpublicaddressrequest(&library);
   } else if (count == 6 && strcmp(arguments[1], "map") == 0) {
     const int protocol = strcmp(arguments[2], "tcp") == 0 ? NATPMP_PROTOCOL_TCP : NATPMP_PROTOCOL_UDP;
-    code = sendnewportmappingrequest(&library, protocol, (uint16_t)atoi(arguments[3]), (uint16_t)atoi(arguments[4]), (uint32_t)atoi(arguments[5]));
+    code = sendnewportmappingrequest(&library, protocol, (uint16_t)atoi(arguments[3]), (uint16_t)atoi(arguments[4]),
+                                     (uint32_t)atoi(arguments[5]));
   } else {
     fprintf(stderr, "usage: natpmp_client address | map tcp|udp LOCAL PUBLIC LIFETIME\n");
     return 64;
@@ -50,7 +51,8 @@ int main(int count, char** arguments) {
   if (answer.type == NATPMP_RESPTYPE_PUBLICADDRESS)
     printf("address %s\n", inet_ntoa(answer.pnu.publicaddress.addr));
   else
-    printf("mapped %u %u %u\n", answer.pnu.newportmapping.privateport, answer.pnu.newportmapping.mappedpublicport, answer.pnu.newportmapping.lifetime);
+    printf("mapped %u %u %u\n", answer.pnu.newportmapping.privateport, answer.pnu.newportmapping.mappedpublicport,
+           answer.pnu.newportmapping.lifetime);
   closenatpmp(&library);
   return 0;
 }
