@@ -21,6 +21,9 @@ struct Request {
   std::map<std::string, std::string> query;  // percent-decoded; the last of several equal names counts
   std::string host;                          // the Host header as it came
   std::string content_type;
+  std::string origin;  // as it came: which site a browser asks for
+  std::string user_agent;
+  std::string soap_action;  // UPnP's
   std::string body;
   std::optional<Endpoint> peer;  // packet source address; none over a unix socket
 };

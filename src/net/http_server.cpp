@@ -109,6 +109,13 @@ class QueuedSink final : public LineSink {
   bool closed_ = false;
 };
 
+// A response between the handler that gives it and the coroutine that sends it.
+struct PendingResponse {
+  explicit PendingResponse(asio::io_context& context) : wake(context, asio::steady_timer::time_point::max()) {}
+  asio::steady_timer wake;
+  std::optional<Response> response;
+};
+
 struct Connection {
   explicit Connection(asio::basic_stream_socket<Protocol> socket) : stream(std::move(socket)) {}
   Stream stream;
@@ -117,6 +124,7 @@ struct Connection {
   std::optional<RequestParser> parser;
   std::shared_ptr<void> stream_keeper;
   std::shared_ptr<QueuedSink> sink;
+  std::shared_ptr<PendingResponse> pending;
 
   void release_stream() {
     if (sink) sink->abandon();
@@ -128,18 +136,19 @@ struct Connection {
 }  // namespace
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
-  Impl(asio::io_context& the_context, HttpHandler the_handler, HttpLimits the_limits)
+  Impl(asio::io_context& the_context, DeferringHandler the_handler, HttpLimits the_limits)
       : context(the_context), acceptor(the_context), handler(std::move(the_handler)), limits(the_limits) {}
 
   Status start(system::Fd socket);
   void stop();
   bool admit(Connection& connection);
   void forget(const std::shared_ptr<Connection>& connection);
-  Response answer(Request request) const;
+  void answer(const Request& request, const Respond& respond) const;
 
   static asio::awaitable<void> accept_all(std::shared_ptr<Impl> self);
   static asio::awaitable<void> serve(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
   static asio::awaitable<void> exchange_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
+  static asio::awaitable<Response> respond(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Request request);
   static asio::awaitable<error_code> receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
   static asio::awaitable<bool> send(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response, bool keep_alive,
                                     bool head_only);
@@ -148,7 +157,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
 
   asio::io_context& context;
   Acceptor acceptor;
-  HttpHandler handler;
+  DeferringHandler handler;
   HttpLimits limits;
   bool stopped = false;
   std::set<std::shared_ptr<Connection>> open;
@@ -178,6 +187,7 @@ void HttpServer::Impl::stop() {
   acceptor.close(ignored);
   for (const auto& connection : open) {
     connection->release_stream();
+    if (connection->pending) connection->pending->wake.cancel();
     connection->stream.close();
   }
   struct stat file{};
@@ -260,13 +270,17 @@ asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self,
     request.method = std::string(message.method_string());
     request.host = std::string(message[http::field::host]);
     request.content_type = std::string(message[http::field::content_type]);
+    request.origin = std::string(message[http::field::origin]);
+    request.user_agent = std::string(message[http::field::user_agent]);
+    request.soap_action = std::string(message["SOAPAction"]);
     request.body = std::move(message.body());
     request.peer = connection->peer;
     Response response;
     if (auto target = parse_target(std::string_view(message.target().data(), message.target().size()))) {
       request.path = std::move(target->path);
       request.query = std::move(target->query);
-      response = self->answer(std::move(request));
+      response = co_await respond(self, connection, std::move(request));
+      if (self->stopped) co_return;
     } else {
       response = refused(400, target.error().code, target.error().message, target.error().cure);
     }
@@ -300,16 +314,32 @@ asio::awaitable<error_code> HttpServer::Impl::receive(std::shared_ptr<Impl> self
   }
 }
 
-Response HttpServer::Impl::answer(Request request) const {
+asio::awaitable<Response> HttpServer::Impl::respond(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Request request) {
+  const auto pending = std::make_shared<PendingResponse>(self->context);
+  self->answer(request, [pending](Response response) {
+    if (pending->response) return;
+    pending->response = std::move(response);
+    pending->wake.cancel();
+  });
+  if (!pending->response) {
+    connection->pending = pending;
+    (void)co_await pending->wake.async_wait(as_result);
+    connection->pending = nullptr;
+  }
+  // None only when the server has been stopped meanwhile.
+  co_return pending->response ? std::move(*pending->response) : Response{};
+}
+
+void HttpServer::Impl::answer(const Request& request, const Respond& respond) const {
   try {
-    return handler(request);
+    handler(request, respond);
   } catch (const std::bad_alloc&) {
     // What the resource had begun may be half done: the process ends, and the next one begins with what was committed.
     std::terminate();
   } catch (const std::exception& exception) {
     // A resource's bug must not take the gateway down with it.
     spdlog::error(request.method + " failed: " + exception.what());
-    return refused(500, "internal", "the gateway could not answer this request", "look into the gateway's log");
+    respond(refused(500, "internal", "the gateway could not answer this request", "look into the gateway's log"));
   }
 }
 
@@ -367,6 +397,14 @@ asio::awaitable<void> HttpServer::Impl::drain(std::shared_ptr<Connection> connec
   }
 }
 
+namespace {
+
+DeferringHandler at_once(HttpHandler handler) {
+  return [handler = std::move(handler)](const Request& request, const Respond& respond) { respond(handler(request)); };
+}
+
+}  // namespace
+
 HttpServer::HttpServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() { impl_->stop(); }
 
@@ -374,7 +412,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen_unix(EventLoop& loop, con
                                                             HttpLimits limits) {
   auto socket = listen_on_unix_socket(path);
   if (!socket) return fail(socket.error());
-  auto impl = std::make_shared<Impl>(loop.context(), std::move(handler), limits);
+  auto impl = std::make_shared<Impl>(loop.context(), at_once(std::move(handler)), limits);
   struct stat file{};
   if (::lstat(path.c_str(), &file) == 0) {
     impl->socket_path = path;
@@ -386,6 +424,11 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen_unix(EventLoop& loop, con
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen_tcp(EventLoop& loop, const Endpoint& on, HttpHandler handler, HttpLimits limits,
+                                                           const std::optional<std::string>& device) {
+  return listen_tcp(loop, on, at_once(std::move(handler)), limits, device);
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen_tcp(EventLoop& loop, const Endpoint& on, DeferringHandler handler, HttpLimits limits,
                                                            const std::optional<std::string>& device) {
   auto socket = listen_on_tcp(on, device);
   if (!socket) return fail(socket.error());

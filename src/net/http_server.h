@@ -32,6 +32,9 @@ struct HttpLimits {
 };
 
 using HttpHandler = std::function<Response(const Request&)>;
+// Answers later: calls `respond` once, on the loop's thread, in the call or after it. Who never calls it keeps the connection.
+using Respond = std::function<void(Response)>;
+using DeferringHandler = std::function<void(const Request&, Respond)>;
 
 class HttpServer {
  public:
@@ -42,6 +45,8 @@ class HttpServer {
   // `device` binds to a network interface (SO_BINDTODEVICE), so that the address cannot be reached over another. Port 0 takes a free one.
   static Result<std::unique_ptr<HttpServer>> listen_tcp(EventLoop& loop, const Endpoint& on, HttpHandler handler, HttpLimits limits = {},
                                                         const std::optional<std::string>& device = std::nullopt);
+  static Result<std::unique_ptr<HttpServer>> listen_tcp(EventLoop& loop, const Endpoint& on, DeferringHandler handler,
+                                                        HttpLimits limits = {}, const std::optional<std::string>& device = std::nullopt);
   // Closes all connections and removes the socket file. On the loop's thread, or when the loop does not run.
   ~HttpServer();
 

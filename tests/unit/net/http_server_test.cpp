@@ -445,6 +445,73 @@ TEST_P(HttpOverTcp, LimitsTheConnectionsOfOnePeer) {
   }
 }
 
+TEST_P(HttpOverTcp, AnswersLaterWhileOthersAreServed) {
+  EventLoop loop;
+  Respond waiting;
+  auto server = HttpServer::listen_tcp(loop, Endpoint{*parse_address(GetParam()), Port{0}}, [&](const Request& request, Respond respond) {
+    if (request.path == std::vector<std::string>{"later"})
+      waiting = std::move(respond);
+    else
+      respond(echo(request));
+  });
+  ASSERT_TRUE(server) << server.error().message;
+  const auto endpoint = (*server)->endpoint();
+  test::LoopThread thread(loop);
+  auto later = std::async(std::launch::async, [&] { return HttpClient::over_tcp(endpoint).request("GET", "/later"); });
+  for (bool asked = false; !asked;) thread.call([&] { asked = waiting != nullptr; });
+  EXPECT_EQ(HttpClient::over_tcp(endpoint).request("GET", "/now")->status, 200U);
+  thread.call([&] {
+    Response response;
+    response.body = "at last";
+    waiting(response);
+    response.body = "twice";
+    waiting(response);
+  });
+  EXPECT_EQ(later.get()->body, "at last");
+  thread.call([&] { server->reset(); });
+}
+
+TEST_P(HttpOverTcp, EndsWithAnswersThatNeverCame) {
+  EventLoop loop;
+  Respond waiting;
+  auto server = HttpServer::listen_tcp(loop, Endpoint{*parse_address(GetParam()), Port{0}},
+                                       [&](const Request&, Respond respond) { waiting = std::move(respond); });
+  ASSERT_TRUE(server);
+  const auto endpoint = (*server)->endpoint();
+  test::LoopThread thread(loop);
+  auto never = std::async(std::launch::async, [&] { return HttpClient::over_tcp(endpoint).request("GET", "/"); });
+  for (bool asked = false; !asked;) thread.call([&] { asked = waiting != nullptr; });
+  thread.call([&] { server->reset(); });
+  EXPECT_FALSE(never.get());
+  thread.call([&] { waiting(Response{}); });  // nobody is there any more
+}
+
+TEST_P(HttpOverTcp, KnowsTheHeadersThatHandlersNeed) {
+  EventLoop loop;
+  Request seen;
+  auto server = HttpServer::listen_tcp(loop, Endpoint{*parse_address(GetParam()), Port{0}}, [&](const Request& request) {
+    seen = request;
+    return echo(request);
+  });
+  ASSERT_TRUE(server);
+  test::LoopThread thread(loop);
+  const auto address = socket_address((*server)->endpoint());
+  const system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(fd.get(), address.get(), address.size), 0);
+  const std::string text =
+      "POST /upnp HTTP/1.1\r\nHost: 10.0.0.1\r\nsoapaction: \"a#b\"\r\nORIGIN: http://x\r\nUser-Agent: y\r\nConnection: close\r\n"
+      "Content-Length: 0\r\n\r\n";
+  ASSERT_EQ(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  std::array<char, 4096> chunk;
+  while (::recv(fd.get(), chunk.data(), chunk.size(), 0) > 0) {}
+  thread.call([&] {
+    EXPECT_EQ(seen.soap_action, "\"a#b\"");
+    EXPECT_EQ(seen.origin, "http://x");
+    EXPECT_EQ(seen.user_agent, "y");
+    EXPECT_EQ(seen.host, "10.0.0.1");
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(BothFamilies, HttpOverTcp, testing::Values("127.0.0.1", "::1"));
 
 TEST(HttpOverTcpRefusal, NamesAPortThatIsTaken) {
