@@ -58,6 +58,7 @@ ROOMS = [
     (r"libmnl/.*", set(), False, "netlink messages are framed by system/netlink_message"),
     (r"CLI/.*", {"cli"}, False, "the command line is parsed in cli/"),
     (r"qrencode\.h", {"cli"}, False, "QR codes are drawn in cli/"),
+    (r"pugixml\.hpp", {"protocol"}, True, "XML is read in protocol/upnp/soap.cpp"),
     (r"toml\+\+/.*|toml\.hpp", {"gateway"}, False, "the configuration file is read in gateway/, behind configuration_file.h"),
     (r"(nftables|libnftnl|libnetfilter_conntrack|netlink)/.*", set(), False, "this library is under the GPL or not needed beside system/netlink_message"),
 ]

@@ -38,13 +38,13 @@ packages_of() {  # group
       local boost
       boost=$(boost_version)
       echo g++ cmake ninja-build pkg-config ccache mold "libboost$boost-dev" "libboost-json$boost-dev" libfmt-dev libspdlog-dev \
-        libssl-dev libsqlite3-dev libcli11-dev libqrencode-dev libexpected-dev libtomlplusplus-dev
+        libssl-dev libsqlite3-dev libcli11-dev libqrencode-dev libexpected-dev libtomlplusplus-dev libpugixml-dev
       ;;
     run) echo nftables iproute2 wireguard-go wireguard-tools curl socat iputils-ping procps dovecot-pop3d nginx-light ;;
     test)
       echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev \
         libfuzzer-19-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-scapy tcpdump conntrack \
-        iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev
+        iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev miniupnpc
       ;;
     bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables ;;
   esac

@@ -30,6 +30,8 @@ constexpr std::array chains{
     Chain{"outbound", "type nat hook postrouting priority srcnat - 1 ; policy accept ;"},
 };
 
+constexpr std::uint16_t ssdp_port = 1900;
+
 std::string quoted(const std::vector<std::string>& names) { return fmt::format("{{ \"{}\" }}", fmt::join(names, "\", \"")); }
 
 std::string port_set(const std::vector<PortRange>& ranges) {
@@ -158,12 +160,14 @@ class Builder {
     if (ruleset_.requests_per_device_per_s != 0) {
       for (const auto& family : families_) {
         if (family.tunnel.empty()) continue;
+        const auto ports = ruleset_.upnp ? fmt::format("{{ {}, {} }}", ruleset_.port_mapping_port.value(), ssdp_port)
+                                         : to_string(ruleset_.port_mapping_port);
         // In bytes: requests that follow each other closely may arrive as one large packet.
         const auto rate = std::uint64_t{ruleset_.requests_per_device_per_s} * request_bytes;
         add("input", fmt::format("request_rate{}", family.suffix),
             fmt::format(
                 "iifname {} udp dport {} update @requests{} {{ {} saddr limit rate over {} bytes/second burst {} bytes }} counter drop",
-                tunnel_, ruleset_.port_mapping_port.value(), family.suffix, family.ip, rate, rate * 5 / 2));
+                tunnel_, ports, family.suffix, family.ip, rate, rate * 5 / 2));
       }
     }
     add("input", "input_established", "ct state established accept");
@@ -177,6 +181,10 @@ class Builder {
           fmt::format("{} udp dport {} accept", to_gateway, ruleset_.port_mapping_port.value()));
       add("input", fmt::format("device_api{}", family.suffix),
           fmt::format("{} tcp dport {} accept", to_gateway, ruleset_.api_port.value()));
+      if (ruleset_.upnp)
+        add("input", fmt::format("upnp_search{}", family.suffix),
+            fmt::format("iifname {} {} daddr {{ {}, {} }} udp dport {} accept", tunnel_, family.ip, family.tunnel,
+                        family.suffix == "4" ? "239.255.255.250" : "ff05::c", ssdp_port));
       add("input", fmt::format("device_echo{}", family.suffix),
           fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway,
                       family.suffix == "4" ? "icmp" : "icmpv6"));

@@ -31,6 +31,7 @@ struct GatewayRuleset {
   Port wireguard_port{51820};
   Port api_port{5351};               // TCP, for devices, on the gateway's tunnel addresses
   Port port_mapping_port{5351};      // UDP: NAT-PMP and PCP
+  bool upnp = true;                  // UDP 1900 for searches; its HTTP is on the API's port
   std::vector<PortRange> input_tcp;  // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
 

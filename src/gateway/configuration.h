@@ -64,6 +64,7 @@ struct Configuration {
   Duration disconnect_after = std::chrono::seconds(180);
 
   Port api_port{5351};  // TCP, on the tunnel addresses of the gateway, for devices
+  bool upnp = true;     // under /upnp on that port, found by SSDP
   Limits limits;
   std::string user = "drpf";  // that a gateway started by root goes on as, if there is such a user
 

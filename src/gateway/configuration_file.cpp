@@ -49,7 +49,10 @@ class Reader {
     section("ports", [this](TomlTable& table) { read_ports(table); });
     prove_disjoint();
     section("leases", [this](TomlTable& table) { read_leases(table); });
-    section("api", [this](TomlTable& table) { table.port("port", out_.api_port); });
+    section("api", [this](TomlTable& table) {
+      table.port("port", out_.api_port);
+      table.boolean("upnp", out_.upnp);
+    });
     section("limits", [this](TomlTable& table) { read_limits(table); });
     section("daemon", [this](TomlTable& table) { table.text("user", out_.user); });
     root_.finish();

@@ -147,6 +147,7 @@ firewall::GatewayRuleset Daemon::ruleset_for(const Configuration& configuration,
   ruleset.snat = configuration.snat;
   ruleset.wireguard_port = configuration.wireguard_port;
   ruleset.api_port = configuration.api_port;
+  ruleset.upnp = configuration.upnp;
   for (const auto port : configuration.input_tcp) ruleset.input_tcp.emplace_back(port);
   for (const auto port : configuration.input_udp) ruleset.input_udp.emplace_back(port);
   ruleset.connections_per_device = configuration.limits.connections_per_device;
@@ -263,7 +264,16 @@ Status Daemon::open_doors() {
   if (!admin) return fail(admin.error());
   servers_.push_back(std::move(*admin));
 
-  const auto answer_device = [this](const net::Request& request) { return device_api_->handle(request); };
+  port_mappings_ = std::make_unique<PortMappings>(*gateway_, log_);
+  port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
+  if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
+    return opened;
+  if (configuration_.upnp) open_upnp();
+
+  const auto answer_device = [this](const net::Request& request, const net::Respond& respond) {
+    if (upnp_door_ && UpnpDoor::is_for(request)) return upnp_door_->handle(request, respond);
+    respond(device_api_->handle(request));
+  };
   std::vector<Address> inside{Address::v4(0)};
   if (configuration_.tunnel_v6) inside.push_back(configuration_.tunnel_v6->nth(1));
   for (const auto& address : inside) {
@@ -273,11 +283,6 @@ Status Daemon::open_doors() {
     if (!server) return fail(server.error());
     servers_.push_back(std::move(*server));
   }
-
-  port_mappings_ = std::make_unique<PortMappings>(*gateway_, log_);
-  port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
-  if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
-    return opened;
 
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
   auto self_repair =
@@ -293,6 +298,15 @@ Status Daemon::open_doors() {
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
   watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
   return {};
+}
+
+void Daemon::open_upnp() {
+  upnp_door_ =
+      std::make_unique<UpnpDoor>(*gateway_, *port_mappings_, crypto::x25519_public(identity_.private_key), configuration_.api_port);
+  const auto gateway_v6 = configuration_.tunnel_v6 ? std::optional(configuration_.tunnel_v6->nth(1)) : std::nullopt;
+  if (auto opened = upnp_door_->open(loop_, configuration_.tunnel_interface, gateway_v6); !opened)
+    log_->warn("programs do not find this gateway by UPnP, and must be told http://{}:{}/upnp: {}",
+               to_string(configuration_.tunnel_v4.nth(1)), to_string(configuration_.api_port), opened.error().message);
 }
 
 bool Daemon::serve() {
@@ -411,6 +425,7 @@ Status Daemon::try_reload() {
   if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
   if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
   if (configuration->api_port != configuration_.api_port) return restart_needed("the API port");
+  if (configuration->upnp != configuration_.upnp) return restart_needed("[api] upnp");
   if (configuration->disconnect_after != configuration_.disconnect_after) return restart_needed("disconnect_after");
   if (configuration->user != configuration_.user) return restart_needed("[daemon] user");
 

@@ -21,6 +21,7 @@
 #include "gateway/run.h"
 #include "gateway/self_repair.h"
 #include "gateway/tunnel_interface.h"
+#include "gateway/upnp_door.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
 #include "redirect/nft_redirect.h"
@@ -57,6 +58,7 @@ class Daemon {
   Status start_tunnel();
   Status open_gateway();
   Status open_doors();
+  void open_upnp();
 
   Result<Configuration> load_configuration() const;
   firewall::GatewayRuleset ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const;
@@ -91,6 +93,7 @@ class Daemon {
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<PortMappings> port_mappings_;
   std::unique_ptr<PortMappingDoor> port_mapping_door_;
+  std::unique_ptr<UpnpDoor> upnp_door_;
   std::unique_ptr<api::AdminApi> admin_api_;
   std::unique_ptr<api::DeviceApi> device_api_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;

@@ -54,6 +54,8 @@ class InboundOnlyHooks {
     if (configuration_.tunnel_v6) routes(words_v6, configuration_.gateway_v6);
     comment("Programs that ask a router for ports find the gateway by this. It leads no traffic anywhere.");
     up(findable_gateway(configuration_.gateway_v4) + " || true");
+    comment("Programs look for a UPnP gateway in the local network. This line, uncommented, makes them look in the tunnel:");
+    comment("PostUp = ip -4 route add 239.255.255.250 dev %i");
     return std::move(out_);
   }
 

@@ -22,7 +22,12 @@ std::optional<Client> PortMappings::client(const Address& source) const {
   const auto* device = gateway_.book().device_at(source);
   if (!device) return std::nullopt;
   const auto* host = gateway_.book().host_of(device->id);
-  return host ? Client{host->v4, host->v6} : Client{};
+  Client client;
+  if (host) client.external_v4 = host->v4;
+  if (host) client.external_v6 = host->v6;
+  client.inside_v4 = device->tunnel_v4;
+  client.inside_v6 = device->tunnel_v6;
+  return client;
 }
 
 std::uint32_t PortMappings::epoch_s() const {

@@ -1,5 +1,6 @@
 #include "net/datagram_socket.h"
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -28,6 +29,8 @@ tl::unexpected<Error> open_failure(Port port, const std::string& device, const s
 struct DatagramSocket::Impl {
   system::Fd fd;
   Family family = Family::v4;
+  Port port;
+  std::string device;
   Handler handler;
   Watch watch;
   std::uint64_t sent = 0;
@@ -76,6 +79,8 @@ Result<std::unique_ptr<DatagramSocket>> DatagramSocket::open(EventLoop& loop, Fa
                                                              Handler handler) {
   auto impl = std::make_unique<Impl>();
   impl->family = family;
+  impl->port = port;
+  impl->device = device;
   impl->handler = std::move(handler);
   const bool v4 = family == Family::v4;
   impl->fd = system::Fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -92,6 +97,24 @@ Result<std::unique_ptr<DatagramSocket>> DatagramSocket::open(EventLoop& loop, Fa
   auto* raw = impl.get();
   impl->watch = loop.watch_readable(fd, [raw] { raw->read(); });
   return std::unique_ptr<DatagramSocket>(new DatagramSocket(std::move(impl)));
+}
+
+Status DatagramSocket::join(const Address& group) {
+  const auto index = ::if_nametoindex(impl_->device.c_str());
+  int done = -1;
+  if (index != 0 && group.is_v4()) {
+    ip_mreqn request{};
+    request.imr_multiaddr.s_addr = htonl(group.v4_host_order());
+    request.imr_ifindex = static_cast<int>(index);
+    done = ::setsockopt(impl_->fd.get(), IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request);
+  } else if (index != 0) {
+    ipv6_mreq request{};
+    std::memcpy(&request.ipv6mr_multiaddr, group.bytes().data(), group.bytes().size());
+    request.ipv6mr_interface = index;
+    done = ::setsockopt(impl_->fd.get(), IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &request, sizeof request);
+  }
+  if (done != 0) return open_failure(impl_->port, impl_->device, "joining the group " + to_string(group));
+  return {};
 }
 
 void DatagramSocket::send(const Endpoint& to, const Address& from, ByteView bytes) {

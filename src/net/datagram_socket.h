@@ -35,6 +35,8 @@ class DatagramSocket {
                                                       Handler handler);
   ~DatagramSocket();
 
+  // Also takes what is sent to this group on the device; such a datagram's `to` is the group.
+  Status join(const Address& group);
   // `from`: the address of ours that was asked. What the kernel does not take at once is lost, as any datagram may be.
   void send(const Endpoint& to, const Address& from, ByteView bytes);
   std::uint64_t sent() const;

@@ -145,7 +145,7 @@ Result<bool> Exchange::receive_some(int cancel, Deadline deadline) {
   boost::system::error_code error;
   if (size <= 0) {
     peer_closed = true;
-    if (!parser->is_done()) parser->put_eof(error);
+    if (!parser->is_done() && parser->got_some()) parser->put_eof(error);  // it may have said nothing at all
     if (error || !parser->is_done()) return confused("it closed the connection in the middle");
     return false;
   }

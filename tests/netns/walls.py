@@ -298,6 +298,8 @@ NOT_WALLS = {
     "port_mapping6": "accepts what the chain's policy would drop",
     "device_api4": "accepts what the chain's policy would drop",
     "device_api6": "accepts what the chain's policy would drop",
+    "upnp_search4": "accepts what the chain's policy would drop",
+    "upnp_search6": "accepts what the chain's policy would drop",
     "device_echo4": "accepts what the chain's policy would drop",
     "device_echo6": "accepts what the chain's policy would drop",
     "neighbour_discovery": "accepts what the chain's policy would drop",

@@ -40,7 +40,7 @@ class BookMappings final : public Mappings {
     const auto* device = book.device_at(source);
     if (!device) return std::nullopt;
     const auto* host = book.host_of(device->id);
-    return Client{host->v4, host->v6};
+    return Client{host->v4, host->v6, device->tunnel_v4, device->tunnel_v6};
   }
   std::uint32_t epoch_s() const override {
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now - book.epoch_started()).count());

@@ -20,10 +20,13 @@ namespace drpf::protocol::port_mapping {
 using lease::Door;
 using lease::Nonce;
 
-// Who asks, told by the source address of the request and by nothing else. `external_*`: where visitors reach it.
+// Who asks, told by the source address of the request and by nothing else. `external_*`: where visitors reach it. `inside_*`: its own
+// addresses, of which the source is one.
 struct Client {
   std::optional<Address> external_v4;
   std::optional<Address> external_v6;
+  std::optional<Address> inside_v4{};
+  std::optional<Address> inside_v6{};
   bool operator==(const Client&) const = default;
 };
 

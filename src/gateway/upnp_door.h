@@ -1,0 +1,47 @@
+// UPnP on the gateway's tunnel addresses: the HTTP requests under /upnp that the devices' API server hands over, and SSDP on UDP port 1900.
+// Only the wiring; what requests mean is in protocol/upnp/.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/port.h"
+#include "core/result.h"
+#include "gateway/gateway.h"
+#include "gateway/port_mappings.h"
+#include "net/datagram_socket.h"
+#include "net/event_loop.h"
+#include "net/http_server.h"
+#include "protocol/upnp/server.h"
+
+namespace drpf::gateway {
+
+class UpnpDoor {
+ public:
+  // `http_port`: where the devices' API server listens. The identity is the gateway's for life; its public key will do.
+  UpnpDoor(Gateway& gateway, PortMappings& mappings, const tunnel::Key& identity, Port http_port);
+
+  // Discovery. Without it a program must be told the URL.
+  Status open(net::EventLoop& loop, const std::string& tunnel_interface, const std::optional<Address>& gateway_v6);
+
+  static bool is_for(const net::Request& request) { return !request.path.empty() && request.path.front() == "upnp"; }
+  void handle(const net::Request& request, const net::Respond& respond);
+
+  const protocol::upnp::Counters& counters() const { return server_.counters(); }
+
+ private:
+  void receive(net::DatagramSocket& socket, std::span<const net::Datagram> batch);
+  protocol::upnp::Link link_of(const Address& client) const;
+
+  Gateway& gateway_;
+  protocol::upnp::Server server_;
+  Time opened_;
+  Port http_port_;
+  Address gateway_v6_;
+  std::unique_ptr<net::DatagramSocket> v4_;
+  std::unique_ptr<net::DatagramSocket> v6_;
+};
+
+}  // namespace drpf::gateway

@@ -1,0 +1,53 @@
+// A SOAPAction header, a line end, and a body, as any bytes, at a gateway's UPnP server: it is answered once, with text that is XML, maps
+// for nobody but the sender, and keeps no description that could break a line.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "../support/fake_mappings.h"
+#include "protocol/upnp/server.h"
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace drpf;
+  using namespace drpf::protocol::upnp;
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const auto line = std::min(input.find('\n'), input.size());
+  const auto ann = Address::v4(0x0a4d0002);
+  test::FakeMappings mappings;
+  mappings.clients[ann] = {Address::v4(0x09090909), Address::from_bytes(std::array<std::uint8_t, 16>{0x26}), ann,
+                           Address::from_bytes(std::array<std::uint8_t, 16>{0xfd, 0x77})};
+  Server server(mappings, Identity{}, nullptr);
+  HttpRequest request;
+  request.method = "POST";
+  request.host = "10.77.0.1:5351";
+  request.source = ann;
+  request.soap_action = std::string(input.substr(0, line));
+  request.body = input.substr(std::min(line + 1, input.size()));
+  for (const auto* word : {"forwarding", "interface", "connection", "firewall"}) {
+    request.path = {"upnp", "control", word};
+    int answers = 0;
+    server.handle(request, Time{}, [&](const HttpResponse& response) {
+      ++answers;
+      require(response.status == 200 || (response.status >= 400 && response.status <= 503));
+      require(response.status != 200 || response.body.starts_with("<?xml"));
+      require(response.body.find('\0') == std::string::npos);
+    });
+    require(answers == 1);
+  }
+  for (const auto& wish : mappings.wishes) {
+    require(wish.client == ann && wish.description.size() <= lease::Mapping::description_max);
+    require(std::all_of(wish.description.begin(), wish.description.end(), [](char c) { return c >= ' ' && c <= '~'; }));
+    require(!wish.internal_port.is_zero() && wish.lifetime > Duration::zero());
+  }
+  return 0;
+}
