@@ -6,7 +6,8 @@ import subprocess
 import threading
 
 import pytest
-from gateway import ConnectedDevice, WireGuardDevice
+from gateway import ROOT, ConnectedDevice, Gateway, WireGuardDevice
+from lab import Plan
 from namespaces import wait_for
 from torrent_programs import INFO_HASH, Qbittorrent, Transmission, bittorrent_visit
 from traffic import Capture, TcpServer, UdpServer, tcp_visit, udp_visit
@@ -16,6 +17,7 @@ WG_QUICK = {"WG_QUICK_USERSPACE_IMPLEMENTATION": "wireguard-go", "LOG_LEVEL": "e
 GATEWAY, ME = "10.77.0.1", "10.77.0.2"
 FINDABLE = "0.0.0.0/8"
 NAT_PMP_OUT_OF_RESOURCES = -53  # as libnatpmp names it
+PUBLIC = Plan(v4="9.9.9.0/24")  # libminiupnpc believes in no gateway with an address for documentation
 TRACKER_PORT = 6969
 
 
@@ -160,6 +162,17 @@ def test_routes_by_hand_with_the_gateway_as_next_hop(lab, gateway, build):
     assert ask(other.host, client, "map", "tcp", 4000, 0, 600)[1] == 0
 
 
+def test_the_script_in_the_documentation(lab, gateway):
+    laptop = Laptop(lab, gateway, findable=False)
+    with open(os.path.join(ROOT, "docs", "port-mapping.md"), encoding="utf-8") as file:
+        script = file.read().split("### A shell script")[1].split("```sh\n")[1].split("```")[0]
+    laptop.host.popen("sh", "-c", script)
+    told = wait_for(lambda: laptop.host.run("cat", "/run/public-port", check=False).stdout.strip(), 10, "the script knows the port")
+    public = int(told)
+    with TcpServer(laptop.host, public), UdpServer(laptop.host, public):
+        assert tcp_visit(lab.inet, lab.gw_v4, public) and udp_visit(lab.inet, lab.gw_v4, public)
+
+
 # --- NAT-PMP and PCP by whole programs
 
 def test_transmission_by_nat_pmp(lab, gateway):
@@ -194,3 +207,56 @@ def test_qbittorrent_by_pcp(lab, gateway):
         wait_for(lambda: (lab.gw_v4, public) in tracker.announced, 20, "it tells trackers the public port")
         program.call("/api/v2/app/setPreferences", json=json.dumps({"upnp": False}))
         wait_for(lambda: laptop.public_port(6881) is None and laptop.public_port(6881, "udp") is None, 10, "it takes its mappings back")
+
+
+# --- UPnP: no route with a next hop is needed
+
+def test_libminiupnpc_adds_shows_and_removes(make_lab, build):
+    lab = make_lab(homes=1, plan=PUBLIC)
+    laptop, client = Laptop(lab, Gateway(lab), findable=False), build("miniupnpc", "upnp_client")
+    own = laptop.ports[0]
+    added, code = ask(laptop.host, client, "add", 4001, own, "tcp", 0)
+    assert (added, code) == ({"local": ME, "address": lab.gw_v4, "mapped": str(own)}, 0)
+    assert ask(laptop.host, client, "show", own, "tcp")[0]["leads"].startswith(f"to {ME}:4001 ")
+    picked = [ask(laptop.host, client, "any", 4000, 1, protocol, 600)[0]["mapped"] for protocol in ("udp", "tcp")]
+    assert picked[0] == picked[1] and int(picked[0]) in laptop.ports, "TCP and UDP share the number"
+    with TcpServer(laptop.host, 4001), UdpServer(laptop.host, 4000):
+        assert tcp_visit(lab.inet, lab.gw_v4, own).startswith(f"you are {lab.inet_v4} ")
+        assert udp_visit(lab.inet, lab.gw_v4, int(picked[0]))
+    assert ask(laptop.host, client, "remove", own, "tcp") == ({"removed": str(own)}, 0)
+    assert ask(laptop.host, client, "show", own, "tcp") == ({"error": "714"}, 1)
+    assert laptop.local_port(own) == own
+    assert ask(laptop.host, client, "add", 80, 80, "tcp", 600) == ({"error": "718"}, 1)
+
+
+def transmission_by_upnp(host, folder, port):
+    program = Transmission(host, folder, start=False)
+    program.configure(port, **{"message-level": 3})
+    program.start()
+    program.process.wait_for_output("Port Forwarding (UPnP) Port forwarding successful!", 15)
+    program.process.wait_for_output('to "Forwarded"')
+    return lambda: program.call("session-set", **{"port-forwarding-enabled": False})
+
+
+def qbittorrent_by_upnp(host, folder, port):
+    program = Qbittorrent(host, folder, port=port)
+    for protocol in ("TCP", "UDP"):
+        wanted = f"successfully mapped port using UPnP. local: {ME} external port: {protocol}/{port}"
+        wait_for(lambda: wanted in program.call("/api/v2/log/main"), 15, wanted, every=0.2)
+    return lambda: program.call("/api/v2/app/setPreferences", json=json.dumps({"upnp": False}))
+
+
+@pytest.mark.parametrize("mapped_by", [transmission_by_upnp, qbittorrent_by_upnp])
+def test_programs_by_upnp(make_lab, build, mapped_by):
+    """AddPortMapping names the port: the program is given one of the device's own, as `drpf connect --inform` does."""
+    lab = make_lab(homes=1, plan=PUBLIC)
+    laptop, client = Laptop(lab, Gateway(lab), findable=False), build("miniupnpc", "upnp_client")
+    port = laptop.ports[2]
+    assert ask(laptop.host, client, "show", port, "tcp")[0]["error"] == "714"
+    switch_off = mapped_by(laptop.host, lab.folder, port)
+    for protocol in ("tcp", "udp"):
+        assert ask(laptop.host, client, "show", port, protocol)[0]["leads"].startswith(f"to {ME}:{port} ")
+    is_reached(lab, port)
+    switch_off()
+    for protocol in ("tcp", "udp"):
+        wait_for(lambda: ask(laptop.host, client, "show", port, protocol)[0].get("error") == "714", 10, "it takes its mappings back")
