@@ -209,6 +209,18 @@ def test_qbittorrent_by_pcp(lab, gateway):
         wait_for(lambda: laptop.public_port(6881) is None and laptop.public_port(6881, "udp") is None, 10, "it takes its mappings back")
 
 
+def test_qbittorrent_says_that_the_quota_is_reached(lab, gateway):
+    laptop = Laptop(lab, gateway)
+    for protocol in ("udp", "tcp"):
+        for number in range(5):
+            laptop.host.run("natpmpc", "-a", "0", 2000 + number, protocol, "600")
+    program = Qbittorrent(laptop.host, lab.folder)
+    wanted = f"could not map port using NAT-PMP[{ME}]: user exceeded quota"
+    wait_for(lambda: program.call("/api/v2/log/main").count(wanted) == 2, 10, wanted, every=0.2)
+    assert sorted(laptop.local_port(port) for port in laptop.ports) == list(range(2000, 2005)), "nothing of the others was taken"
+    assert "account ann holds 5 of 5 ports of plan personal" in gateway.log_text()
+
+
 # --- UPnP: no route with a next hop is needed
 
 def test_libminiupnpc_adds_shows_and_removes(make_lab, build):
