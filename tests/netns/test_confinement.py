@@ -203,6 +203,28 @@ def test_no_core_dump_holds_a_key(lab, gateway):
 KEY_COPIES_MAX = 12
 
 
+def keys_of(configuration):
+    """Of a device's configuration: each secret as bytes and as text."""
+    texts = re.findall(r"^(?:PrivateKey|PresharedKey) = (\S+)$", configuration, re.MULTILINE)
+    assert len(texts) == 2
+    return [form for text in texts for form in (base64.b64decode(text), text.encode())]
+
+
+def test_a_removed_device_leaves_no_key_behind(lab, gateway):
+    secrets = keys_of(gateway.add_device("ann", "laptop"))
+    pid = gateway.process.pid
+    assert all(mappings_with(pid, secret) for secret in secrets[::2]), "the gateway keeps them for `device config`: the search can find them"
+    gateway.cli("device", "remove", "laptop")
+    # What is still on a stack goes with the next work.
+    wait_for(lambda: gateway.cli_json("status") and not [area for secret in secrets for area in mappings_with(pid, secret)], 10, "its keys are nowhere in memory")
+    assert gateway.stop() == 0
+    for folder, _, files in os.walk(gateway.state):
+        for name in files:
+            with open(os.path.join(folder, name), "rb") as file:
+                content = file.read()
+            assert not any(secret in content for secret in secrets), name
+
+
 def test_a_thousand_readers_of_events_at_once(lab, gateway):
     readers = []
     try:

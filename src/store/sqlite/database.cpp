@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "store/sqlite/wiped_memory.h"
+
 namespace drpf::store::sqlite {
 
 namespace {
@@ -89,6 +91,7 @@ bool Statement::next_is_null() { return sqlite3_column_type(handle_.get(), colum
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   sqlite3* handle = nullptr;
+  wipe_freed_memory();
   const int result = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, nullptr);
   std::unique_ptr<Database> database(new Database(path, handle));  // the handle must be closed after a failure too
   if (result != SQLITE_OK) return fail(database->error(result, "opening it"));
@@ -99,6 +102,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
 
 Result<std::unique_ptr<Database>> Database::from_image(ByteView image, const std::string& path) {
   sqlite3* handle = nullptr;
+  wipe_freed_memory();
   const int opened = sqlite3_open_v2(":memory:", &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<Database> database(new Database(path, handle));
   if (opened != SQLITE_OK) return fail(database->error(opened, "opening it"));

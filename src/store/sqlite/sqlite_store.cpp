@@ -30,6 +30,7 @@ Status set_up(Database& database) {
     return fail(failure("database_failed", fmt::format("{} does not take WAL mode but stays in {}", database.path(), *mode)));
   return database.execute(
       fmt::format("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; "
+                  "PRAGMA secure_delete = ON; "
                   "PRAGMA wal_autocheckpoint = {}; BEGIN EXCLUSIVE; COMMIT",
                   journal_pages_max));
 }
