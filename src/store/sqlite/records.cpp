@@ -159,6 +159,12 @@ Result<Records> Records::prepare(Database& database) {
        "account = excluded.account, name = excluded.name, tunnel_v4 = excluded.tunnel_v4, tunnel_v6 = excluded.tunnel_v6, "
        "connected = excluded.connected"},
       {&Records::drop_device_, "DELETE FROM devices WHERE id = ?"},
+      // The endpoint comes or goes so that the row has another size: only then does SQLite build it anew, in the buffer where it built the
+      // one with the keys, instead of writing into the page.
+      {&Records::blank_peer_,
+       "UPDATE wireguard_peers SET preshared_key = zeroblob(32), private_key = zeroblob(32), "
+       "endpoint_address = iif(endpoint_address IS NULL, zeroblob(16), NULL), endpoint_port = iif(endpoint_port IS NULL, 0, NULL), "
+       "last_timestamp = zeroblob(12) WHERE device = ?"},
       {&Records::put_grant_,
        "INSERT INTO grants (id, account, device, host, port_first, port_last, kind, kept_until_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
        "ON CONFLICT (id) DO UPDATE SET account = excluded.account, device = excluded.device, host = excluded.host, "
@@ -237,7 +243,10 @@ Status Records::change(const lease::PutDevice& put) {
   put_device_.bind(number(one.id)).bind(number(one.account)).bind(one.name).bind(one.tunnel_v4.bytes()).bind(bytes(one.tunnel_v6));
   return put_device_.bind(std::int64_t{one.connected}).run();
 }
-Status Records::change(const lease::DropDevice& drop) { return drop_device_.bind(number(drop.id)).run(); }
+Status Records::change(const lease::DropDevice& drop) {
+  if (auto blank = blank_peer_.bind(number(drop.id)).run(); !blank) return blank;
+  return drop_device_.bind(number(drop.id)).run();
+}
 
 Status Records::change(const lease::PutGrant& put) {
   const auto& one = put.grant;

@@ -48,7 +48,7 @@ class Records {
   Status change(const lease::PutQuarantine& put);
   Status change(const lease::DropQuarantine& drop);
 
-  Statement put_account_, drop_account_, put_device_, drop_device_, put_grant_, drop_grant_, put_lease_, drop_lease_;
+  Statement put_account_, drop_account_, put_device_, drop_device_, blank_peer_, put_grant_, drop_grant_, put_lease_, drop_lease_;
   Statement put_quarantine_, drop_quarantine_, put_peer_, put_identity_, put_book_;
   Statement has_account_, has_device_, has_lease_;
   Statement all_accounts_, all_devices_, all_grants_, all_leases_, all_quarantines_, all_peers_, one_identity_, one_book_;
