@@ -34,6 +34,7 @@ std::optional<std::string> name_after(std::string_view line, std::string_view ke
 std::vector<std::string> words_of(std::string_view line) {
   std::vector<std::string> words;
   std::istringstream stream{std::string(line)};
+  stream.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
   for (std::string word; stream >> word;) {
     std::erase_if(word, [](char c) { return c == '"' || c == ',' || c == ';'; });
     if (!word.empty()) words.push_back(std::move(word));
@@ -118,6 +119,7 @@ std::pair<std::string, std::string> without_handle(std::string line) {
 std::vector<Table> parse_tables(std::string_view text) {
   std::vector<Table> tables;
   std::istringstream lines{std::string(text)};
+  lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
   Chain* chain = nullptr;
   bool in_table = false;
   for (std::string raw; std::getline(lines, raw);) {

@@ -44,6 +44,7 @@ Result<std::unique_ptr<Gateway>> Gateway::open(Configuration configuration, leas
 }
 
 Status Gateway::start(std::vector<store::WireGuardPeer> peers) {
+  ticked_ = now();  // the redirect has just begun with what the book says
   reserve_timestamps();
   resume_history();
   for (auto& peer : peers) {
@@ -160,7 +161,7 @@ std::vector<lease::DeviceId> Gateway::devices_in(const lease::Transaction& trans
 
 void Gateway::tick() {
   // The host slept, or we did: the kernel's timeouts stand still in suspend, the deadlines do not.
-  if (ticked_ && now() - *ticked_ > late_tick) reconcile_due_ = true;
+  if (now() - ticked_ > late_tick) reconcile_due_ = true;
   ticked_ = now();
   // Bounded steps: a large book is renewed in slices, each committed on its own.
   for (int slice = 0; slice < tick_slices_max; ++slice) {

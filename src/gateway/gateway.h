@@ -148,7 +148,7 @@ class Gateway final : public api::Service {
   std::map<lease::DeviceId, Time> restored_until_;    // connected before a restart and not heard of since, or gone without a commit
   std::map<lease::DeviceId, Endpoint> connects_due_;  // there, but kernel or store did not take it: the tunnel does not say it again
   std::set<lease::DeviceId> peers_due_;               // not in the tunnel, for something failed
-  std::optional<Time> ticked_;
+  Time ticked_{};
   std::optional<Time> endpoints_refreshed_;
   std::vector<lease::Transaction> staged_;
   std::vector<lease::DeviceId> staged_devices_;

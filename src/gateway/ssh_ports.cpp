@@ -24,10 +24,12 @@ std::string read_file(const std::filesystem::path& path) {
 std::vector<Port> parse_ssh_ports(std::string_view sshd_config) {
   std::vector<Port> ports;
   std::istringstream lines{std::string(sshd_config)};
+  lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
   std::string line;
   while (std::getline(lines, line)) {
     std::replace(line.begin(), line.end(), '=', ' ');
     std::istringstream words(line);
+    words.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
     std::string keyword, value;
     if (!(words >> keyword >> value)) continue;
     if (is_keyword(keyword, "Match")) break;  // what follows is about sessions

@@ -38,7 +38,7 @@ template <class Function>
 Status for_each_part(std::string_view text, char separator, Function function) {
   while (true) {
     const auto end = text.find(separator);
-    if (const auto done = function(text.substr(0, end)); !done) return done;
+    if (auto done = function(text.substr(0, end)); !done) return done;
     if (end == std::string_view::npos) return {};
     text.remove_prefix(end + 1);
   }

@@ -30,10 +30,12 @@ std::optional<Address> parse_kernel_address(std::string_view hex) {
 std::vector<ListeningSocket> parse_socket_table(std::string_view text, Protocol protocol) {
   std::vector<ListeningSocket> sockets;
   std::istringstream lines{std::string(text)};
+  lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
   std::string line;
   std::getline(lines, line);  // the heading
   while (std::getline(lines, line)) {
     std::istringstream fields(line);
+    fields.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
     std::string slot, local, remote, state;
     if (!(fields >> slot >> local >> remote >> state) || state != (protocol == Protocol::tcp ? tcp_listen : udp_unconnected)) continue;
     const auto colon = local.find(':');

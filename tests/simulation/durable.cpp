@@ -156,7 +156,7 @@ void Durable::commit(const lease::Transaction& transaction, const std::vector<st
   }
   for (const auto& [place, account] : before_holders)
     if (!after_holders.contains(place)) {
-      rests[place] = {account, now.lived() + std::max(policy.quarantine, lease::Policy::quarantine_min)};
+      rests[place] = {account, work_began + std::max(policy.quarantine, lease::Policy::quarantine_min)};
       --more[account];
     }
   for (const auto& [account, count] : more) {

@@ -76,6 +76,7 @@ void Simulation::start_process() {
 // As Daemon::build does it: store, book, redirect, tunnel, gateway, doors.
 bool Simulation::try_to_start() {
   cause_ = {Cause::Kind::start, {}, {}, {}};
+  durable_.work_began = clock_.lived();
   try {
     auto opened = disk_->open();
     if (!opened) throw Violation("the store cannot be opened: " + opened.error().message);
@@ -152,6 +153,7 @@ void Simulation::crash(const char* where, bool reboot) {
 void Simulation::work(const Cause& cause, const std::function<void()>& body) {
   if (!process_.gateway) return;
   cause_ = cause;
+  durable_.work_began = clock_.lived();
   committed_now_.clear();
   must_be_fenced_.clear();
   process_.tunnel->fenced.clear();

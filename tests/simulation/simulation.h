@@ -100,6 +100,7 @@ class Simulation {
   void check_answered(const Request& request, const net::Response& response);
   void must_be_closed(lease::DeviceId device, const std::vector<Address>& addresses, std::string_view what);
   const lease::Lease* durable_lease(const PortKey& key, lease::Generation generation) const;
+  const lease::Lease* durable_lease(const PortKey& key, const Kernel::Flow& flow) const;
   std::optional<std::string> host_of(const Address& address) const;
   void see_what_was_carried_out();
   void passed(const Kernel::Flow& flow, const PortKey& public_side);

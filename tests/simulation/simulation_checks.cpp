@@ -44,6 +44,16 @@ const lease::Lease* Simulation::durable_lease(const PortKey& key, lease::Generat
   return &found->second;
 }
 
+// The active lease that a connection has: also by an address that its host had until the configuration changed.
+const lease::Lease* Simulation::durable_lease(const PortKey& key, const Kernel::Flow& flow) const {
+  const auto& [address, protocol, port] = key;
+  if (host_of(address)) return durable_lease(key, flow.mark);
+  for (const auto& [on, lease] : durable_.leases)
+    if (lease.generation == flow.mark && lease.state == lease::LeaseState::active && on.protocol == protocol && on.port == port)
+      return &lease;
+  return nullptr;
+}
+
 void Simulation::see_what_was_carried_out() {
   std::map<lease::Generation, Time> active;
   for (const auto& [on, lease] : durable_.leases)
@@ -100,7 +110,7 @@ void Simulation::check_kernel() {
   }
   // 5: whoever still has a connection has it with the holder of the port.
   for (const auto& [key, flow] : kernel_.flows())
-    must(!process_.gateway || !kernel_.lives(flow.mark) || removing_.contains(flow.mark) || durable_lease(key.second, flow.mark) != nullptr,
+    must(!process_.gateway || !kernel_.lives(flow.mark) || removing_.contains(flow.mark) || durable_lease(key.second, flow) != nullptr,
          fmt::format("a connection with {} goes on by generation {}, which is not its lease's", text(key.second), number(flow.mark)));
   for (const auto& [key, element] : kernel_.outward()) {
     if (!kernel_.lives(element.generation) || removing_.contains(element.generation) || !process_.gateway) continue;
@@ -115,7 +125,7 @@ void Simulation::check_kernel() {
 void Simulation::passed(const Kernel::Flow& flow, const PortKey& public_side) {
   faults_.note("a packet passed");
   must(!ended_.contains(flow.mark), fmt::format("a packet of generation {} passed after its end was carried out", number(flow.mark)));
-  const auto* lease = durable_lease(public_side, flow.mark);
+  const auto* lease = durable_lease(public_side, flow);
   if (lease == nullptr) {
     must(removing_.contains(flow.mark) || !process_.gateway,
          fmt::format("a packet between {} and {} passed without a lease", text(public_side), text(flow.device)));

@@ -232,7 +232,13 @@ unsigned Simulation::ask(const Request& request) {
   unsigned status = 0;
   say(fmt::format("{} {} {} {}", request.device ? fmt::format("device {}:", static_cast<std::uint32_t>(*request.device)) : "administrator:",
                   request.method, request.target, request.body));
-  work(request.cause, [&] {
+  auto cause = request.cause;
+  if (cause.kind == Kind::remove_device && process_.gateway) {
+    // By its name; a device that was removed and made again has another identity.
+    const auto* named = process_.gateway->book().device(std::string_view(request.target).substr(request.target.rfind('/') + 1));
+    if (named != nullptr) cause.device = named->id;
+  }
+  work(cause, [&] {
     net::Request http;
     http.method = request.method;
     auto target = net::parse_target(request.target);

@@ -93,7 +93,8 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   sqlite3* handle = nullptr;
   wipe_freed_memory();
   const int result = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, nullptr);
-  std::unique_ptr<Database> database(new Database(path, handle));  // the handle must be closed after a failure too
+  std::unique_ptr<sqlite3, Close> owned(handle);  // it must be closed after a failure too
+  std::unique_ptr<Database> database(new Database(path, std::move(owned)));
   if (result != SQLITE_OK) return fail(database->error(result, "opening it"));
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, busy_timeout_ms);
@@ -104,7 +105,8 @@ Result<std::unique_ptr<Database>> Database::from_image(ByteView image, const std
   sqlite3* handle = nullptr;
   wipe_freed_memory();
   const int opened = sqlite3_open_v2(":memory:", &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
-  std::unique_ptr<Database> database(new Database(path, handle));
+  std::unique_ptr<sqlite3, Close> owned(handle);
+  std::unique_ptr<Database> database(new Database(path, std::move(owned)));
   if (opened != SQLITE_OK) return fail(database->error(opened, "opening it"));
   sqlite3_extended_result_codes(handle, 1);
   if (image.size() <= read_version_at) return fail(database->error(SQLITE_NOTADB, "opening it"));

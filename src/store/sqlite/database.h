@@ -86,7 +86,7 @@ class Database {
   struct Close {
     void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
   };
-  Database(std::string path, sqlite3* handle) : path_(std::move(path)), handle_(handle) {}
+  Database(std::string path, std::unique_ptr<sqlite3, Close> handle) : path_(std::move(path)), handle_(std::move(handle)) {}
 
   std::string path_;
   std::unique_ptr<sqlite3, Close> handle_;

@@ -1,0 +1,29 @@
+// Any text as a file of the host: the kernel's socket tables, sshd_config, resolv.conf. First byte: which of them.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "client/name_servers.h"
+#include "gateway/ssh_ports.h"
+#include "system/listening_sockets.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace drpf;
+  if (size == 0) return 0;
+  const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  switch (data[0]) {
+    case 's':
+      for (const auto port : gateway::parse_ssh_ports(text))
+        if (port.is_zero()) std::abort();
+      break;
+    case 'r':
+      for (const auto& server : client::name_servers_in(text))
+        if (parse_address(to_string(server)) != server) std::abort();
+      break;
+    default:
+      for (const auto protocol : {Protocol::tcp, Protocol::udp})
+        for (const auto& socket : system::parse_socket_table(text, protocol))
+          if (socket.protocol != protocol) std::abort();
+  }
+  return 0;
+}

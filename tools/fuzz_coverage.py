@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""How much of each parser the committed fuzz corpora reach: one row per fuzz target, by clang's source coverage. Called by ./dev fuzz --coverage.
+
+fuzz_coverage.py BUILD [--uncovered]: BUILD is the tree of the preset `coverage`. A target counts for the sources that it is there for, and
+only what its own corpus reaches counts. Exit code 1 when the lines of all of them together are covered less than 95 %.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import source_files
+
+ROOT = source_files.ROOT
+PERCENT_MIN = 95.0
+
+# What reads bytes from outside, by the target that feeds it. Whatever else a source does (sockets, files) is listed with it.
+PARSERS = {
+    "allowed_ips_fuzz": ["protocol/wireguard/allowed_ips.cpp"],
+    "configuration_fuzz": ["gateway/configuration_file.cpp", "gateway/toml_table.cpp", "gateway/toml_table.h"],
+    "control_socket_fuzz": ["protocol/wireguard/control_request.cpp"],
+    "dns_answer_fuzz": ["protocol/dns/address_query.cpp"],
+    "followed_program_fuzz": ["client/follow_rule.cpp", "client/inform_wish.cpp", "client/lease_requests.cpp", "client/program_watch.cpp",
+                              "system/socket_diagnosis.cpp"],
+    "foreign_rules_fuzz": ["firewall/foreign_rules.cpp"],
+    "gateway_report_fuzz": ["client/published_ports.cpp"],
+    "host_files_fuzz": ["gateway/ssh_ports.cpp", "system/listening_sockets.cpp"],
+    "http_client_fuzz": ["net/http_client.cpp"],
+    "http_server_fuzz": ["net/http_server.cpp"],
+    "http_target_fuzz": ["net/http_message.cpp"],
+    "ip_header_walker_fuzz": ["protocol/ip/checksum.cpp", "protocol/ip/merger.cpp", "protocol/ip/packet.cpp", "protocol/ip/splitter.cpp", "protocol/ip/too_big.cpp"],
+    "json_api_fuzz": ["api/json_body.cpp", "api/json_text.cpp", "api/json_values.cpp", "api/route_table.cpp", "api/error_json.cpp"],
+    "lease_book_fuzz": ["lease/draft.cpp", "lease/lease_book.cpp", "lease/lease_request.cpp", "lease/port_choice.cpp", "lease/port_set.cpp", "lease/presence.cpp", "lease/tables.cpp",
+                        "lease/tunnel_addresses.cpp", "lease/upkeep.cpp"],
+    "netlink_reply_fuzz": ["system/netlink_message.cpp", "system/nft_elements.cpp", "system/conntrack.cpp"],
+    "port_mapping_fuzz": ["protocol/nat_pmp/messages.cpp", "protocol/pcp/messages.cpp"],
+    "stored_book_fuzz": ["store/sqlite/records.cpp", "store/sqlite/schema.cpp"],
+    "text_values_fuzz": ["core/address.cpp", "core/port.cpp"],
+    "wg_quick_file_fuzz": ["protocol/wireguard/wg_quick_file.cpp", "core/encoding.cpp"],
+    "wireguard_messages_fuzz": ["protocol/wireguard/cookie.cpp", "protocol/wireguard/handshake_gate.cpp", "protocol/wireguard/messages.cpp", "protocol/wireguard/noise_handshake.cpp",
+                                "protocol/wireguard/received_initiation.cpp"],
+}
+
+
+def llvm_tool(name):
+    return f"{name}-19"
+
+
+def coverage_of(build, target, folder):
+    """{source: (lines, covered, [numbers of lines that are not])} for the target's own corpus."""
+    program = os.path.join(build, "tests", target)
+    raw, merged = (os.path.join(folder, f"{target}.{end}") for end in ("profraw", "profdata"))
+    corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target)
+    subprocess.run([program, corpus], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, LLVM_PROFILE_FILE=raw))
+    subprocess.run([llvm_tool("llvm-profdata"), "merge", "-sparse", raw, "-o", merged], check=True)
+    found = {}
+    for source in PARSERS[target]:
+        path = os.path.join(ROOT, "src", source)
+        text = subprocess.run([llvm_tool("llvm-cov"), "export", "-format=lcov", f"-instr-profile={merged}", program, path], check=True, capture_output=True, text=True).stdout
+        lines = {}
+        for line in text.splitlines():
+            if line.startswith("DA:"):
+                number, count = line[3:].split(",")[:2]
+                lines[int(number)] = max(lines.get(int(number), 0), int(count))
+        found[source] = (len(lines), sum(count > 0 for count in lines.values()), sorted(number for number, count in lines.items() if count == 0))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--uncovered", action="store_true", help="also the lines that no input reaches")
+    parser.add_argument("--json", help="write the table there too")
+    arguments = parser.parse_args()
+    targets = sorted(name[:-4] for name in os.listdir(os.path.join(ROOT, "tests", "fuzz")) if name.endswith("_fuzz.cpp"))
+    if missing := [target for target in targets if target not in PARSERS]:
+        print(f"tools/fuzz_coverage.py does not know what these targets are there for: {', '.join(missing)}", file=sys.stderr)
+        return 1
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="drpf-coverage-") as folder:
+        for target in targets:
+            found = coverage_of(os.path.abspath(arguments.build), target, folder)
+            rows.append((target, sum(lines for lines, _, _ in found.values()), sum(covered for _, covered, _ in found.values()), found))
+    print(f"{'target':26} {'lines':>6} {'reached':>8} {'percent':>8}")
+    for target, lines, covered, found in rows:
+        print(f"{target:26} {lines:6} {covered:8} {100 * covered / max(lines, 1):7.1f}%")
+        if arguments.uncovered:
+            for source, (_, _, numbers) in found.items():
+                if numbers:
+                    print(f"    src/{source}: {' '.join(map(str, numbers))}")
+    lines, covered = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    percent = 100 * covered / lines
+    print(f"{'all parsers':26} {lines:6} {covered:8} {percent:7.1f}%")
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump({target: {"lines": lines, "reached": covered} for target, lines, covered, _ in rows}, file, indent=1)
+    if percent < PERCENT_MIN:
+        print(f"less than {PERCENT_MIN:.0f} % of the parsers' lines are reached; --uncovered shows which are not", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
