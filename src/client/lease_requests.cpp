@@ -139,7 +139,7 @@ Result<FollowLease> ask_for_port(const GatewayDoor& door, const FollowJob& job) 
   const auto self = client.request("GET", "/v1/self");
   const auto spare = self && self->status == 200 ? spare_port(self->body, job.in_use) : std::nullopt;
   if (!spare) return any;
-  return post(client, wish.port, tcp, udp, *spare);
+  return post(client, wish.port, tcp, udp, spare);
 }
 
 Status give_port_back(const GatewayDoor& door, const FollowLease& lease) {

@@ -183,9 +183,10 @@ std::optional<Run> MappingDecision::automatic_run(std::uint16_t count, Companion
 
 Result<Decided<std::vector<Lease>>> MappingDecision::new_ports() const {
   if (plan_.port_choice && request_.count == 1) {
-    for (const auto& wish : {request_.suggested_port, request_.to_public_number ? std::nullopt : std::optional(request_.internal_port)})
-      if (wish)
-        if (auto given = ask_for(*wish, 1)) return given;
+    for (const auto& wish : {request_.suggested_port, request_.to_public_number ? std::nullopt : std::optional(request_.internal_port)}) {
+      if (!wish) continue;
+      if (auto given = ask_for(wish, 1)) return given;
+    }
   }
   auto given = ask_for(std::nullopt, request_.count);
   for (auto count = request_.count; !given && count > 1;) {

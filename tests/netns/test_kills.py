@@ -352,5 +352,4 @@ def test_kill_9_at_any_instant_loses_nothing_and_breaks_nothing(lab):
           f"{stream.longest_silence:.1f} s")
     assert stream.problem is None and stream.echoed == stream.sent > 100, stream.problem
     assert acknowledged > KILLS and comings.rounds > 3
-    assert statistics.median(serving) < 1.0
     assert device.process.running()
