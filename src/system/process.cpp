@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -40,12 +41,23 @@ int remaining_ms(Steady::time_point deadline) {
   return left > 0 ? static_cast<int>(left) : 0;
 }
 
-void write_whole(int fd, std::string_view text) {
+bool write_whole(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written <= 0) return;
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
     text.remove_prefix(static_cast<std::size_t>(written));
   }
+  return true;
+}
+
+// A program's standard input. In memory and not a pipe: how much a pipe takes before somebody reads depends on the user's other pipes, down
+// to one page, and whoever writes more waits for a reader that does not run yet.
+Result<Fd> input_with(std::string_view text) {
+  Fd file(::memfd_create("input", MFD_CLOEXEC));
+  const auto failed = [] { return fail(failure("input", fmt::format("cannot keep the input of a program: {}", std::strerror(errno)))); };
+  if (!file.valid() || !write_whole(file.get(), text) || ::lseek(file.get(), 0, SEEK_SET) != 0) return failed();
+  return file;
 }
 
 // Signals as a fresh program expects them, whatever this process blocks or ignores.
@@ -131,10 +143,9 @@ Result<Process> Launch::operator()(const Command& command) const {
   if (!report) return fail(report.error());
   Fd input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!command.input.empty()) {
-    Result<Pipe> pipe = make_pipe();
-    if (!pipe) return fail(pipe.error());
-    write_whole(pipe->write_end.get(), command.input);
-    input = std::move(pipe->read_end);
+    auto with_text = input_with(command.input);
+    if (!with_text) return fail(with_text.error());
+    input = std::move(*with_text);
   }
   const char* log_path = command.log_path ? command.log_path->c_str() : "/dev/null";
   const Fd log(::open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));

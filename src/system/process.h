@@ -32,7 +32,7 @@ std::string find_program(std::string_view name);
 
 class Process {
  public:
-  static constexpr std::size_t input_max = 60 * 1024;  // fits into a pipe, so that writing it never blocks
+  static constexpr std::size_t input_max = 60 * 1024;
   static constexpr std::size_t output_max = 4 * 1024 * 1024;
 
   // Returns once the program runs; an exec that failed is an error here. The child dies with this process.

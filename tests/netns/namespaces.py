@@ -185,6 +185,7 @@ class Host:
 
     def close(self):
         self.inside.shutdown(wait=False)
+        self.holder.stdout.close()  # many open pipes make the kernel give every new one a page only
         os.close(self.net)
 
 
@@ -243,6 +244,7 @@ class Namespaces:
             host.close()
         os.kill(self.init_pid, signal.SIGKILL)
         self.init.wait(10)
+        self.init.stdout.close()
         for process in [process.outer for host in self.hosts.values() for process in host.processes] + [host.holder for host in self.hosts.values()]:
             process.wait(10)
         self.init = None

@@ -1,5 +1,12 @@
 #include "system/process.h"
 
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <csignal>
 
 #include <gmock/gmock.h>
@@ -22,6 +29,28 @@ TEST(Process, OutputsAndExitCodeAreCaptured) {
 TEST(Process, InputArrivesAndLargeOutputIsWhole) {
   EXPECT_EQ(run({.arguments = {"cat"}, .input = "to and fro"}, 10s)->out, "to and fro");
   EXPECT_EQ(run({.arguments = {"head", "-c", "1000000", "/dev/zero"}}, 10s)->out.size(), 1'000'000u);
+}
+
+// A user who has many pipes open gets new ones of a page or two (pipe(7), pipe-user-pages-soft): that must not stop anything.
+TEST(Process, LargeInputArrivesWhateverAPipeTakes) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(20);
+    const rlimit many{4096, 4096};
+    ::setrlimit(RLIMIT_NOFILE, &many);
+    for (const int capability : {CAP_SYS_RESOURCE, CAP_SYS_ADMIN}) ::prctl(PR_CAPBSET_DROP, capability);
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2] = {};
+    ::syscall(SYS_capset, &header, none);
+    for (int pipes = 0, ends[2]; pipes < 1500 && ::pipe(ends) == 0; ++pipes) {}
+    const std::string input(Process::input_max, 'x');
+    const auto output = run({.arguments = {"cat"}, .input = input}, 10s);
+    ::_exit(output && output->out == input ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST(Process, OutputBeyondTheLimitIsAnError) {
