@@ -230,6 +230,17 @@ void Daemon::open_history() {
         std::filesystem::path(options_.state_directory) / (std::string(store::sqlite::SqliteLeaseHistory::file_name) + suffix), ignored);
 }
 
+// A disk that was full at the start has room by now.
+void Daemon::retry_history() {
+  if (history_ || configuration_.history <= Duration::zero()) return;
+  auto history = store::sqlite::SqliteLeaseHistory::open(options_.state_directory);
+  if (!history) return;
+  history_ = std::move(*history);
+  gateway_->keep_history(*history_);
+  gateway_->set_condition("history", std::nullopt);
+  log_->info("the history of leases is kept from now on");
+}
+
 Status Daemon::open_gateway() {
   open_history();
   auto gateway = Gateway::open(configuration_, std::move(*loaded_book_), identity_,
@@ -239,7 +250,8 @@ Status Daemon::open_gateway() {
                                      [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
-  if (configuration_.history > Duration::zero() && !history_) gateway_->add_warning("no history of leases is kept; the log says why");
+  if (configuration_.history > Duration::zero() && !history_)
+    gateway_->set_condition("history", "no history of leases is kept; the log says why");
   loaded_book_.reset();
   return {};
 }
@@ -292,6 +304,7 @@ Status Daemon::open_doors() {
   gateway_->set_repair_report([this] { return self_repair_->report(); });
   watches_.push_back(loop_.every(gauge_interval, [this] { gauge_connection_table(); }));
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
+  watches_.push_back(loop_.every(save_interval, [this] { retry_history(); }));
   watches_.push_back(loop_.every(forget_interval, [this] { gateway_->forget_history(); }));
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));

@@ -68,6 +68,7 @@ class Daemon {
   Result<bool> follow_hosts();
   void announce_hosts();
   void open_history();
+  void retry_history();
   void gauge_connection_table();
   void save();
 

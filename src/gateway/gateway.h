@@ -72,6 +72,7 @@ class Gateway final : public api::Service {
   void call_connected_devices();
   void add_warning(std::string warning);                                            // shown by `drpf status`
   void set_condition(const std::string& name, std::optional<std::string> warning);  // a warning for as long as it lasts
+  void keep_history(store::LeaseHistory& history);                                  // one that could not be opened at the start
   void forget_history();                                                            // what is older than the configuration keeps
 
   // --- mappings of programs: decided one by one, committed and carried out together. Between a decision and commit_staged() nothing else

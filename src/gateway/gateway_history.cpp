@@ -43,6 +43,11 @@ void Gateway::resume_history() {
   forget_history();
 }
 
+void Gateway::keep_history(store::LeaseHistory& history) {
+  parts_.history = &history;
+  resume_history();
+}
+
 void Gateway::forget_history() {
   if (parts_.history == nullptr) return;
   if (history_behind_) return resume_history();

@@ -73,10 +73,12 @@ class Mapping {
   }
 
   void limits(toml::table& root, LabConfiguration& out) const {
+    if (!root.contains("limits")) root.insert("limits", toml::table{});
+    // As many visits as are tried come faster than one lease may be visited.
+    root.get_as<toml::table>("limits")->insert_or_assign("packets_per_lease_per_s", std::int64_t{0});
     if (given_.limits.connections_per_device <= network_.connections_max) return;
     out.remarks.push_back(fmt::format("the limit of {} connections per device is tried with {}, which this kernel can hold beside others",
                                       given_.limits.connections_per_device, network_.connections_max));
-    if (!root.contains("limits")) root.insert("limits", toml::table{});
     root.get_as<toml::table>("limits")->insert_or_assign("connections_per_device", std::int64_t{network_.connections_max});
   }
 

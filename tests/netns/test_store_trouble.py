@@ -79,7 +79,7 @@ def test_on_a_full_disk_leases_live_are_released_and_renewed_and_new_ones_are_re
 
     lab.gw.run("rm", "-f", f"{small.disk}/fill", f"{small.disk}/more")
     small.cli("account", "add", "bob")
-    assert not small.cli_json("status")["warnings"]
+    wait_for(lambda: not small.cli_json("status")["warnings"], 15, "nothing is warned of any more")
     assert os.path.getsize(f"/proc/{small.process.pid}/root{small.state}/ballast") >= 256 * 1024
 
 

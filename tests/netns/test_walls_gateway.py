@@ -276,4 +276,6 @@ def test_by_default_visits_to_a_lease_are_bounded(lab, started):
 
 
 def now_utc():
+    """The time in whole seconds, at the beginning of one: what happened before has an earlier time."""
+    time.sleep(1 - time.time() % 1)
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
