@@ -57,7 +57,7 @@ struct Durable {
     Duration until{};
   };
   std::map<Place, Rest> rests;
-  Duration work_began{};    // in true time; what is decided in it counts from then, however slow the disk is
+  Duration work_began{};      // in true time; what is decided in it counts from then, however slow the disk is
   store::ClockReading clock;  // of the last commit
   Duration lived{};           // and its true time
 

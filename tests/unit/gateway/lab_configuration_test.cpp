@@ -66,7 +66,9 @@ ports_max = 3
   EXPECT_FALSE(lab.settings.tunnel_v6);
   EXPECT_EQ(lab.settings.wireguard_port, Port(4500));
   EXPECT_EQ(lab.settings.quarantine, std::chrono::seconds(200));
-  EXPECT_EQ(lab.settings.limits, given.limits);
+  auto limits = given.limits;
+  limits.packets_per_lease_per_s = 0;  // the lab tries connections faster than one lease may be visited
+  EXPECT_EQ(lab.settings.limits, limits);
   EXPECT_EQ(lab.settings.plans.size(), given.plans.size() + 2);
   EXPECT_EQ(lab.settings.plans.back().name, "lab");
 }
