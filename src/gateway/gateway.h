@@ -146,9 +146,10 @@ class Gateway final : public api::Service {
   Time started_;
   std::map<lease::DeviceId, store::WireGuardPeer> peers_;
   std::map<tunnel::Key, lease::DeviceId> devices_by_key_;
-  std::map<lease::DeviceId, Time> restored_until_;    // connected before a restart and not heard of since, or gone without a commit
-  std::map<lease::DeviceId, Endpoint> connects_due_;  // there, but kernel or store did not take it: the tunnel does not say it again
-  std::set<lease::DeviceId> peers_due_;               // not in the tunnel, for something failed
+  std::map<lease::DeviceId, Time> restored_until_;  // connected before a restart and not heard of since, or gone without a commit
+  std::map<lease::DeviceId, Endpoint>
+      connects_due_;                     // there, or moved, but kernel or store did not take it: the tunnel does not say it again
+  std::set<lease::DeviceId> peers_due_;  // not in the tunnel, for something failed
   Time ticked_{};
   std::optional<Time> endpoints_refreshed_;
   std::vector<lease::Transaction> staged_;

@@ -57,11 +57,14 @@ Status Gateway::connect(lease::DeviceId device, const Endpoint& endpoint) {
 void Gateway::on_roamed(const tunnel::Key& key, const Endpoint& endpoint) {
   const auto device = device_of(key);
   if (!device) return;
-  if (connects_due_.contains(*device)) return on_connected(key, endpoint);
+  const bool is_connected = book_.device(*device)->connected;
+  if (!is_connected && connects_due_.contains(*device)) return on_connected(key, endpoint);
   if (auto admitted = parts_.redirect.admit_endpoint(endpoint.address, endpoint_lifetime); !admitted) {
     parts_.log->error("a device that moved to {} is not admitted: {}", to_string(endpoint), admitted.error().message);
+    connects_due_[*device] = endpoint;
     return;
   }
+  connects_due_.erase(*device);
   remember_endpoint(*device, endpoint);
   parts_.tunnel.admit(key, endpoint.address);
   parts_.log->info("device {} moved to {}", book_.device(*device)->name, to_string(endpoint));
@@ -124,7 +127,13 @@ void Gateway::make_up_for_failures() {
       parts_.log->error("device {} is still not in the tunnel: {}", book_.device(device)->name, added.error().message);
   }
   const auto due = connects_due_;
-  for (const auto& [device, endpoint] : due) on_connected(peers_.at(device).public_key, endpoint);
+  for (const auto& [device, endpoint] : due) {
+    const auto& key = peers_.at(device).public_key;
+    if (book_.device(device)->connected)
+      on_roamed(key, endpoint);
+    else
+      on_connected(key, endpoint);
+  }
 }
 
 void Gateway::call_connected_devices() {

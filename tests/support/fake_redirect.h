@@ -33,11 +33,13 @@ class FakeRedirect final : public redirect::Redirect {
     return repaired;
   }
   Status admit_endpoint(const Address& address, Duration) override {
+    if (refuse_endpoints) return fail(failure("kernel_refused", "the test's kernel refuses"));
     endpoints.insert(address);
     return {};
   }
 
   bool refuse = false;
+  bool refuse_endpoints = false;
   std::map<Key, lease::Redirection> table;
   std::set<Address> endpoints;
 

@@ -142,6 +142,22 @@ TEST_F(GatewayTest, AfterACrashTheDeviceIsCalledWhereItWasSeenLast) {
   EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.77:41000"));
 }
 
+TEST_F(GatewayTest, ADeviceThatMovesWhileTheKernelRefusesIsAdmittedWhenItAcceptsAgain) {
+  add_device("alice", "laptop");
+  connect("laptop", "203.0.113.9:40000");
+  const auto moved_to = *parse_endpoint("203.0.113.77:41000");
+  redirect_.refuse_endpoints = true;
+  gateway_->on_tunnel_event(tunnel::PeerRoamed{key("laptop"), moved_to});
+  EXPECT_EQ(tunnel_->admitted.back().second, *parse_address("203.0.113.9"));
+  redirect_.refuse_endpoints = false;
+  gateway_->tick();
+  EXPECT_EQ(tunnel_->admitted.back().second, moved_to.address);
+  EXPECT_TRUE(redirect_.endpoints.contains(moved_to.address));
+  const auto admitted = tunnel_->admitted.size();
+  gateway_->tick();
+  EXPECT_EQ(tunnel_->admitted.size(), admitted);
+}
+
 TEST_F(GatewayTest, EachRunLeavesItsStampsToItselfEvenWhenItIsKilledAtOnce) {
   restart();
   for (int run = 0; run < 5; ++run) {
