@@ -30,7 +30,7 @@ LONGER_SECONDS_MAX = 4 * 3600  # of one step of --longer
 # that variable too.
 LONGER_PROGRAMS = [
     ("a million operations of the lease book", ["env", "DRPF_MODEL_OPERATIONS=1000000", "build/test/tests/test_lease", "--gtest_filter=Model.*"]),
-    ("ten thousand simulated gateways", ["build/release/tests/simulation", "--longer"]),
+    ("ten thousand simulated gateways", ["build/release/tests/simulation", "--longer", "--jobs", str(os.cpu_count() or 1)]),
 ]
 
 TUN_FOR_EVERYBODY = 'mount -t tmpfs -o mode=755,dev tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && chmod 666 /dev/net/tun && exec "$@"'
@@ -167,6 +167,10 @@ class Suite:
         code, text = run("unit.log", command, 900, cwd=os.path.join(ROOT, "build", "test"), env=environment)
         return junit(report, code, text, nothing_is_fine=bool(self.arguments.only))
 
+    def simulated_gateways(self):
+        # Without sanitizers, for they take four times as long; a few seeds run under them in the step of the unit tests.
+        return single(*run("simulation.log", ["build/release/tests/simulation", "--seeds", "500", "--jobs", str(self.arguments.jobs)], 600))
+
     def longer_program(self, name, command):
         return single(*run(re.sub(r"[^a-z0-9]+", "-", name.lower()) + ".log", command, LONGER_SECONDS_MAX))
 
@@ -241,6 +245,7 @@ class Suite:
         lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house), ("table of walls", self.check_walls)]
         tidy = [("clang-tidy", self.clang_tidy)]
         tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
+        simulated = [("500 simulated gateways", self.simulated_gateways)] if not self.arguments.longer else []
         demos = [("drpf demo as root", self.demo_as_root), ("drpf demo as an ordinary user", self.demo_as_user)]
         longer = [(name, lambda name=name, command=command: self.longer_program(name, command)) for name, command in LONGER_PROGRAMS if self.arguments.longer]
         if self.arguments.lint:
@@ -250,8 +255,8 @@ class Suite:
         if self.arguments.quick:
             return lint + tests
         if self.arguments.only:
-            return [step for step in lint + tidy + demos + longer if self.arguments.only.lower() in step[0].lower()] + tests
-        return lint + tidy + tests + demos + longer
+            return [step for step in lint + tidy + simulated + demos + longer if self.arguments.only.lower() in step[0].lower()] + tests
+        return lint + tidy + simulated + tests + demos + longer
 
     def run(self):
         os.makedirs(LOGS, exist_ok=True)

@@ -48,7 +48,7 @@ Error refused(const net::ClientResponse& response) {
   if (inner != nullptr && inner->is_object()) {
     const auto printable = [](std::string_view text) {
       std::string out;
-      for (const unsigned char c : text.substr(0, 500)) out += c >= 0x20 && c < 0x7f ? static_cast<char>(c) : '?';
+      for (const char c : text.substr(0, 500)) out += c >= 0x20 && c < 0x7f ? c : '?';
       return out;
     };
     if (const auto said = text_of(inner->get_object(), "code"); !said.empty()) code = printable(said);

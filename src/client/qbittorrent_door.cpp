@@ -9,11 +9,11 @@ namespace {
 
 std::string form_encoded(std::string_view text) {
   std::string out;
-  for (const unsigned char c : text) {
+  for (const char c : text) {
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~')
-      out += static_cast<char>(c);
+      out += c;
     else
-      out += fmt::format("%{:02X}", c);
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
 }

@@ -138,7 +138,7 @@ void look_at_arguments(Program& program) {
     program.answer(refuse);
   });
   program.on_call(SYS_clone3, [&] { program.answer(not_there); });  // its flags cannot be seen here; the C library then takes clone
-  for (const std::uint32_t call : {SYS_mmap, SYS_mprotect})
+  for (const std::uint32_t call : {std::uint32_t{SYS_mmap}, std::uint32_t{SYS_mprotect}})
     program.on_call(call, [&] {
       program.load_argument(2);
       program.mask(PROT_WRITE | PROT_EXEC);

@@ -1,10 +1,15 @@
 // Runs the simulation over many seeds, or one seed again with all that happened in it.
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 #include "simulation/simulation.h"
@@ -14,6 +19,7 @@ namespace {
 
 constexpr std::uint64_t seeds_default = 500;
 constexpr std::uint64_t seeds_longer = 10'000;
+constexpr std::uint64_t jobs_max = 64;
 constexpr std::uint64_t real_database_every = 10;
 constexpr std::size_t trace_lines_shown = 80;
 
@@ -23,6 +29,7 @@ constexpr std::uint64_t regression_seeds[] = {1816, 2743, 5463, 6426};
 struct Arguments {
   std::uint64_t first = 1;
   std::uint64_t seeds = seeds_default;
+  std::uint64_t jobs = 1;
   std::optional<std::uint64_t> only;
   bool trace = false;
   bool keep_going = false;
@@ -31,7 +38,7 @@ struct Arguments {
 
 int usage() {
   fmt::print(stderr,
-             "simulation [--seeds N] [--first SEED] [--longer] [--keep-going] [--mutation NAME]\n"
+             "simulation [--seeds N] [--first SEED] [--longer] [--jobs N] [--keep-going] [--mutation NAME]\n"
              "simulation --seed SEED [--trace] [--mutation NAME]\n"
              "mutations:");
   for (auto i = 1; i < static_cast<int>(Mutation::count); ++i) fmt::print(stderr, " {}", to_string(static_cast<Mutation>(i)));
@@ -55,6 +62,8 @@ std::optional<Arguments> parse(int argc, char** argv) {
       arguments.seeds = number();
     else if (word == "--first")
       arguments.first = number();
+    else if (word == "--jobs")
+      arguments.jobs = std::clamp<std::uint64_t>(number(), 1, jobs_max);
     else if (word == "--seed")
       arguments.only = number();
     else if (word == "--mutation") {
@@ -104,24 +113,41 @@ int run_one(const Arguments& arguments) {
 }
 
 int run_many(const Arguments& arguments) {
-  Met met;
   std::vector<std::uint64_t> seeds(std::begin(regression_seeds), std::end(regression_seeds));
   if (arguments.mutation != Mutation::none) seeds.clear();
   for (std::uint64_t i = 0; i < arguments.seeds; ++i) seeds.push_back(arguments.first + i);
   const auto begin = std::chrono::steady_clock::now();
-  std::uint64_t done = 0;
-  std::uint64_t violations = 0;
-  for (const auto seed : seeds) {
-    const auto violation = simulate(seed, arguments, met, {});
-    ++done;
-    if (!violation) continue;
-    if (arguments.keep_going) {
-      fmt::print("seed {}: {}\n", seed, *violation);
-      ++violations;
-      continue;
+
+  // Each job takes the next seed that nobody has; what a seed does is its own, so who runs it makes no difference.
+  std::mutex mutex;
+  Met met;
+  std::map<std::uint64_t, std::string> violations;
+  std::atomic<std::size_t> next = 0;
+  std::atomic<std::uint64_t> done = 0;
+  const auto job = [&] {
+    Met own;
+    for (auto i = next++; i < seeds.size(); i = next++) {
+      const auto violation = simulate(seeds[i], arguments, own, {});
+      ++done;
+      if (!violation) continue;
+      const std::lock_guard lock(mutex);
+      violations.emplace(seeds[i], *violation);
+      if (arguments.keep_going)
+        fmt::print("seed {}: {}\n", seeds[i], *violation), std::fflush(stdout);
+      else
+        next = seeds.size();
     }
-    show(seed, arguments, *violation);
-    fmt::print("after {} seeds\n", done);
+    const std::lock_guard lock(mutex);
+    for (const auto& [what, count] : own) met[what] += count;
+  };
+  {
+    std::vector<std::jthread> jobs;
+    for (std::uint64_t i = 1; i < arguments.jobs; ++i) jobs.emplace_back(job);
+    job();
+  }
+  if (!violations.empty() && !arguments.keep_going) {
+    show(violations.begin()->first, arguments, violations.begin()->second);
+    fmt::print("after {} seeds\n", done.load());
     return 1;
   }
   const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -132,8 +158,8 @@ int run_many(const Arguments& arguments) {
       fmt::print("never met: {}\n", name);
       ++missing;
     }
-  fmt::print("{} seeds in {:.1f} s, {} violations\n", done, seconds, violations);
-  if (violations > 0) return 1;
+  fmt::print("{} seeds in {:.1f} s, {} violations\n", done.load(), seconds, violations.size());
+  if (!violations.empty()) return 1;
   return missing > 0 && arguments.seeds >= seeds_default ? 1 : 0;
 }
 
