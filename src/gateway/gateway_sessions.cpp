@@ -145,7 +145,18 @@ void Gateway::end_restored_sessions() {
   std::vector<lease::DeviceId> gone;
   for (const auto& [device, until] : restored_until_)
     if (until <= now()) gone.push_back(device);
-  for (const auto device : gone) (void)disconnect(device, "did not come back after the restart");
+  for (const auto device : gone) {
+    (void)disconnect(device, "was not heard of");
+    const auto* record = book_.device(device);
+    const auto peer = peers_.find(device);
+    if (record == nullptr || record->connected || peer == peers_.end()) continue;
+    // The tunnel may not have noticed: then the device would come back without a word of it, and without its ports.
+    const auto& key = peer->second.public_key;
+    parts_.tunnel.depart(key);
+    const auto status = parts_.tunnel.status(key);
+    if (status && status->last_authenticated && now() < *status->last_authenticated + configuration_.disconnect_after)
+      parts_.tunnel.initiate(key);
+  }
 }
 
 void Gateway::refresh_endpoints() {

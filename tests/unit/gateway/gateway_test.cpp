@@ -115,6 +115,27 @@ TEST_F(GatewayTest, GoodByeClosesThePortsAndTheNextConnectOpensTheSame) {
   }
 }
 
+// The gateway sees the silence first, and the tunnel would take the next packet for one of a device that has been there all along.
+TEST_F(GatewayTest, ASilentDeviceThatTheTunnelHasNotGivenUpComesBackAsANewConnect) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  tunnel::PeerStatus status;
+  status.public_key = key("laptop");
+  status.endpoint = parse_endpoint("203.0.113.9:40000").value();
+  status.last_authenticated = clock_.time;
+  tunnel_->statuses[status.public_key] = status;
+  for (int i = 0; i < 400 && !redirect_.table.empty(); ++i) {
+    clock_.time += 1s;
+    gateway_->tick();
+  }
+  EXPECT_TRUE(redirect_.table.empty());
+  EXPECT_FALSE(gateway_->book().device("laptop")->connected);
+  gateway_->tick();
+  EXPECT_EQ(tunnel_->departed, std::vector{key("laptop")});
+  connect("laptop");
+  EXPECT_EQ(redirect_.table.size(), 10U);
+}
+
 TEST_F(GatewayTest, AfterACrashEveryLeaseIsThereAndTheDeviceIsCalledBack) {
   add_device("alice", "laptop");
   connect("laptop");
