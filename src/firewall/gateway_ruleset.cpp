@@ -20,6 +20,8 @@ struct Chain {
 // early is after conntrack (-200) and before everything else of ours; nat hooks see only the first packet of a flow. There the first chain
 // that translates decides, so ours stand one place before the usual one: Docker's and others' masquerade would re-open Port Shadow.
 constexpr std::array chains{
+    Chain{"untracked", "type filter hook prerouting priority raw ; policy accept ;"},
+    Chain{"untracked_out", "type filter hook output priority raw ; policy accept ;"},
     Chain{"early", "type filter hook prerouting priority -160 ; policy accept ;"},
     Chain{"marking", "type filter hook prerouting priority mangle ; policy accept ;"},
     Chain{"inbound", "type nat hook prerouting priority dstnat - 1 ; policy accept ;"},
@@ -80,6 +82,7 @@ class Builder {
   }
 
   std::vector<Rule> build() {
+    untracked();
     early();
     marking();
     inbound();
@@ -94,6 +97,19 @@ class Builder {
  private:
   void add(std::string_view chain, std::string name, std::string text) {
     rules_.push_back({std::string(chain), std::move(name), std::move(text)});
+  }
+
+  // Anybody can send to the tunnel's port in anybody's name, and every name would take a place in the table of connections. No rule of ours
+  // asks to which conversation the tunnel's own packets belong. Routers' errors about them, which path MTU discovery needs, would be about
+  // nothing then: they are let through by what they quote, a UDP packet from the tunnel's port (behind an IPv4 header without options).
+  void untracked() {
+    const auto port = ruleset_.wireguard_port.value();
+    add("untracked", "wireguard_untracked", fmt::format("iifname {} udp dport {} notrack", public_, port));
+    add("untracked", "wireguard_errors4",
+        fmt::format("iifname {} icmp type destination-unreachable @th,136,8 17 @th,224,16 {} notrack", public_, port));
+    add("untracked", "wireguard_errors6",
+        fmt::format("iifname {} icmpv6 type {{ destination-unreachable, packet-too-big }} @th,112,8 17 @th,384,16 {} notrack", public_, port));
+    add("untracked_out", "wireguard_answers_untracked", fmt::format("oifname {} udp sport {} notrack", public_, port));
   }
 
   // What is refused before anything else looks at it.
@@ -199,6 +215,8 @@ class Builder {
     add("input", "echo4", "icmp type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "echo6", "icmpv6 type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "wireguard", fmt::format("udp dport {} accept", ruleset_.wireguard_port.value()));
+    add("input", "wireguard_error4", "ct state untracked icmp type destination-unreachable accept");
+    add("input", "wireguard_error6", "ct state untracked icmpv6 type { destination-unreachable, packet-too-big } accept");
     if (!ruleset_.input_tcp.empty()) add("input", "services_tcp", fmt::format("tcp dport {} accept", port_set(ruleset_.input_tcp)));
     if (!ruleset_.input_udp.empty()) add("input", "services_udp", fmt::format("udp dport {} accept", port_set(ruleset_.input_udp)));
   }

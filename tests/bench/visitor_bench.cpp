@@ -1,7 +1,8 @@
 // The two ends of the path benchmark, run in two hosts of the lab by path_bench.py:
-//   visitor_bench serve ADDRESS PORT                    one byte for each TCP connection, an echo for each datagram, until killed
-//   visitor_bench connections ADDRESS PORT SECONDS N    opens connections, N at a time; prints {"connections","failed","seconds"}
-//   visitor_bench ping ADDRESS PORT COUNT               one datagram at a time; prints {"p50_us","p99_us","lost"}
+//   visitor_bench serve ADDRESS PORT                    one byte for each TCP connection, then echoes; an echo for each datagram; until
+//   killed visitor_bench connections ADDRESS PORT SECONDS N    opens connections, N at a time; prints {"connections","failed","seconds"}
+//   visitor_bench ping ADDRESS PORT COUNT               one datagram of 64 bytes at a time; prints {"p50_us","p99_us","lost"}
+//   visitor_bench ask ADDRESS PORT COUNT                the same over one TCP connection
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -84,6 +85,7 @@ int serve(const SocketAddress& on) {
   }
   std::puts("serving");
   std::fflush(stdout);
+  std::vector<Fd> open;
   std::array<epoll_event, events_max> events;
   std::array<char, 65536> buffer;
   for (;;) {
@@ -98,10 +100,26 @@ int serve(const SocketAddress& on) {
           ::sendto(receiver.get(), buffer.data(), static_cast<std::size_t>(size), 0, peer_address, length);
         continue;
       }
+      if (events[i].data.fd != listener.get()) {
+        const int fd = events[i].data.fd;
+        const auto size = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (size <= 0 || ::send(fd, buffer.data(), static_cast<std::size_t>(size), MSG_NOSIGNAL) < 0)
+          open[static_cast<std::size_t>(fd)] = Fd();
+        continue;
+      }
       for (;;) {
-        const Fd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-        if (connection.get() < 0) break;
-        ::send(connection.get(), "!", 1, MSG_NOSIGNAL);
+        Fd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        const int fd = connection.get();
+        if (fd < 0) break;
+        const int on = 1;
+        ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        ::send(fd, "!", 1, MSG_NOSIGNAL);
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.fd = fd;
+        ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event);
+        if (open.size() <= static_cast<std::size_t>(fd)) open.resize(static_cast<std::size_t>(fd) + 1);
+        open[static_cast<std::size_t>(fd)] = std::move(connection);
       }
     }
   }
@@ -147,11 +165,18 @@ int connections(const SocketAddress& to, double seconds, int at_once) {
   return 0;
 }
 
-int ping(const SocketAddress& to, std::size_t count) {
-  const Fd fd(::socket(to.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+int ping(const SocketAddress& to, std::size_t count, int type) {
+  const Fd fd(::socket(to.storage.ss_family, type | SOCK_CLOEXEC, 0));
   if (::connect(fd.get(), to.get(), to.length) != 0) fail("connect");
   const timeval timeout{ping_timeout_ms / 1000, ping_timeout_ms % 1000 * 1000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  if (type == SOCK_STREAM) {
+    const int on = 1;
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    char hello = 0;
+    if (::recv(fd.get(), &hello, 1, 0) != 1) fail("no hello");
+  }
+  const int flags = type == SOCK_STREAM ? MSG_WAITALL : 0;
   std::vector<double> round_trips_us;
   std::array<char, 64> payload{};
   for (std::size_t i = 0; i < count; ++i) {
@@ -160,7 +185,7 @@ int ping(const SocketAddress& to, std::size_t count) {
     ::send(fd.get(), payload.data(), payload.size(), 0);
     std::array<char, 64> answer{};
     bool answered = false;
-    while (!answered && ::recv(fd.get(), answer.data(), answer.size(), 0) > 0) answered = answer == payload;  // not a late one
+    while (!answered && ::recv(fd.get(), answer.data(), answer.size(), flags) > 0) answered = answer == payload;  // not a late one
     if (answered) round_trips_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - sent).count());
   }
   if (round_trips_us.empty()) fail("no answer");
@@ -178,7 +203,8 @@ int main(int argc, char** argv) {
   if (words.size() == 3 && words[0] == "serve") return serve(socket_address(words[1], port_at(2)));
   if (words.size() == 5 && words[0] == "connections")
     return connections(socket_address(words[1], port_at(2)), std::stod(words[3]), std::stoi(words[4]));
-  if (words.size() == 4 && words[0] == "ping") return ping(socket_address(words[1], port_at(2)), std::stoul(words[3]));
-  std::fputs("visitor_bench serve ADDRESS PORT | connections ADDRESS PORT SECONDS AT_ONCE | ping ADDRESS PORT COUNT\n", stderr);
+  if (words.size() == 4 && (words[0] == "ping" || words[0] == "ask"))
+    return ping(socket_address(words[1], port_at(2)), std::stoul(words[3]), words[0] == "ping" ? SOCK_DGRAM : SOCK_STREAM);
+  std::fputs("visitor_bench serve ADDRESS PORT | connections ADDRESS PORT SECONDS AT_ONCE | ping|ask ADDRESS PORT COUNT\n", stderr);
   return 64;
 }

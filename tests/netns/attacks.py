@@ -180,6 +180,17 @@ def flood_of_visits(net, version):
         return got[FLOOD // 2:]
 
 
+def handshakes_fill_the_table(net, version):
+    """Initiations from addresses that are nobody's, and the answer to one device's honest packet."""
+    initiation = b"\1\0\0\0" + bytes(144)
+    for number in range(1, FLOOD + 1):
+        source = f"198.18.0.{number}" if version == 4 else f"2001:db8:bad::{number:x}"
+        packets.send(net.inet, version, packets.udp(version, source, net.public(version), 42000, 51820, initiation))
+    net.a.host.run("ping", "-n", "-c", 1, "-W", 5, "-I", net.a.address(version), INSIDE[version])
+    table = net.gw.sh("conntrack -L -p udp -f ipv4 2>/dev/null; conntrack -L -p udp -f ipv6 2>/dev/null").splitlines()
+    return [line for line in table if "port=51820" in line]
+
+
 # --- leases that have ended
 
 

@@ -35,6 +35,7 @@ inline constexpr Duration cookie_secret_lifetime = std::chrono::seconds(120);
 inline constexpr std::size_t handshake_queue_max = 4096;
 inline constexpr std::size_t under_load_from = handshake_queue_max / 8;
 inline constexpr Duration under_load_sticky = std::chrono::seconds(1);
+inline constexpr unsigned unproved_handshakes_per_second = 1000;  // more than that is load too, however fast the queue is emptied
 inline constexpr unsigned initiations_per_second = 20;
 inline constexpr unsigned initiations_burst = 5;
 inline constexpr std::size_t limiter_entries_max = 65536;

@@ -55,23 +55,33 @@ bool MacChecker::mac1_valid(ByteView message) const {
 
 bool MacChecker::mac2_valid(ByteView message, const Endpoint& from, Time now) const {
   if (message.size() <= mac1_from_end || !secret_made_ || now - *secret_made_ > cookie_secret_lifetime) return false;
+  const auto mac2 = message.last(mac2_from_end);
+  if (std::all_of(mac2.begin(), mac2.end(), [](auto byte) { return byte == 0; })) return false;  // none: that is no secret
   const auto expected = crypto::blake2s_mac_128(cookie_for(from), message.first(message.size() - mac2_from_end));
-  return crypto::equal_constant_time(expected, message.last(mac2_from_end));
+  return crypto::equal_constant_time(expected, mac2);
 }
 
 Bytes MacChecker::make_reply(ByteView message, const Endpoint& from, Time now, Random& random) {
-  if (!secret_made_ || now - *secret_made_ > cookie_secret_lifetime) {
-    random.fill(secret_.bytes());
-    secret_made_ = now;
-  }
+  if (!secret_made_ || now - *secret_made_ > cookie_secret_lifetime) renew_secret(now, random);
   ByteReader reader(message);
   reader.skip(4);
   CookieReply reply;
   reply.receiver = reader.u32_le();
-  random.fill(reply.nonce);
+  // XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha, section 2.3) with its first step done beforehand: nonce_of() is 4 zero bytes and the rest.
+  std::copy(nonce_begin_.begin(), nonce_begin_.end(), reply.nonce.begin());
+  const auto rest = crypto::nonce_of(nonce_count_++);
+  std::copy(rest.begin() + 4, rest.end(), reply.nonce.begin() + nonce_begin_.size());
   const auto mac1 = message.subspan(message.size() - mac1_from_end, mac_size);
-  crypto::xchacha20_poly1305_seal(cookie_key_, reply.nonce, cookie_for(from), mac1, reply.sealed_cookie);
+  crypto::chacha20_poly1305_seal(reply_key_, rest, cookie_for(from), mac1, reply.sealed_cookie);
   return encode(reply);
+}
+
+void MacChecker::renew_secret(Time now, Random& random) {
+  random.fill(secret_.bytes());
+  random.fill(nonce_begin_);
+  nonce_count_ = random.u64();
+  reply_key_ = crypto::hchacha20(cookie_key_, nonce_begin_);
+  secret_made_ = now;
 }
 
 // Source address and port: with the address alone, one host behind a NAT could use up another's allowance.

@@ -12,6 +12,7 @@
 #include "core/time.h"
 #include "protocol/wireguard/cookie.h"
 #include "protocol/wireguard/handshake_limiter.h"
+#include "protocol/wireguard/load_meter.h"
 #include "protocol/wireguard/messages.h"
 
 namespace drpf::protocol::wireguard {
@@ -45,13 +46,11 @@ class HandshakeGate {
   explicit HandshakeGate(const crypto::Key32& own_public) : macs_(own_public) {}
   // `queued`: handshake messages that wait behind this one.
   GateVerdict check(ByteView datagram, const Endpoint& from, std::size_t queued, Time now, Random& random);
-  // From under_load_from queued messages on, and for under_load_sticky after.
-  bool under_load(std::size_t queued, Time now);
 
  private:
   MacChecker macs_;
   HandshakeLimiter limiter_;
-  std::optional<Time> overloaded_;
+  LoadMeter load_;
 };
 
 }  // namespace drpf::protocol::wireguard

@@ -32,13 +32,14 @@ bool HandshakeQueue::push(ByteView datagram, const Endpoint& from, const system:
   return true;
 }
 
-std::optional<HandshakeDatagram> HandshakeQueue::pop(std::size_t& waiting) {
+std::size_t HandshakeQueue::take(std::span<HandshakeDatagram> into, std::size_t& waiting) {
   const std::lock_guard lock(mutex_);
-  if (count_ == 0) return {};
-  auto datagram = ring_[first_];
-  first_ = (first_ + 1) % ring_.size();
-  waiting = --count_;
-  return datagram;
+  const auto taken = std::min(count_, into.size());
+  for (std::size_t i = 0; i < taken; ++i) into[i] = ring_[(first_ + i) % ring_.size()];
+  first_ = (first_ + taken) % ring_.size();
+  count_ -= taken;
+  waiting = count_;
+  return taken;
 }
 
 bool HandshakeQueue::empty() const {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -59,8 +60,8 @@ class HandshakeQueue {
  public:
   HandshakeQueue() : ring_(protocol::wireguard::handshake_queue_max) {}
   bool push(ByteView datagram, const Endpoint& from, const system::LocalSource& source);
-  // Also says how many wait behind the one taken.
-  std::optional<HandshakeDatagram> pop(std::size_t& waiting);
+  // The oldest messages, as many as there are and fit; also says how many wait behind them.
+  std::size_t take(std::span<HandshakeDatagram> into, std::size_t& waiting);
   bool empty() const;
 
  private:

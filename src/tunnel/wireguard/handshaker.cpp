@@ -18,6 +18,8 @@ Handshaker::Handshaker(EngineState& state, HandshakerConfig config, Random& rand
       random_(random),
       on_event_(std::move(on_event)),
       gate_(config_.identity.public_key),
+      screened_(screened_at_once),
+      cookies_(state),
       graveyard_(state.quiescence) {
   publish_routes();
 }
@@ -50,6 +52,7 @@ void Handshaker::run() {
       const std::lock_guard lock(mutex_);
       for (const auto& one : work) one();
       if (routes_changed_) publish_routes();
+      screen_handshakes();
       handle_handshakes();
       handle_reports();
       handle_timers();
@@ -67,7 +70,7 @@ void Handshaker::wait() {
   auto longest = config_.wait_max;
   if (!state_.may_sleep_long() || !graveyard_.empty()) longest = std::min(longest, tick);
   if (!timers_.empty()) longest = std::min(longest, std::max(Duration{0}, timers_.begin()->first - state_.clock.now()));
-  if (!state_.handshakes.empty()) longest = Duration{0};
+  if (!state_.handshakes.empty() || !proven_.empty()) longest = Duration{0};
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(longest).count();
 
   std::vector<pollfd> waiting{{state_.handshaker_wake.fd(), POLLIN, 0}};
@@ -80,35 +83,45 @@ void Handshaker::wait() {
 
 // -- Messages -----------------------------------------------------------------------------------------------------------------------
 
-void Handshaker::handle_handshakes() {
-  for (std::size_t i = 0; i < handshakes_per_turn_max; ++i) {
+// Faster than they can be sent to us, so that none is lost for want of room: an honest one among them could be.
+void Handshaker::screen_handshakes() {
+  for (std::size_t looked_at = 0; looked_at < screened_per_turn_max;) {
     std::size_t waiting = 0;
-    const auto datagram = state_.handshakes.pop(waiting);
-    if (!datagram) return;
-    on_handshake(*datagram, waiting);
+    const auto taken = state_.handshakes.take(screened_, waiting);
+    for (std::size_t i = 0; i < taken; ++i) screen(screened_[i], taken - 1 - i + waiting + proven_.size());
+    cookies_.flush();
+    looked_at += taken;
+    if (taken < screened_.size()) return;
   }
 }
 
-void Handshaker::on_handshake(const HandshakeDatagram& datagram, std::size_t waiting) {
-  const auto verdict = gate_.check(datagram.view(), datagram.from, waiting, state_.clock.now(), random_);
+void Handshaker::screen(const HandshakeDatagram& datagram, std::size_t waiting) {
+  auto verdict = gate_.check(datagram.view(), datagram.from, waiting, state_.clock.now(), random_);
   if (const auto* dropped = std::get_if<GateDrop>(&verdict)) return drop(dropped->reason);
-  if (const auto* reply = std::get_if<GateReply>(&verdict)) {
+  if (auto* const reply = std::get_if<GateReply>(&verdict)) {
     Counters::add(state_.counters.cookies_sent);
-    return send_datagram(datagram.from, datagram.source, reply->cookie_reply);
+    return cookies_.add(datagram.from, datagram.source, std::move(reply->cookie_reply));
   }
-  switch (std::get<GatePass>(verdict).type) {
-    case MessageType::initiation:
-      return on_initiation(datagram);
-    case MessageType::response:
-      return on_response(datagram);
-    case MessageType::cookie_reply: {
-      const auto id = indices_.find(decode_cookie_reply(datagram.view())->receiver);
-      if (!id) return drop(DropReason::unknown_index);
-      return perform(*records_[*id], records_[*id]->machine->on_cookie_reply(datagram.view(), moment()));
-    }
-    case MessageType::data:
-      return;
+  if (std::get<GatePass>(verdict).type == MessageType::cookie_reply) return on_cookie_reply(datagram);  // costs no public-key work
+  if (proven_.size() == proven_max) return Counters::add(state_.counters.handshake_queue_full);
+  proven_.push_back(datagram);
+}
+
+void Handshaker::handle_handshakes() {
+  for (std::size_t i = 0; i < handshakes_per_turn_max && !proven_.empty(); ++i) {
+    const auto& datagram = proven_.front();
+    if (classify(datagram.view()) == MessageType::initiation)
+      on_initiation(datagram);
+    else
+      on_response(datagram);
+    proven_.pop_front();
   }
+}
+
+void Handshaker::on_cookie_reply(const HandshakeDatagram& datagram) {
+  const auto id = indices_.find(decode_cookie_reply(datagram.view())->receiver);
+  if (!id) return drop(DropReason::unknown_index);
+  perform(*records_[*id], records_[*id]->machine->on_cookie_reply(datagram.view(), moment()));
 }
 
 void Handshaker::on_initiation(const HandshakeDatagram& datagram) {

@@ -15,6 +15,7 @@
 #include "protocol/wireguard/peer.h"
 #include "tunnel/tunnel.h"
 #include "tunnel/wireguard/engine_state.h"
+#include "tunnel/wireguard/reply_batch.h"
 
 namespace drpf::tunnel::wireguard {
 
@@ -48,7 +49,12 @@ struct PeerChange {
 
 class Handshaker {
  public:
-  static constexpr std::size_t handshakes_per_turn_max = 64;
+  // Of a turn, in which reports, timers and commands wait: messages looked at (some microseconds each), and handshakes worked on
+  // (public-key work, a tenth of a millisecond and more). What may be worked on waits for it in a queue of its own.
+  static constexpr std::size_t screened_per_turn_max = 512;
+  static constexpr std::size_t screened_at_once = 64;
+  static constexpr std::size_t handshakes_per_turn_max = 16;
+  static constexpr std::size_t proven_max = 1024;
   static constexpr Duration tick = std::chrono::milliseconds(100);  // how late the facts of the packet threads may be heard
   static constexpr Duration event_repeat_min = std::chrono::seconds(1);
   static constexpr Duration quiescence_wait_max = std::chrono::seconds(1);
@@ -104,8 +110,10 @@ class Handshaker {
     std::optional<Time> scheduled;
   };
 
+  void screen_handshakes();
+  void screen(const HandshakeDatagram& datagram, std::size_t waiting);
   void handle_handshakes();
-  void on_handshake(const HandshakeDatagram& datagram, std::size_t waiting);
+  void on_cookie_reply(const HandshakeDatagram& datagram);
   void on_initiation(const HandshakeDatagram& datagram);
   void on_response(const HandshakeDatagram& datagram);
   void handle_reports();
@@ -143,6 +151,9 @@ class Handshaker {
 
   mutable std::mutex mutex_;  // the peers; held by this thread while it works, by others while they read
   protocol::wireguard::HandshakeGate gate_;
+  std::vector<HandshakeDatagram> screened_;  // being looked at
+  ReplyBatch cookies_;                       // for them
+  std::deque<HandshakeDatagram> proven_;     // the gate let them pass
   protocol::wireguard::IndexTable indices_;
   protocol::wireguard::AllowedIpsRoutes allowed_ips_;
   Graveyard graveyard_;

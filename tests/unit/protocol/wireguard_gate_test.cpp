@@ -3,12 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "core/encoding.h"
 #include "wireguard_pair.h"
 
 namespace drpf::protocol::wireguard {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::endpoint;
@@ -168,6 +171,17 @@ TEST_F(CookieTest, AReplyAnswersOneMessageOnly) {
   EXPECT_FALSE(MacSigner(receiver).accept_reply(reply, now)) << "nothing was sent";
 }
 
+// Replies to one cookie's secret share a key, so each must have a nonce of its own.
+TEST_F(CookieTest, NoNonceIsUsedTwice) {
+  std::set<std::array<std::uint8_t, 24>> nonces;
+  for (int i = 0; i < 1000; ++i) {
+    const auto reply = decode_cookie_reply(checker.make_reply(message, from, now, random));
+    ASSERT_TRUE(reply);
+    EXPECT_TRUE(nonces.insert(reply->nonce).second);
+    if (i % 100 == 99) now += cookie_secret_lifetime + seconds(1);
+  }
+}
+
 TEST_F(CookieTest, AForgedReplyIsRefusedAndTheTrueOneStillAccepted) {
   const auto reply = *decode_cookie_reply(checker.make_reply(message, from, now, random));
   auto forged = reply;
@@ -207,11 +221,65 @@ TEST_F(GateTest, DropsWhatIsNoHandshakeMessageOrNotForUs) {
   EXPECT_EQ(dropped(check(from, 4000)), DropReason::bad_mac1) << "a cookie reply would make us an amplifier for anybody";
 }
 
-TEST_F(GateTest, LoadBeginsAt512AndLastsASecond) {
-  EXPECT_FALSE(gate.under_load(511, now));
-  EXPECT_TRUE(gate.under_load(512, now));
-  EXPECT_TRUE(gate.under_load(0, now + milliseconds(999)));
-  EXPECT_FALSE(gate.under_load(0, now + milliseconds(1000)));
+TEST(LoadMeter, LoadBeginsAt512AndLastsASecond) {
+  LoadMeter meter;
+  EXPECT_FALSE(meter.note(511, start));
+  EXPECT_TRUE(meter.note(512, start));
+  EXPECT_TRUE(meter.note(0, start + milliseconds(999)));
+  EXPECT_FALSE(meter.note(0, start + milliseconds(1000)));
+}
+
+TEST(LoadMeter, ARateIsLoadThoughNothingWaits) {
+  LoadMeter meter;
+  auto now = start;
+  int noted = 1;
+  while (!meter.note(0, now) && noted < 10'000) {
+    now += microseconds(500);  // 2,000 a second
+    ++noted;
+  }
+  EXPECT_NEAR(noted, 1024, 2) << "512 more than the rate allows";
+  for (int i = 0; i < 10'000; ++i) {
+    now += microseconds(500);
+    ASSERT_TRUE(meter.note(0, now)) << "as long as it goes on";
+  }
+  for (int i = 0; i < 1100; ++i) meter.note(0, now += milliseconds(2));  // 500 a second
+  EXPECT_FALSE(meter.note(0, now));
+}
+
+TEST(LoadMeter, TheAllowedRateIsNoLoad) {
+  LoadMeter meter;
+  auto now = start;
+  for (int i = 0; i < 20'000; ++i) ASSERT_FALSE(meter.note(0, now += milliseconds(1)));
+}
+
+TEST(LoadMeter, AClockThatStepsBackIsNoLoad) {
+  LoadMeter meter;
+  EXPECT_FALSE(meter.note(0, start));
+  EXPECT_FALSE(meter.note(0, start - seconds(100)));
+  EXPECT_FALSE(meter.note(0, start));
+}
+
+// The rate alone, with no queue: 50,000 initiations in a second from 50,000 places, of which at most the allowance costs public-key work.
+TEST_F(GateTest, AFloodFromEverywhereCostsABoundedNumberOfHandshakes) {
+  MacSigner flooder(receiver);
+  Bytes flood(initiation_size);
+  flood[0] = 1;
+  flooder.sign(flood, now);
+  int passed = 0;
+  std::size_t asked = 0;
+  std::size_t answered = 0;
+  for (std::uint32_t i = 0; i < 50'000; ++i) {
+    now += microseconds(20);
+    const auto verdict = gate.check(flood, Endpoint{Address::v4(0xc6120000 + i), Port(1)}, 0, now, random);
+    if (std::holds_alternative<GatePass>(verdict)) ++passed;
+    if (const auto* reply = std::get_if<GateReply>(&verdict)) {
+      asked += flood.size();
+      answered += reply->cookie_reply.size();
+    }
+  }
+  EXPECT_LE(passed, 530);
+  EXPECT_GT(answered, 0U);
+  EXPECT_LT(answered, asked / 2) << "no amplifier";
 }
 
 TEST_F(GateTest, UnderLoadAsksForACookieAndThenAdmitsItsHolder) {

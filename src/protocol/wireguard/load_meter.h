@@ -1,0 +1,25 @@
+// When handshakes are too many to be worked on unseen: too long a queue, or too high a rate, and for a second after either.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "core/time.h"
+#include "protocol/wireguard/constants.h"
+
+namespace drpf::protocol::wireguard {
+
+class LoadMeter {
+ public:
+  // One more message has come and `queued` others wait behind it. True under load.
+  bool note(std::size_t queued, Time now);
+
+ private:
+  // The work that would wait if it were done at unproved_handshakes_per_second. A queue that is looked through faster than it fills is
+  // never long, but what it lets pass costs public-key work all the same.
+  Duration waiting_work_{0};
+  std::optional<Time> last_;
+  std::optional<Time> overloaded_;
+};
+
+}  // namespace drpf::protocol::wireguard
