@@ -111,8 +111,8 @@ int serve(const SocketAddress& on) {
         Fd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
         const int fd = connection.get();
         if (fd < 0) break;
-        const int on = 1;
-        ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        const int no_delay = 1;
+        ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof no_delay);
         ::send(fd, "!", 1, MSG_NOSIGNAL);
         epoll_event event{};
         event.events = EPOLLIN;
