@@ -108,7 +108,8 @@ class Builder {
     add("untracked", "wireguard_errors4",
         fmt::format("iifname {} icmp type destination-unreachable @th,136,8 17 @th,224,16 {} notrack", public_, port));
     add("untracked", "wireguard_errors6",
-        fmt::format("iifname {} icmpv6 type {{ destination-unreachable, packet-too-big }} @th,112,8 17 @th,384,16 {} notrack", public_, port));
+        fmt::format("iifname {} icmpv6 type {{ destination-unreachable, packet-too-big }} @th,112,8 17 @th,384,16 {} notrack", public_,
+                    port));
     add("untracked_out", "wireguard_answers_untracked", fmt::format("oifname {} udp sport {} notrack", public_, port));
   }
 

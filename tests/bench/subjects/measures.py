@@ -93,7 +93,7 @@ def requests(subject, kind):
 
 @contextlib.contextmanager
 def bulk_stream(subject):
-    process = subject.visitor.popen("iperf3", "-c", subject.address, "-p", subject.ports[STREAM], "-t", 3600)
+    process = subject.visitor.popen("iperf3", "-c", subject.address, "-p", subject.ports[STREAM], "-t", 3600, "--forceflush")
     process.wait_for_output("connected to", 10)
     try:
         yield
