@@ -253,8 +253,10 @@ class Builder {
     }
     if (ruleset_.new_connections_per_lease_per_s > 0)
       add("forward", "lease_rate",
-          fmt::format("{} ct state new update @rates {{ ct mark limit rate over {}/second burst {} packets }} counter drop", in,
-                      ruleset_.new_connections_per_lease_per_s, ruleset_.new_connections_per_lease_per_s));
+          // A flow's first packet is the one that is not confirmed yet; without an answer the others are `new` too.
+          fmt::format("{} ct state new ct status & confirmed == 0 update @rates {{ ct mark limit rate over {}/second burst {} packets }} "
+                      "counter drop",
+                      in, ruleset_.new_connections_per_lease_per_s, ruleset_.new_connections_per_lease_per_s));
     // No other protocols: what has no ports cannot be kept apart from the gateway's own traffic.
     add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, 58 }} accept", out));
     add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", in));

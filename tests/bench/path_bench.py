@@ -28,7 +28,7 @@ from subjects import KINDS, WireGuardGo  # noqa: E402
 from subjects.measures import SETS, measure  # noqa: E402
 from subjects.subject import package  # noqa: E402
 
-QUICK = {"only": ["drpf", "wireguard-go", "plain"], "rounds": 2, "seconds": 2}
+QUICK = {"only": ["drpf", "wireguard-go", "plain"], "rounds": 3, "seconds": 1}
 REFERENCE = "wireguard-go"
 SPREAD = ("TCP x1 to device, Gbit/s", "TCP x1 from device, Gbit/s", "request, us, median")
 
@@ -81,7 +81,7 @@ def parse():
     parser.add_argument("--without", action="append", default=[], metavar="SUBJECT", choices=list(KINDS))
     parser.add_argument("--with", dest="with_binary", action="append", default=[], metavar="PATH", help="another wireguard-go binary, compared too")
     parser.add_argument("--measure", action="append", default=[], choices=list(SETS), help="only these; may be given several times")
-    parser.add_argument("--quick", action="store_true", help="three subjects, two short rounds: under three minutes")
+    parser.add_argument("--quick", action="store_true", help="three subjects, three short rounds: under three minutes")
     parser.add_argument("--json", metavar="FILE", help="write every single figure there")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,8 +1,9 @@
 // The two ends of the path benchmark, run in two hosts of the lab by path_bench.py:
 //   visitor_bench serve ADDRESS PORT                    one byte for each TCP connection, then echoes; an echo for each datagram; until
 //   killed visitor_bench connections ADDRESS PORT SECONDS N    opens connections, N at a time; prints {"connections","failed","seconds"}
-//   visitor_bench ping ADDRESS PORT COUNT               one datagram of 64 bytes at a time; prints {"p50_us","p99_us","lost"}
-//   visitor_bench ask ADDRESS PORT COUNT                the same over one TCP connection
+//   visitor_bench ping ADDRESS PORT COUNT SECONDS       one datagram of 64 bytes at a time, until the first of both is reached; prints
+//                                                       {"p50_us","p99_us","answered","lost"}
+//   visitor_bench ask ADDRESS PORT COUNT SECONDS        the same over one TCP connection
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -165,7 +166,7 @@ int connections(const SocketAddress& to, double seconds, int at_once) {
   return 0;
 }
 
-int ping(const SocketAddress& to, std::size_t count, int type) {
+int ping(const SocketAddress& to, std::size_t count, double seconds, int type) {
   const Fd fd(::socket(to.storage.ss_family, type | SOCK_CLOEXEC, 0));
   if (::connect(fd.get(), to.get(), to.length) != 0) fail("connect");
   const timeval timeout{ping_timeout_ms / 1000, ping_timeout_ms % 1000 * 1000};
@@ -179,19 +180,25 @@ int ping(const SocketAddress& to, std::size_t count, int type) {
   const int flags = type == SOCK_STREAM ? MSG_WAITALL : 0;
   std::vector<double> round_trips_us;
   std::array<char, 64> payload{};
+  std::size_t lost = 0;
+  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   for (std::size_t i = 0; i < count; ++i) {
     const auto sent = Clock::now();
+    if (sent > end) break;
     std::memcpy(payload.data(), &i, sizeof i);
     ::send(fd.get(), payload.data(), payload.size(), 0);
     std::array<char, 64> answer{};
     bool answered = false;
     while (!answered && ::recv(fd.get(), answer.data(), answer.size(), flags) > 0) answered = answer == payload;  // not a late one
-    if (answered) round_trips_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - sent).count());
+    if (answered)
+      round_trips_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - sent).count());
+    else
+      ++lost;
   }
   if (round_trips_us.empty()) fail("no answer");
   std::sort(round_trips_us.begin(), round_trips_us.end());
-  std::printf("{\"p50_us\": %.1f, \"p99_us\": %.1f, \"lost\": %zu}\n", round_trips_us[round_trips_us.size() / 2],
-              round_trips_us[round_trips_us.size() * 99 / 100], count - round_trips_us.size());
+  std::printf("{\"p50_us\": %.1f, \"p99_us\": %.1f, \"answered\": %zu, \"lost\": %zu}\n", round_trips_us[round_trips_us.size() / 2],
+              round_trips_us[round_trips_us.size() * 99 / 100], round_trips_us.size(), lost);
   return 0;
 }
 
@@ -203,8 +210,9 @@ int main(int argc, char** argv) {
   if (words.size() == 3 && words[0] == "serve") return serve(socket_address(words[1], port_at(2)));
   if (words.size() == 5 && words[0] == "connections")
     return connections(socket_address(words[1], port_at(2)), std::stod(words[3]), std::stoi(words[4]));
-  if (words.size() == 4 && (words[0] == "ping" || words[0] == "ask"))
-    return ping(socket_address(words[1], port_at(2)), std::stoul(words[3]), words[0] == "ping" ? SOCK_DGRAM : SOCK_STREAM);
-  std::fputs("visitor_bench serve ADDRESS PORT | connections ADDRESS PORT SECONDS AT_ONCE | ping|ask ADDRESS PORT COUNT\n", stderr);
+  if (words.size() == 5 && (words[0] == "ping" || words[0] == "ask"))
+    return ping(socket_address(words[1], port_at(2)), std::stoul(words[3]), std::stod(words[4]),
+                words[0] == "ping" ? SOCK_DGRAM : SOCK_STREAM);
+  std::fputs("visitor_bench serve ADDRESS PORT | connections ADDRESS PORT SECONDS AT_ONCE | ping|ask ADDRESS PORT COUNT SECONDS\n", stderr);
   return 64;
 }

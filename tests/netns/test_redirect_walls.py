@@ -300,6 +300,16 @@ def test_the_visits_to_a_lease_can_be_limited(net, version):
 
 
 @VERSIONS
+def test_a_stream_that_nobody_answers_is_one_visit(net, version):
+    net.start("lease_rate 10")
+    net.change(("install", 5, "udp", version, 30001, net.a))
+    with net.a.socket(version, socket.SOCK_DGRAM, 30001) as receiver, new_socket(net.inet, version, socket.SOCK_DGRAM) as sender:
+        for _ in range(100):
+            sender.sendto(b"a", (net.public(version), 30001))
+        assert len(receive_all(receiver, 1)) == 100
+
+
+@VERSIONS
 def test_only_protocols_with_ports_or_echo_leave_the_tunnel(net, version):
     """GRE and ESP have nothing by which the gateway's own could be told from a device's."""
     net.start()

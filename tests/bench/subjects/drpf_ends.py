@@ -10,7 +10,8 @@ class Leased(Subject):
     """drpf gateway, and ports that it leased."""
 
     def add_device(self):
-        self.gateway = gateway_module.Gateway(self.lab)
+        # One visitor opens more connections than the whole world may by default.
+        self.gateway = gateway_module.Gateway(self.lab, "[limits]\npackets_per_lease_per_s = 0\n")
         return self.gateway.add_device("bench", "device")
 
     def take_ports(self):

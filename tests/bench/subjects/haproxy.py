@@ -13,7 +13,7 @@ class Haproxy(WireDevice):
         self.wire()
         path = os.path.join(self.lab.folder, "haproxy.cfg")
         with open(path, "w", encoding="ascii") as file:
-            file.write("global\n  maxconn 20000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n")
+            file.write("global\n  maxconn 4000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n")
             for port in self.ports:
                 file.write(f"listen port{port}\n  bind {self.lab.gw_v4}:{port}\n  server device {self.inside}:{port} source {WIRE_GATEWAY}\n")
         self.engines = [self.lab.gw.popen("haproxy", "-db", "-f", path)]

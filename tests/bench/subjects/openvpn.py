@@ -4,7 +4,7 @@ import subprocess
 
 from subjects.subject import Subject, package
 
-OPTIONS = ("--dev", "tun0", "--dev-type", "tun", "--proto", "udp4", "--port", "1194", "--topology", "p2p", "--disable-dco", "--verb", "1", "--dh", "none",
+OPTIONS = ("--dev", "tun0", "--dev-type", "tun", "--proto", "udp4", "--port", "1194", "--topology", "p2p", "--disable-dco", "--verb", "4", "--dh", "none",
            "--keepalive", "10", "60", "--sndbuf", "4194304", "--rcvbuf", "4194304", "--txqueuelen", "1000")
 
 
@@ -25,7 +25,7 @@ class OpenVpn(Subject):
                                            "--peer-fingerprint", prints[other], *more))
         for process in self.engines:
             process.wait_for_output("Initialization Sequence Completed", 30)
-            process.wait_for_output(f"'{self.cipher}'", 1)
+            process.wait_for_output(f"Cipher '{self.cipher}' initialized", 5)
         self.forward()
         self.answer_from("tun0")
 
