@@ -299,8 +299,9 @@ constexpr std::array counting_sets{"flows4", "visits4", "flows6", "visits6", "ra
 std::vector<std::string> set_definitions(const std::string& table) {
   std::vector<std::string> out;
   const auto map = [&](std::string_view name, std::string_view family, std::string_view key, std::string_view value) {
-    out.push_back(fmt::format("add map inet {} {}{} {{ type {} : {} ; flags timeout ; size {} ; }}", table, name, family, key, value,
-                              redirections_max));
+    // What gives a flow its generation counts how often it did: a generation that was never given has no connections to delete.
+    out.push_back(fmt::format("add map inet {} {}{} {{ type {} : {} ; flags timeout ; size {} ; {}}}", table, name, family, key, value,
+                              redirections_max, value == "mark" ? "counter ; " : ""));
   };
   const auto set = [&](std::string_view name, std::string_view family, std::string_view type, std::string_view flags, std::uint32_t size) {
     out.push_back(fmt::format("add set inet {} {}{} {{ type {} ; flags {} ; size {} ; }}", table, name, family, type, flags, size));

@@ -40,6 +40,7 @@ Daemon::~Daemon() {
   self_repair_.reset();
   watches_.clear();
   servers_.clear();
+  if (redirect_) redirect_->when_settled({});
 }
 
 Result<Configuration> Daemon::load_configuration() const {
@@ -263,7 +264,19 @@ Status Daemon::add_gateway_address(const lease::Device& device) {
   return tunnel_interface_->add_address(address, address.bits(), *network_);
 }
 
+// The answer tells of leases, and waits until they are as it says.
+template <class Api>
+void Daemon::answer(Api& api, const net::Request& request, const net::Respond& respond) {
+  (void)gateway_->take_unsettled();  // nobody was told of these
+  auto response = api.handle(request);
+  const auto ticket = gateway_->take_unsettled();
+  if (ticket == 0) return respond(std::move(response));
+  held_answers_->hold(ticket, [respond, kept = std::make_shared<net::Response>(std::move(response))] { respond(std::move(*kept)); });
+}
+
 Status Daemon::open_doors() {
+  held_answers_ = std::make_unique<HeldAnswers>(loop_, clock_, [this](HeldAnswers::Ticket ticket) { return redirect_->settled(ticket); });
+  redirect_->when_settled([this] { loop_.post([this] { held_answers_->release(); }); });
   admin_api_ = std::make_unique<api::AdminApi>(*gateway_);
   device_api_ = std::make_unique<api::DeviceApi>(*gateway_);
   net::HttpLimits limits;
@@ -272,11 +285,13 @@ Status Daemon::open_doors() {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(options_.socket_path).parent_path(), error);
   auto admin = net::HttpServer::listen_unix(
-      loop_, options_.socket_path, [this](const net::Request& request) { return admin_api_->handle(request); }, limits);
+      loop_, options_.socket_path,
+      [this](const net::Request& request, const net::Respond& respond) { answer(*admin_api_, request, respond); }, limits);
   if (!admin) return fail(admin.error());
   servers_.push_back(std::move(*admin));
 
-  port_mappings_ = std::make_unique<PortMappings>(*gateway_, log_);
+  port_mappings_ = std::make_unique<PortMappings>(
+      *gateway_, log_, [this](HeldAnswers::Ticket ticket, HeldAnswers::Answer answer) { held_answers_->hold(ticket, std::move(answer)); });
   port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
   if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
     return opened;
@@ -284,7 +299,7 @@ Status Daemon::open_doors() {
 
   const auto answer_device = [this](const net::Request& request, const net::Respond& respond) {
     if (upnp_door_ && UpnpDoor::is_for(request)) return upnp_door_->handle(request, respond);
-    respond(device_api_->handle(request));
+    answer(*device_api_, request, respond);
   };
   std::vector<Address> inside{Address::v4(0)};
   if (configuration_.tunnel_v6) inside.push_back(configuration_.tunnel_v6->nth(1));

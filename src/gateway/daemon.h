@@ -15,6 +15,7 @@
 #include "gateway/configuration.h"
 #include "gateway/connection_table_gauge.h"
 #include "gateway/gateway.h"
+#include "gateway/held_answers.h"
 #include "gateway/policy.h"
 #include "gateway/port_mapping_door.h"
 #include "gateway/port_mappings.h"
@@ -59,6 +60,8 @@ class Daemon {
   Status open_gateway();
   Status open_doors();
   void open_upnp();
+  template <class Api>
+  void answer(Api& api, const net::Request& request, const net::Respond& respond);
 
   Result<Configuration> load_configuration() const;
   firewall::GatewayRuleset ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const;
@@ -92,6 +95,7 @@ class Daemon {
   net::EventLoop loop_;
   std::unique_ptr<tunnel::wireguard::Engine> engine_;
   std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<HeldAnswers> held_answers_;
   std::unique_ptr<PortMappings> port_mappings_;
   std::unique_ptr<PortMappingDoor> port_mapping_door_;
   std::unique_ptr<UpnpDoor> upnp_door_;

@@ -130,6 +130,7 @@ Status Gateway::bring_about(const lease::Transaction& transaction, const std::ve
     reconcile_due_ = true;
     parts_.log->error("the kernel did not take a change of leases, it is repaired at the next tick: {}", done.error().message);
   }
+  for (const auto& installed : transaction.install) unsettled_ = std::max(unsettled_, parts_.redirect.unsettled(installed));
   const auto fenced = fence(transaction);
   for (const auto device : devices) publish(device, "leases");
   return done ? fenced : done;

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <spdlog/logger.h>
@@ -79,6 +80,10 @@ class Gateway final : public api::Service {
   // may be asked of the gateway, and nobody may be told.
   Result<std::vector<lease::Lease>> stage(const lease::MappingRequest& request);
   Result<std::size_t> stage(const lease::MappingEnd& end);
+  // What has to settle before a device may be told that its lease is open for everybody; 0 = nothing.
+  redirect::Redirect::Ticket unsettled(const lease::Lease& lease) const;
+  redirect::Redirect::Ticket take_unsettled() { return std::exchange(unsettled_, 0); }  // of all leases since the last call
+  bool settled(redirect::Redirect::Ticket ticket) const { return parts_.redirect.settled(ticket); }
   Status commit_staged();  // after an error of the store the book is again as it was committed
 
   // --- api::Service
@@ -155,6 +160,7 @@ class Gateway final : public api::Service {
   std::vector<lease::Transaction> staged_;
   std::vector<lease::DeviceId> staged_devices_;
   bool reconcile_due_ = false;
+  redirect::Redirect::Ticket unsettled_ = 0;
   std::uint64_t repairs_ = 0;
   std::function<api::RepairReport()> repair_report_;
   std::vector<std::string> warnings_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "gateway/gateway.h"
+#include "lease/draft.h"
 #include "lease/merge.h"
 
 namespace drpf::gateway {
@@ -27,6 +28,15 @@ void Gateway::stage(lease::Transaction transaction) {
   staged_devices_.insert(staged_devices_.end(), devices.begin(), devices.end());
   book_.apply(transaction);
   staged_.push_back(std::move(transaction));
+}
+
+redirect::Redirect::Ticket Gateway::unsettled(const lease::Lease& lease) const {
+  redirect::Redirect::Ticket last = 0;
+  const auto* device = book_.device(lease.device);
+  if (device == nullptr) return last;
+  for (const auto& redirection : lease::redirections(lease, book_.host(lease.on.host), *device))
+    last = std::max(last, parts_.redirect.unsettled(redirection));
+  return last;
 }
 
 Status Gateway::commit_staged() {

@@ -87,12 +87,12 @@ void PortMappings::map(const Wish& wish, WhenMapped done) {
   }
   std::vector<Mapped> answer;
   for (const auto& lease : *leases) answer.push_back(mapped(lease));
-  waiting_.push_back([done = std::move(done), answer = std::move(answer)](const Status& committed) {
-    if (committed)
-      done(answer);
-    else
-      done(fail(committed.error()));
-  });
+  waiting_.push_back({std::move(*leases), [done = std::move(done), answer = std::move(answer)](const Status& committed) {
+                        if (committed)
+                          done(answer);
+                        else
+                          done(fail(committed.error()));
+                      }});
   if (!batched_) finish();
 }
 
@@ -108,12 +108,12 @@ void PortMappings::end(const Ending& ending, WhenEnded done) {
   end.nonce = ending.nonce;
   auto ended = gateway_.stage(end);
   if (!ended) return done(fail(std::move(ended.error())));
-  waiting_.push_back([done = std::move(done), count = *ended](const Status& committed) {
-    if (committed)
-      done(count);
-    else
-      done(fail(committed.error()));
-  });
+  waiting_.push_back({{}, [done = std::move(done), count = *ended](const Status& committed) {
+                        if (committed)
+                          done(count);
+                        else
+                          done(fail(committed.error()));
+                      }});
   if (!batched_) finish();
 }
 
@@ -122,7 +122,15 @@ void PortMappings::finish() {
   if (waiting_.empty()) return;
   const auto committed = gateway_.commit_staged();
   // An answer may bring the next request.
-  for (const auto& answer : std::exchange(waiting_, {})) answer(committed);
+  for (auto& waiting : std::exchange(waiting_, {})) {
+    redirect::Redirect::Ticket ticket = 0;
+    if (committed && hold_)
+      for (const auto& lease : waiting.granted) ticket = std::max(ticket, gateway_.unsettled(lease));
+    if (ticket == 0)
+      waiting.answer(committed);
+    else
+      hold_(ticket, [answer = std::move(waiting.answer)] { answer({}); });
+  }
 }
 
 void PortMappings::note_refusal(const lease::Device& device, lease::Door door, const Error& error) {

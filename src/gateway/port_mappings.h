@@ -1,5 +1,5 @@
 // The one lease book, as the servers of the port-mapping protocols see it. Requests that come in one batch are committed together; each is
-// answered when that is done.
+// answered when that is done, and what it says is so.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,11 @@ namespace drpf::gateway {
 
 class PortMappings final : public protocol::port_mapping::Mappings {
  public:
-  PortMappings(Gateway& gateway, std::shared_ptr<spdlog::logger> log) : gateway_(gateway), log_(std::move(log)) {}
+  // Keeps an answer until its ticket has settled. Without one, answers are not kept.
+  using Hold = std::function<void(redirect::Redirect::Ticket, std::function<void()>)>;
+
+  PortMappings(Gateway& gateway, std::shared_ptr<spdlog::logger> log, Hold hold = {})
+      : gateway_(gateway), log_(std::move(log)), hold_(std::move(hold)) {}
 
   // While one exists, requests wait; its end commits and answers them.
   class Batch {
@@ -46,8 +50,14 @@ class PortMappings final : public protocol::port_mapping::Mappings {
 
   Gateway& gateway_;
   std::shared_ptr<spdlog::logger> log_;
+  struct Waiting {
+    std::vector<lease::Lease> granted;
+    std::function<void(const Status&)> answer;  // to one request
+  };
+
+  Hold hold_;
   bool batched_ = false;
-  std::vector<std::function<void(const Status&)>> waiting_;  // each answers one request
+  std::vector<Waiting> waiting_;
   std::map<lease::DeviceId, Time> refusal_logged_;
 };
 

@@ -410,9 +410,14 @@ HttpServer::~HttpServer() { impl_->stop(); }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen_unix(EventLoop& loop, const std::string& path, HttpHandler handler,
                                                             HttpLimits limits) {
+  return listen_unix(loop, path, at_once(std::move(handler)), limits);
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen_unix(EventLoop& loop, const std::string& path, DeferringHandler handler,
+                                                            HttpLimits limits) {
   auto socket = listen_on_unix_socket(path);
   if (!socket) return fail(socket.error());
-  auto impl = std::make_shared<Impl>(loop.context(), at_once(std::move(handler)), limits);
+  auto impl = std::make_shared<Impl>(loop.context(), std::move(handler), limits);
   struct stat file{};
   if (::lstat(path.c_str(), &file) == 0) {
     impl->socket_path = path;

@@ -42,6 +42,8 @@ class HttpServer {
   // an error.
   static Result<std::unique_ptr<HttpServer>> listen_unix(EventLoop& loop, const std::string& path, HttpHandler handler,
                                                          HttpLimits limits = {});
+  static Result<std::unique_ptr<HttpServer>> listen_unix(EventLoop& loop, const std::string& path, DeferringHandler handler,
+                                                         HttpLimits limits = {});
   // `device` binds to a network interface (SO_BINDTODEVICE), so that the address cannot be reached over another. Port 0 takes a free one.
   static Result<std::unique_ptr<HttpServer>> listen_tcp(EventLoop& loop, const Endpoint& on, HttpHandler handler, HttpLimits limits = {},
                                                         const std::optional<std::string>& device = std::nullopt);

@@ -64,9 +64,14 @@ ConnectionPurge::Ticket ConnectionPurge::add(Stale stale) {
   return last_ticket_;
 }
 
-bool ConnectionPurge::done(Ticket ticket) const {
+ConnectionPurge::Ticket ConnectionPurge::finished() const {
   const std::lock_guard lock(mutex_);
-  return done_ >= ticket;
+  return done_;
+}
+
+void ConnectionPurge::when_finished(std::function<void()> tell) {
+  const std::lock_guard lock(mutex_);
+  tell_ = std::move(tell);
 }
 
 bool ConnectionPurge::wait(Ticket ticket, Duration at_most) const {
@@ -106,6 +111,7 @@ void ConnectionPurge::run() {
     report_.longest = std::max(report_.longest, report_.last);
     done_ = work.ticket;
     changed_.notify_all();
+    if (tell_) tell_();
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -44,8 +45,10 @@ class ConnectionPurge {
   enum class Last { likely, certain };
   Ticket add(std::span<const std::uint32_t> marks, Last last);
   Ticket add(Stale stale);
-  bool done(Ticket ticket) const;
+  Ticket finished() const;                           // this one is done, and all before it
   bool wait(Ticket ticket, Duration at_most) const;  // true when it is done
+  // Called on the thread after each walk; none = not called any more from the moment that this returns. It must not ask this object.
+  void when_finished(std::function<void()> tell);
 
   struct Report {
     std::uint64_t walks = 0;
@@ -72,6 +75,7 @@ class ConnectionPurge {
   Ticket last_ticket_ = 0;
   Ticket done_ = 0;
   bool stopping_ = false;
+  std::function<void()> tell_;
   Report report_;
   std::thread thread_;
 };

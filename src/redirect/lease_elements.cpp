@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -32,6 +33,16 @@ std::vector<LeaseElement> device_elements(const lease::Redirection& r) {
   const auto key = NftData().protocol(r.protocol).address(r.device_address).port(r.device_port);
   return {{v4 ? names::source_v4 : names::source_v6, key, NftData().address(r.public_address).port(r.public_port)},
           {v4 ? names::outbound_v4 : names::outbound_v6, key, NftData().mark(mark_of(r.generation))}};
+}
+
+std::uint32_t mark_of(const NftData& value) {
+  std::uint32_t mark = 0;
+  if (value.bytes().size() == sizeof mark) std::memcpy(&mark, value.bytes().data(), sizeof mark);
+  return mark;
+}
+
+bool gives_marks(std::string_view set) {
+  return set == names::inbound_v4 || set == names::inbound_v6 || set == names::outbound_v4 || set == names::outbound_v6;
 }
 
 LeaseElement live_element(lease::Generation generation) { return {names::live, NftData().mark(mark_of(generation)), {}}; }

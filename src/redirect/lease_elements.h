@@ -4,6 +4,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/time.h"
@@ -20,6 +21,9 @@ struct LeaseElement {
 
 // The mark that the lease's connections carry.
 constexpr std::uint32_t mark_of(lease::Generation generation) { return static_cast<std::uint32_t>(generation); }
+std::uint32_t mark_of(const system::NftData& value);  // 0 where it is none
+// Of the sets that leases are kept in: whether its elements give connections their marks, and count how often.
+bool gives_marks(std::string_view set);
 
 // From the public port inwards: the redirect and its generation.
 std::vector<LeaseElement> public_elements(const lease::Redirection& redirection);

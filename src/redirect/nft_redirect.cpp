@@ -113,41 +113,46 @@ Status NftRedirect::carry_out(const lease::Transaction& transaction, Time now) {
     put_left = put_left.subspan(puts.size());
   }
 
-  // One family of a lease went and the other stays: the generation may pass again, when the connections are gone.
+  // What was never given to a connection has none to delete. Where one family of a lease went and the other stays the generation may pass
+  // again, and that only when none of its connections is left for certain.
+  std::vector<Redirection> visited;
   std::vector<Redirection> staying;
   for (const auto& redirection : gone) {
-    if (!generation_users_.contains(mark_of(redirection.generation))) continue;
+    const bool stays = generation_users_.contains(mark_of(redirection.generation));
+    if (stays || !unused_.contains(mark_of(redirection.generation))) visited.push_back(redirection);
+    if (!stays) continue;
     for (const auto& [key, other] : installed_)
       if (other.generation == redirection.generation) staying.push_back(other);
   }
-  const auto purged = purge(gone, staying.empty() ? ConnectionPurge::Last::likely : ConnectionPurge::Last::certain);
+  for (const auto& redirection : gone) unused_.erase(mark_of(redirection.generation));
+  const auto purged = purge(visited, staying.empty() ? ConnectionPurge::Last::likely : ConnectionPurge::Last::certain);
   if (!staying.empty()) {
     if (!purge_->wait(purged, purge_wait_max))
       return fail(failure("purge_late", "the connections of a lease that lost an address could not be deleted in time, so it stays closed",
                           "it is opened at the next repair"));
     return apply_change({{}, staying}, now + since.milliseconds());
   }
-  wait_for_purge_of(transaction.install);
   return {};
 }
 
 // The former holder's visitors still have entries for a while; their packets would be refused, so the new holder could not be reached by
-// them, or reach them, although the answer says so.
-void NftRedirect::wait_for_purge_of(std::span<const Redirection> installed) {
-  std::erase_if(purging_, [&](const auto& port) { return purge_->done(port.second); });
-  ConnectionPurge::Ticket last = 0;
-  for (const auto& redirection : installed)
-    for (const auto& key : {public_key(redirection), device_key(redirection)})
-      if (const auto found = purging_.find(key); found != purging_.end()) last = std::max(last, found->second);
-  if (last != 0 && !purge_->wait(last, purge_wait_max))
-    spdlog::warn("connections of a former holder are still in the kernel's table: its visitors are refused a little longer");
+// them, or reach them.
+NftRedirect::Ticket NftRedirect::unsettled(const Redirection& redirection) const {
+  Ticket last = 0;
+  for (const auto& key : {public_key(redirection), device_key(redirection)})
+    if (const auto found = purging_.find(key); found != purging_.end()) last = std::max(last, found->second);
+  return last != 0 && purge_->finished() < last ? last : 0;
 }
 
-bool NftRedirect::wait_for_purges(Duration at_most) const { return purge_->wait(last_purge_, at_most); }
-
 Status NftRedirect::apply_change(const Change& change, Time now) {
+  // Numbers above all that were seen are new: no connection can have them.
+  const auto seen = highest_mark_;
+  if (renews_in_place_ && options_.use_counts)
+    for (const auto& redirection : change.put)
+      if (mark_of(redirection.generation) > seen) unused_.insert(mark_of(redirection.generation));
   if (auto applied = apply_edit(edit_for(change, now)); !applied) {
     in_doubt_ = true;
+    unused_.clear();
     return applied;
   }
   for (const auto& redirection : change.remove) forget(redirection);
@@ -157,7 +162,10 @@ Status NftRedirect::apply_change(const Change& change, Time now) {
 
 NftRedirect::Edit NftRedirect::edit_for(const Change& change, Time now) const {
   Edit edit;
-  const auto remove = [&](const LeaseElement& element) { edit.remove[element.set].push_back(element.key); };
+  const auto remove = [&](const LeaseElement& element) {
+    edit.remove[element.set].push_back(element.key);
+    if (gives_marks(element.set)) edit.giving_marks.push_back(element);
+  };
   const auto put = [&](const LeaseElement& element, Time deadline) {
     // What has run out while this change was on its way ends at once.
     edit.put[element.set].push_back({element.key, element.data, std::max(time_left(deadline, now), std::chrono::milliseconds(1))});
@@ -200,7 +208,9 @@ NftRedirect::Edit NftRedirect::edit_for(const Change& change, Time now) const {
 
 Status NftRedirect::apply_edit(const Edit& edit) {
   NftBatch batch(ruleset_.table);
-  for (const auto& [set, keys] : edit.remove) put_removals(batch, set, keys);
+  const bool ask = edit.giving_marks.size() <= echoed_removals_max;
+  for (const auto& [set, keys] : edit.remove)
+    put_removals(batch, set, keys, ask && gives_marks(set) ? NftBatch::Echo::yes : NftBatch::Echo::no);
   for (const auto& [set, elements] : edit.put) {
     if (!renews_in_place_) {
       // An element that is there already would keep its old timeout. Without destroy only what is known to be there can be removed.
@@ -213,9 +223,23 @@ Status NftRedirect::apply_edit(const Edit& edit) {
     }
     if (auto added = batch.add(set, elements); !added) return added;
   }
-  auto applied = commit(batch, "change the leases in the kernel");
+  std::vector<system::NftCounted> removed;
+  auto applied = commit(batch, "change the leases in the kernel", &removed);
+  if (applied) note_use(edit, removed);
   if (applied || !is_out_of_step(applied.error())) return applied;
+  unused_.clear();
   return apply_edit_slowly(edit);
+}
+
+// The count is from the transaction's end, when nothing is given a mark by these elements any more but by packets that other processors
+// had looked up before. Such a packet is refused by the chains that it comes to next, or has passed them, and then it was counted before
+// it did. An element that was not there any more is silent: it had run out, and who knows what it counted.
+void NftRedirect::note_use(const Edit& edit, const std::vector<system::NftCounted>& removed) {
+  std::set<std::pair<std::string_view, NftData>> silent;
+  for (const auto& element : removed)
+    if (element.packets == std::uint64_t{0}) silent.emplace(element.set, element.key);
+  for (const auto& element : edit.giving_marks)
+    if (!silent.contains({element.set, element.key})) unused_.erase(mark_of(element.data));
 }
 
 // The kernel does not hold what we thought (an element ran out a moment ago, another program changed it), or cannot be told in other
@@ -252,13 +276,13 @@ Status NftRedirect::apply_edit_slowly(const Edit& edit) {
   return commit(batch, "change the leases in the kernel");
 }
 
-void NftRedirect::put_removals(NftBatch& batch, const std::string& set, const std::vector<NftData>& keys) const {
-  destroys_ ? batch.destroy(set, keys) : batch.remove(set, keys);
+void NftRedirect::put_removals(NftBatch& batch, const std::string& set, const std::vector<NftData>& keys, NftBatch::Echo echo) const {
+  destroys_ ? batch.destroy(set, keys, echo) : batch.remove(set, keys, echo);
 }
 
-Status NftRedirect::commit(const NftBatch& batch, std::string_view attempt) {
+Status NftRedirect::commit(const NftBatch& batch, std::string_view attempt, std::vector<system::NftCounted>* removed) {
   if (batch.empty()) return {};
-  auto applied = table_.apply(batch, attempt);
+  auto applied = table_.apply(batch, attempt, removed);
   note_generation();
   return applied;
 }
@@ -266,12 +290,11 @@ Status NftRedirect::commit(const NftBatch& batch, std::string_view attempt) {
 // Our commit counts one; anything more was somebody else.
 void NftRedirect::note_generation() {
   const auto generation = table_.generation();
-  if (!generation) {
+  if (!generation || (*generation != generation_ && *generation != generation_ + 1)) {
     foreign_change_ = true;
-    return;
+    if (!owned_) unused_.clear();  // elements may have been made anew, and count from then on
   }
-  if (*generation != generation_ && *generation != generation_ + 1) foreign_change_ = true;
-  generation_ = *generation;
+  if (generation) generation_ = *generation;
 }
 
 Result<std::size_t> NftRedirect::reconcile(std::span<const Redirection> desired, Time now) {
@@ -364,6 +387,7 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
   }
   if (auto committed = commit_when_full(0); !committed) return fail(committed.error());
 
+  if (repaired != 0 || !owned_) unused_.clear();  // others were at it
   installed_.clear();
   leading_to_.clear();
   generation_users_.clear();
@@ -408,6 +432,8 @@ ConnectionPurge::Ticket NftRedirect::purge(std::span<const Redirection> gone, Co
   for (const auto& redirection : gone)
     if (redirection.generation != Generation::none) ended.push_back(mark_of(redirection.generation));
   if (ended.empty()) return last_purge_;
+  const auto finished = purge_->finished();
+  std::erase_if(purging_, [&](const auto& port) { return port.second <= finished; });
   last_purge_ = purge_->add(ended, last);
   for (const auto& redirection : gone) {
     purging_[public_key(redirection)] = last_purge_;

@@ -10,6 +10,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,7 @@ class NftRedirect final : public Redirect {
     bool use_ownership = true;
     bool use_renewal_in_place = true;
     bool use_destroy = true;
+    bool use_counts = true;  // false: every generation counts as used
   };
 
   // The start sequence: dead-man rules, structure in one transaction, ownership, elements of `desired`, stale connections deleted,
@@ -44,8 +46,13 @@ class NftRedirect final : public Redirect {
   }
 
   // A transaction of at most atomic_changes_max() redirections is one kernel transaction; a larger one is cut, removals first. The
-  // connections of what is removed are deleted afterwards, on a thread of their own; an installation that could meet them waits for that.
+  // connections of what is removed are deleted afterwards, on a thread of their own; an installation that could meet them is unsettled
+  // until then.
   Status carry_out(const lease::Transaction& transaction, Time now) override;
+  Ticket unsettled(const lease::Redirection& redirection) const override;
+  bool settled(Ticket ticket) const override { return purge_->finished() >= ticket; }
+  // Called on another thread whenever something may have settled; none = no more from the moment that this returns.
+  void when_settled(std::function<void()> tell) { purge_->when_finished(std::move(tell)); }
   Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) override;
   // IPv6: the /64 around the address.
   Status admit_endpoint(const Address& address, Duration lifetime) override;
@@ -67,7 +74,7 @@ class NftRedirect final : public Redirect {
   Result<std::uint32_t> ruleset_generation() { return table_.generation(); }
 
   bool owns_table() const { return owned_; }
-  bool wait_for_purges(Duration at_most) const;  // for tests and measurements
+  bool wait_for_purges(Duration at_most) const { return purge_->wait(last_purge_, at_most); }  // for tests and measurements
   ConnectionPurge::Report purges() const { return purge_->report(); }
   std::size_t atomic_changes_max() const;
 
@@ -75,7 +82,8 @@ class NftRedirect final : public Redirect {
   static Status remove_everything(const firewall::GatewayRuleset& ruleset);
 
   static constexpr std::size_t changes_per_batch_max = 50'000;
-  static constexpr std::chrono::seconds purge_wait_max{2};
+  static constexpr std::size_t echoed_removals_max = 128;   // what is removed with more at a time counts as used
+  static constexpr std::chrono::seconds purge_wait_max{2};  // where one family of a lease stays
   static constexpr std::chrono::seconds first_purge_wait_max{30};
   static constexpr std::chrono::milliseconds deadline_tolerance{1500};  // a timeout that differs by less is no drift
   static constexpr std::chrono::seconds nft_timeout{60};
@@ -93,6 +101,7 @@ class NftRedirect final : public Redirect {
   struct Edit {
     std::map<std::string, std::vector<system::NftData>> remove;  // by set; sorted, each once
     std::map<std::string, std::vector<system::NftElement>> put;
+    std::vector<LeaseElement> giving_marks;  // of those to remove: what gave connections their marks
   };
 
   NftRedirect(firewall::GatewayRuleset ruleset, Options options, system::NftTable table, system::Conntrack conntrack)
@@ -110,15 +119,16 @@ class NftRedirect final : public Redirect {
   Status apply_change(const Change& change, Time now);
   Edit edit_for(const Change& change, Time now) const;
   Status apply_edit(const Edit& edit);
+  void note_use(const Edit& edit, const std::vector<system::NftCounted>& removed);
   Status apply_edit_slowly(const Edit& edit);
-  void put_removals(system::NftBatch& batch, const std::string& set, const std::vector<system::NftData>& keys) const;
-  Status commit(const system::NftBatch& batch, std::string_view attempt);
+  void put_removals(system::NftBatch& batch, const std::string& set, const std::vector<system::NftData>& keys,
+                    system::NftBatch::Echo echo = system::NftBatch::Echo::no) const;
+  Status commit(const system::NftBatch& batch, std::string_view attempt, std::vector<system::NftCounted>* removed = nullptr);
   Result<std::size_t> repair(std::span<const lease::Redirection> desired, Time now);
   Status repair_endpoints();
   ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone, ConnectionPurge::Last last);
   Status purge_stale();
   void purge_moved(const std::set<system::NftData>& marks, std::span<const lease::Redirection> desired);
-  void wait_for_purge_of(std::span<const lease::Redirection> installed);
   void remember(const lease::Redirection& redirection);
   void forget(const lease::Redirection& redirection);
   void note_generation();
@@ -129,6 +139,9 @@ class NftRedirect final : public Redirect {
   std::unique_ptr<ConnectionPurge> purge_;
   ConnectionPurge::Ticket last_purge_ = 0;
   std::uint32_t highest_mark_ = 0;
+  // Marks that this process has brought into the kernel and that no connection is known to have: what gives them has counted nothing in
+  // all that was taken away of it so far, and has been nobody's but ours.
+  std::unordered_set<std::uint32_t> unused_;
   bool stale_purged_once_ = false;
   bool in_doubt_ = false;  // a change failed: the kernel has all or nothing of it
   bool owned_ = false;

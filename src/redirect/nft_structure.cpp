@@ -46,6 +46,7 @@ Result<std::unique_ptr<NftRedirect>> NftRedirect::start(const firewall::GatewayR
 // The order matters: nothing is forwarded before the dead-man rules exist, the table must be given its structure while nobody owns it,
 // and elements can be written only by the owner.
 Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> desired, Time now) {
+  unused_.clear();
   if (auto installed = dead_man().install(); !installed) return fail(installed.error());
   if (auto taken = take_table(); !taken) return fail(taken.error());
   if (auto probed = probe_kernel(); !probed) return fail(probed.error());

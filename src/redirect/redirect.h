@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,13 @@ class Redirect {
   // Carries out removals, then installs and renewals. When it returns, no packet of a removed lease passes in either direction, and
   // new connections to an installed one arrive. On an error the kernel has either all or nothing of it; reconcile() mends the rest.
   virtual Status carry_out(const lease::Transaction& transaction, Time now) = 0;
+
+  // Where a port is given on at once, visitors of its former holder may be refused for some milliseconds after carry_out(): who is told
+  // that the port is open for everybody is told so when that is over. 0 = nothing to wait for; a later ticket settles with the earlier
+  // ones or after them.
+  using Ticket = std::uint64_t;
+  virtual Ticket unsettled(const lease::Redirection&) const { return 0; }
+  virtual bool settled(Ticket) const { return true; }
 
   // Makes the kernel equal to `desired`, whatever it holds now. Returns how many elements had to be repaired.
   virtual Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) = 0;

@@ -142,7 +142,7 @@ Result<bool> NetlinkSocket::dump(NetlinkWriter& message, std::string_view attemp
   }
 }
 
-Status NetlinkSocket::transact(NetlinkWriter& batch, std::uint32_t last, std::string_view attempt) {
+Status NetlinkSocket::transact(NetlinkWriter& batch, std::uint32_t last, std::string_view attempt, const Visitor& visit) {
   if (batch.size() > send_limit_bytes_)
     return fail(failure("batch_too_large", fmt::format("could not {}: the batch of {} bytes is larger than the socket's {} bytes", attempt,
                                                        batch.size(), send_limit_bytes_)));
@@ -156,7 +156,10 @@ Status NetlinkSocket::transact(NetlinkWriter& batch, std::uint32_t last, std::st
     NetlinkMessages messages(*datagram);
     while (const auto reply = messages.next()) {
       const auto answer = read_answer(*reply);
-      if (!answer) continue;
+      if (!answer) {
+        if (visit) visit(*reply);
+        continue;
+      }
       if (answer->error != 0 && !first_error) first_error = errno_failure(answer->error, attempt, answer->explanation);
       if (answer->error == 0 && answer->sequence == last) acknowledged = true;
     }

@@ -39,8 +39,8 @@ class NetlinkSocket {
   Result<bool> dump(NetlinkWriter& message, std::string_view attempt, const Visitor& visit);
 
   // An nfnetlink batch whose last data message has NLM_F_ACK and the sequence `last`. The kernel works on it before sendmsg returns, so
-  // every answer is there already. All or nothing: the first error is returned and nothing was changed.
-  Status transact(NetlinkWriter& batch, std::uint32_t last, std::string_view attempt);
+  // every answer is there already. All or nothing: the first error is returned and nothing was changed. Echoes go to `visit`.
+  Status transact(NetlinkWriter& batch, std::uint32_t last, std::string_view attempt, const Visitor& visit = {});
 
  private:
   Status send(ByteView bytes, std::string_view attempt);

@@ -24,6 +24,20 @@ std::size_t encoded_size(const NftElement& element) {
   return element_overhead_bytes + element.key.bytes().size() + element.data.bytes().size();
 }
 
+// Another program's elements may be of any size; what is not ours by its size alone has no key here and is left out.
+NftData value_of(const NetlinkAttribute& attribute) {
+  const auto value = find_attribute(attribute.payload, NFTA_DATA_VALUE);
+  return value ? NftData::from(value->payload).value_or(NftData()) : NftData();
+}
+
+std::optional<std::uint64_t> packets_of(const NetlinkAttribute& expression) {
+  const auto name = find_attribute(expression.payload, NFTA_EXPR_NAME);
+  const auto data = find_attribute(expression.payload, NFTA_EXPR_DATA);
+  if (!name || name->text() != "counter" || !data) return std::nullopt;
+  const auto packets = find_attribute(data->payload, NFTA_COUNTER_PACKETS);
+  return packets ? std::optional(packets->u64_big_endian()) : std::nullopt;
+}
+
 }  // namespace
 
 void NftData::append(ByteView bytes) {
@@ -84,16 +98,19 @@ Status NftBatch::add(std::string_view set, const std::vector<NftElement>& elemen
   return {};
 }
 
-void NftBatch::remove(std::string_view set, const std::vector<NftData>& keys) {
-  std::vector<NftElement> elements;
-  for (const auto& key : keys) elements.push_back({key, {}, {}});
-  put_elements(NFT_MSG_DELSETELEM, 0, set, elements);
+void NftBatch::remove(std::string_view set, const std::vector<NftData>& keys, Echo echo) {
+  put_removals(NFT_MSG_DELSETELEM, set, keys, echo);
 }
 
-void NftBatch::destroy(std::string_view set, const std::vector<NftData>& keys) {
+void NftBatch::destroy(std::string_view set, const std::vector<NftData>& keys, Echo echo) {
+  put_removals(destroy_set_element, set, keys, echo);
+}
+
+void NftBatch::put_removals(std::uint16_t type, std::string_view set, const std::vector<NftData>& keys, Echo echo) {
   std::vector<NftElement> elements;
+  elements.reserve(keys.size());
   for (const auto& key : keys) elements.push_back({key, {}, {}});
-  put_elements(destroy_set_element, 0, set, elements);
+  put_elements(type, echo == Echo::yes ? NLM_F_ECHO : 0, set, elements);
 }
 
 void NftBatch::put_table(std::uint32_t flags) {
@@ -139,16 +156,34 @@ NetlinkWriter NftBatch::encode(std::uint32_t first, std::uint32_t& last) const {
   return writer;
 }
 
+std::vector<NftCounted> parse_counted(const NetlinkMessage& message) {
+  std::vector<NftCounted> out;
+  if (message.type != nft_message(NFT_MSG_NEWSETELEM) && message.type != nft_message(NFT_MSG_DELSETELEM) &&
+      message.type != nft_message(destroy_set_element))
+    return out;
+  const auto set = find_attribute(message.attributes(netfilter_header_size), NFTA_SET_ELEM_LIST_SET);
+  const auto list = find_attribute(message.attributes(netfilter_header_size), NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (!set || !list) return out;
+  NetlinkAttributes items(list->payload);
+  while (const auto item = items.next()) {
+    NftCounted element;
+    element.set = set->text();
+    NetlinkAttributes fields(item->payload);
+    while (const auto field = fields.next()) {
+      if (field->type == NFTA_SET_ELEM_KEY) element.key = value_of(*field);
+      if (field->type == NFTA_SET_ELEM_DATA) element.data = value_of(*field);
+      if (field->type == NFTA_SET_ELEM_EXPR) element.packets = packets_of(*field);
+    }
+    if (!element.key.empty()) out.push_back(std::move(element));
+  }
+  return out;
+}
+
 std::vector<NftElement> parse_elements(const NetlinkMessage& message) {
   std::vector<NftElement> out;
   if (message.type != nft_message(NFT_MSG_NEWSETELEM)) return out;
   const auto list = find_attribute(message.attributes(netfilter_header_size), NFTA_SET_ELEM_LIST_ELEMENTS);
   if (!list) return out;
-  // Another program's elements may be of any size; what is not ours by its size alone has no key here and is left out.
-  const auto value_of = [](const NetlinkAttribute& attribute) {
-    const auto value = find_attribute(attribute.payload, NFTA_DATA_VALUE);
-    return value ? NftData::from(value->payload).value_or(NftData()) : NftData();
-  };
   NetlinkAttributes items(list->payload);
   while (const auto item = items.next()) {
     NftElement element;

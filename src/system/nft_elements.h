@@ -59,10 +59,12 @@ class NftBatch {
 
   // Error "element_without_timeout" for a timeout that is not positive; nothing is added to the batch then.
   Status add(std::string_view set, const std::vector<NftElement>& elements);
+  // Whether the kernel is to say what it took away. Such replies wait in the socket's buffer, so ask for a few only.
+  enum class Echo : std::uint8_t { no, yes };
   // Fails in the kernel (ENOENT) where one is missing.
-  void remove(std::string_view set, const std::vector<NftData>& keys);
+  void remove(std::string_view set, const std::vector<NftData>& keys, Echo echo = Echo::no);
   // Like remove, but what is missing is no error; Linux 6.3 or newer.
-  void destroy(std::string_view set, const std::vector<NftData>& keys);
+  void destroy(std::string_view set, const std::vector<NftData>& keys, Echo echo = Echo::no);
   void put_table(std::uint32_t flags);  // creates it, or changes its flags
   void remove_table();
 
@@ -81,12 +83,25 @@ class NftBatch {
     std::uint32_t table_flags = 0;
     std::vector<NftElement> elements;
   };
+  void put_removals(std::uint16_t type, std::string_view set, const std::vector<NftData>& keys, Echo echo);
   void put_elements(std::uint16_t type, std::uint16_t flags, std::string_view set, const std::vector<NftElement>& elements);
 
   std::string table_;
   std::vector<Command> commands_;
   std::size_t size_estimate_ = 0;
 };
+
+// An element with what its counter says.
+struct NftCounted {
+  std::string set;
+  NftData key;
+  NftData data;
+  std::optional<std::uint64_t> packets;  // none: it has no counter
+  bool operator==(const NftCounted&) const = default;
+};
+
+// The elements in one reply to a dump, or in an echo of their deletion; none where the message is something else.
+std::vector<NftCounted> parse_counted(const NetlinkMessage& message);
 
 // The elements in one reply to a dump; none where the message is something else. Elements that are about to end (timeout 0) are left out.
 std::vector<NftElement> parse_elements(const NetlinkMessage& message);

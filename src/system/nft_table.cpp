@@ -80,13 +80,16 @@ Status NftTable::remove() {
   return removed;
 }
 
-Status NftTable::apply(const NftBatch& batch, std::string_view attempt) {
+Status NftTable::apply(const NftBatch& batch, std::string_view attempt, std::vector<NftCounted>* removed) {
   if (batch.empty()) return {};
   std::uint32_t last = 0;
   const auto first = writes_.next_sequence();
   auto bytes = batch.encode(first, last);
   while (writes_.next_sequence() < last) {}  // numbers are not used twice
-  return writes_.transact(bytes, last, attempt);
+  if (removed == nullptr) return writes_.transact(bytes, last, attempt);
+  return writes_.transact(bytes, last, attempt, [&](const NetlinkMessage& reply) {
+    for (auto& element : parse_counted(reply)) removed->push_back(std::move(element));
+  });
 }
 
 Result<std::vector<NftElement>> NftTable::dump(const std::string& set) {

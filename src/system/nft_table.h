@@ -29,7 +29,8 @@ class NftTable {
   Status adopt();  // orphan -> owned by this object's socket; EPERM where another has it
   Status remove();
 
-  Status apply(const NftBatch& batch, std::string_view attempt);
+  // `removed` gets what the kernel says of removals that were to be echoed.
+  Status apply(const NftBatch& batch, std::string_view attempt, std::vector<NftCounted>* removed = nullptr);
   Result<std::vector<NftElement>> dump(const std::string& set);
   Result<std::optional<NftElement>> find(const std::string& set, const NftData& key);
 

@@ -153,7 +153,9 @@ void whole_books(std::uint32_t leases) {
 }
 
 void revocation_by_table_size() {
-  auto kernel = must(NftRedirect::start(ruleset(), {}, now()));
+  NftRedirect::Options options;
+  options.use_counts = false;  // the entries are made without packets
+  auto kernel = must(NftRedirect::start(ruleset(), {}, now(), options));
   using tunnel::wireguard::Engine;
   crypto::SystemRandom random;
   const system::SystemClock clock;
@@ -201,7 +203,10 @@ void revocation_by_table_size() {
         change.install = std::move(change.remove);
         change.remove.clear();
         for (auto& one : change.install) one.generation = lease::Generation{++generation};
-        regrants.push_back(timed([&] { must(kernel->carry_out(change, now())); }));
+        regrants.push_back(timed([&] {
+          must(kernel->carry_out(change, now()));
+          must(kernel->wait_for_purges(10s) ? Status{} : fail(failure("late", "the purge did not end")));
+        }));
         change.remove = std::move(change.install);
         change.install.clear();
         must(kernel->carry_out(change, now()));

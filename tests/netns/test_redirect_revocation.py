@@ -132,6 +132,75 @@ def test_a_lease_that_ended_alone_does_not_shut_the_next_holder_out(net, version
             assert drain(old) == []
 
 
+def walks(net):
+    """How often the table of connections was walked, of which the first is the start's."""
+    return int(net.probe.ask("purged").split()[0])
+
+
+@VERSIONS
+@pytest.mark.quick
+def test_what_no_packet_used_is_not_looked_for_in_the_table_of_connections(net, version):
+    net.start()
+    before = walks(net)
+    net.change(("install", 5, "udp", version, 30001, net.b), ("install", 6, "tcp", version, 30001, net.b))
+    net.change(("renew", 5, "udp", version, 30001, net.b))
+    with net.b.udp_server(version, 30002):
+        assert udp_visit(net.inet, net.public(version), 30002, seconds=0.3) is None, "another port than the lease's"
+    net.change(("remove", 5, "udp", version, 30001, net.b), ("remove", 6, "tcp", version, 30001, net.b))
+    assert walks(net) == before
+    net.change(("install", 7, "udp", version, 30001, net.b))
+    with net.b.udp_server(version, 30001):
+        assert udp_visit(net.inet, net.public(version), 30001) is not None
+    net.change(("remove", 7, "udp", version, 30001, net.b))
+    assert walks(net) == before + 1
+
+
+@VERSIONS
+@pytest.mark.parametrize("kernel", [(), ("no-renewal",)], ids=["newest", "no-renewal"])
+def test_every_kind_of_use_is_found_in_the_table_of_connections(net, version, kernel):
+    """Visits and what the device sends itself; also where another lease to the same port of the device spoke for it meanwhile, where the
+    lease ran out, where the gateway was another one then, and where too many end at once to be asked about."""
+    def marked():
+        return net.gw.sh("conntrack -L 2>/dev/null | grep -c -E ' mark=[1-9]' || true").strip()
+
+    def speak():
+        with net.b.socket(version, socket.SOCK_DGRAM, 30001) as device:
+            device.sendto(b"out", (net.visitor(version), 41001))
+            wait_for(lambda: marked() == "1", 5, "the connection has its mark")
+
+    def gone():
+        net.probe.ask("purged")
+        assert marked() == "0"
+
+    net.start(options=kernel)
+    net.change(("install", 5, "udp", version, 30001, net.b))
+    speak()
+    net.change(("remove", 5, "udp", version, 30001, net.b))
+    gone()
+    # Generation 7 speaks for the port until 6 comes, which is before it in order; it counts nothing afterwards.
+    net.change(("install", 7, "udp", version, 30002, net.b, 30001))
+    speak()
+    net.change(("install", 6, "udp", version, 30001, net.b))
+    net.change(("remove", 7, "udp", version, 30002, net.b, 30001))
+    gone()
+    speak()
+    net.probe.kill()
+    net.start(options=kernel)
+    net.change(("install", 6, "udp", version, 30001, net.b))
+    net.change(("remove", 6, "udp", version, 30001, net.b))
+    gone()
+    net.change(("install", 20, "udp", version, 30001, net.b, 30001, 1000))
+    speak()
+    time.sleep(1.2)
+    net.change(("remove", 20, "udp", version, 30001, net.b))
+    gone()
+    many = [(30 + n, "udp", version, 30001 + n, net.b, 30001 + n) for n in range(200)]
+    net.change(*(("install", *lease) for lease in many))
+    speak()
+    net.change(*(("remove", *lease) for lease in many))
+    gone()
+
+
 @VERSIONS
 @KERNELS
 def test_a_renewed_lease_outlives_its_first_time(net, version, kernel):

@@ -38,12 +38,19 @@ class FakeRedirect final : public redirect::Redirect {
     return {};
   }
 
+  Ticket unsettled(const lease::Redirection& one) const override {
+    const auto found = tickets.find(key(one));
+    return found == tickets.end() || settled(found->second) ? 0 : found->second;
+  }
+  bool settled(Ticket ticket) const override { return ticket <= settled_to; }
+
   bool refuse = false;
   bool refuse_endpoints = false;
+  std::map<Key, Ticket> tickets;  // ports whose former holder's visitors are still refused
+  Ticket settled_to = 0;
   std::map<Key, lease::Redirection> table;
   std::set<Address> endpoints;
 
- private:
   static Key key(const lease::Redirection& one) { return {one.public_address, one.protocol, one.public_port}; }
 };
 

@@ -19,6 +19,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "redirect/nft_redirect.h"
@@ -147,8 +148,11 @@ class Probe {
   std::string commit() {
     const auto begin = now();
     const auto done = redirect_->carry_out(pending_, begin);
-    pending_ = {};
+    const auto installed = std::exchange(pending_, {}).install;
     if (!done) return text(done.error());
+    // As the gateway does before it tells anybody that the port is open.
+    for (const auto& one : installed)
+      if (redirect_->unsettled(one) != 0 && !redirect_->wait_for_purges(NftRedirect::purge_wait_max)) return "error late";
     return fmt::format("ok {}", microseconds(now() - begin));
   }
 

@@ -4,6 +4,7 @@
 #include <spdlog/sinks/null_sink.h>
 
 #include "gateway/policy.h"
+#include "gateway/port_mappings.h"
 #include "protocol/wireguard/tai64n.h"
 #include "store/memory/memory_store.h"
 #include "support/fake_redirect.h"
@@ -98,6 +99,43 @@ TEST_F(GatewayTest, TheEndpointIsInTheFirewallBeforeTheDeviceIsAdmitted) {
   EXPECT_TRUE(redirect_.endpoints.contains(*parse_address("203.0.113.9")));
   ASSERT_EQ(tunnel_->admitted.size(), 1U);
   EXPECT_EQ(tunnel_->admitted[0].second, *parse_address("203.0.113.9"));
+}
+
+TEST_F(GatewayTest, OnlyTheAnswerThatIsNotTrueYetIsHeld) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  std::vector<std::pair<redirect::Redirect::Ticket, std::function<void()>>> held;
+  PortMappings mappings(*gateway_, log_, [&](auto ticket, auto answer) { held.emplace_back(ticket, std::move(answer)); });
+  protocol::port_mapping::Wish wish;
+  wish.client = gateway_->book().device(id("laptop"))->tunnel_v4;
+  wish.lifetime = std::chrono::hours(1);
+  wish.internal_port = Port{8080};
+  std::vector<std::uint16_t> answered;
+  const auto answer = [&](const auto& mapped) {
+    ASSERT_TRUE(mapped) << mapped.error().message;
+    answered.push_back(mapped->front().internal_port.value());
+  };
+  mappings.map(wish, answer);
+  ASSERT_EQ(answered, (std::vector<std::uint16_t>{8080}));
+  const auto own =
+      std::find_if(redirect_.table.begin(), redirect_.table.end(), [](const auto& one) { return one.second.device_port == Port{8080}; });
+  ASSERT_NE(own, redirect_.table.end());
+  redirect_.tickets[own->first] = 5;
+  {
+    const PortMappings::Batch together(mappings);
+    mappings.map(wish, answer);
+    wish.internal_port = Port{8081};
+    mappings.map(wish, answer);
+  }
+  EXPECT_EQ(answered, (std::vector<std::uint16_t>{8080, 8081})) << "the port that was given on at once has to wait";
+  ASSERT_EQ(held.size(), 1U);
+  EXPECT_EQ(held[0].first, 5U);
+  held[0].second();
+  EXPECT_EQ(answered, (std::vector<std::uint16_t>{8080, 8081, 8080}));
+  redirect_.settled_to = 5;
+  wish.internal_port = Port{8080};
+  mappings.map(wish, answer);
+  EXPECT_EQ(held.size(), 1U);
 }
 
 TEST_F(GatewayTest, GoodByeClosesThePortsAndTheNextConnectOpensTheSame) {

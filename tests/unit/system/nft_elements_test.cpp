@@ -100,6 +100,48 @@ TEST(ParseElements, ReadsKeyDataAndTheTimeThatIsLeft) {
       << "the second has run out";
 }
 
+TEST(NftBatch, AsksForAnEchoOfSomeRemovalsOnly) {
+  NftBatch batch("t");
+  batch.destroy("a", {NftData().mark(1)}, NftBatch::Echo::yes);
+  batch.remove("b", {NftData().mark(1)});
+  std::uint32_t last = 0;
+  auto bytes = batch.encode(1, last);
+  NetlinkMessages messages(bytes.bytes());
+  std::vector<bool> echoed;
+  while (const auto message = messages.next())
+    if (message->type >> 8 == 10) echoed.push_back((message->flags & NLM_F_ECHO) != 0);
+  EXPECT_EQ(echoed, (std::vector<bool>{true, false}));
+}
+
+TEST(ParseCounted, ReadsWhatTheKernelSaysOfARemoval) {
+  for (const std::uint16_t type : {0x0a0c, 0x0a0e, 0x0a1e}) {  // in a dump, deleted, destroyed
+    NetlinkWriter echo;
+    echo.message(type, 0, 1).header(Bytes{1, 0, 0, 0});
+    echo.text(1, "drpf").text(2, "genin4");
+    const auto list = echo.open(3);
+    for (const char* expression : {"counter", "limit", ""}) {
+      const auto item = echo.open(1);
+      const auto key = echo.open(1);
+      echo.attribute(1, Bytes{1, 2, 3, 4}).close(key);
+      const auto data = echo.open(2);
+      echo.attribute(1, Bytes{5, 0, 0, 0}).close(data);
+      if (*expression != 0) {
+        const auto field = echo.open(7);
+        echo.text(1, expression);
+        const auto numbers = echo.open(2);
+        echo.u64_big_endian(1, 4000).u64_big_endian(2, 3).close(numbers).close(field);
+      }
+      echo.close(item);
+    }
+    echo.close(list);
+    const NftCounted counted{"genin4", *NftData::from(Bytes{1, 2, 3, 4}), *NftData::from(Bytes{5, 0, 0, 0}), 3};
+    auto uncounted = counted;
+    uncounted.packets = std::nullopt;
+    EXPECT_THAT(parse_counted(*NetlinkMessages(echo.bytes()).next()), testing::ElementsAre(counted, uncounted, uncounted));
+  }
+  EXPECT_TRUE(parse_counted(NetlinkMessage{.type = 0x0a00, .payload = {}}).empty());
+}
+
 TEST(NftData, TakesNoMoreThanItHolds) {
   EXPECT_EQ(NftData::from(Bytes(24))->bytes().size(), 24U);
   EXPECT_FALSE(NftData::from(Bytes(25)));
