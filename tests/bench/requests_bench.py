@@ -6,11 +6,17 @@ its deletion, a third each. drpf is asked through a tunnel (drpf connect), as it
 asked over a wire.
   at once   as many as can be, 16 waiting at a time: requests/s, and the latency that this makes
   paced     so many a second, whether answers come or not: the latency that programs see
+  flood     one device asks 100,000 times a second, and another one at a steady pace: what the flood does to the other's latency. The flood is
+            made, encrypted and decrypted on this machine too, so that on few processors it takes them away from everything.
+miniupnpd takes the more time for a mapping the more there are, from its lease_file too: 10,000 would take it longer than a quarter of an hour, so
+that it is left out above --miniupnpd-max. Give a larger one for the whole table.
 """
 import argparse
 import collections
+import ctypes
 import os
 import selectors
+import signal
 import socket
 import statistics
 import struct
@@ -34,6 +40,12 @@ WAITING_MAX = 200  # of the paced requests; what finds no room counts as not ans
 GIVEN_UP_AFTER = 5.0  # seconds: then the request is lost
 FIRST_STANDING, FIRST_BUSY = 10_000, 25_000  # internal ports
 LIFETIME, DELETE = 7200, 0
+FLOOD_BATCH = 64  # requests in one system call
+FLOOD_PORT = 40_000  # internal
+LIMITED_FILE = """
+[limits]
+requests_per_device_per_s = 100
+"""
 MINIUPNPD_TABLE = """
 table inet filter {
   chain forward { type filter hook forward priority 0; policy drop; jump miniupnpd; }
@@ -72,11 +84,12 @@ port_choice = true
 class Drpf:
     name = "drpf"
 
-    def __init__(self, folder):
-        self.lab = Lab(folder, homes=1, plan=Plan())
+    def __init__(self, folder, config=DRPF_FILE, plan="bench", homes=1):
+        self.lab = Lab(folder, homes=homes, plan=Plan())
         self.client, self.server = self.lab.homes[0], "10.77.0.1"
-        self.gateway = gateway_module.Gateway(self.lab, config=DRPF_FILE)
-        self.connected = gateway_module.ConnectedDevice(self.client, self.gateway.add_device("bench", "device", "bench"))
+        self.gateway = gateway_module.Gateway(self.lab, config=config)
+        self.connected = [gateway_module.ConnectedDevice(home, self.gateway.add_device(f"bench{number}", f"device{number}", plan))
+                          for number, home in enumerate(self.lab.homes)]
 
 
 class Miniupnpd:
@@ -225,6 +238,95 @@ def end(asker, standing):
     asker.close()
 
 
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("name_size", ctypes.c_uint32), ("parts", ctypes.c_void_p), ("part_count", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t), ("flags", ctypes.c_int), ("sent", ctypes.c_uint32)]
+
+
+class Part(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_char_p), ("size", ctypes.c_size_t)]
+
+
+class Flood:
+    """Requests of one device, so many a second, by a process of its own; knows how many it sent."""
+
+    def __init__(self, host, server, rate):
+        asking = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        asking.connect((server, PORT))
+        reading, writing = os.pipe()
+        self.began, self.reading = time.monotonic(), reading
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.send(asking.fileno(), writing, rate)
+        os.close(writing)
+        asking.close()
+
+    @staticmethod
+    def send(socket_number, writing, rate):
+        ending = []
+        signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
+        libc = ctypes.CDLL(None)
+        payload = request(FLOOD_PORT, LIFETIME)
+        part = Part(payload, len(payload))
+        batch = (Message * FLOOD_BATCH)(*(Message(parts=ctypes.addressof(part), part_count=1) for _ in range(FLOOD_BATCH)))
+        sent, began = 0, time.monotonic()
+        while not ending:
+            if sent < (time.monotonic() - began) * rate:
+                sent += max(libc.sendmmsg(socket_number, batch, FLOOD_BATCH, socket.MSG_DONTWAIT), 0)
+            else:
+                time.sleep(FLOOD_BATCH / rate)
+        os.write(writing, str(sent).encode())
+        os._exit(0)
+
+    def stop(self):
+        """Requests per second that were sent."""
+        os.kill(self.pid, signal.SIGTERM)
+        sent = int(os.read(self.reading, 64))
+        os.waitpid(self.pid, 0)
+        os.close(self.reading)
+        return sent / (time.monotonic() - self.began)
+
+
+def flooded(folder, arguments):
+    """What the steady device sees without and with another one's flood, in turn."""
+    subject = Drpf(folder, config=LIMITED_FILE, plan=None, homes=2)
+    try:
+        wait_for(lambda: is_there(subject), 30, "drpf answers")
+        seen = {"without": [], "with": []}
+        rates = []
+        for _ in range(arguments.rounds):
+            seen["without"].append(steady(subject, arguments))
+            flood = Flood(subject.lab.homes[1], subject.server, arguments.flood)
+            try:
+                seen["with"].append(steady(subject, arguments))
+            finally:
+                rates.append(flood.stop())
+        print(f"\none device floods with {statistics.median(rates):.0f} requests/s, another asks {arguments.steady} times a second; medians")
+        print(f"{'':34}{'without':>14}{'with':>14}{'change':>14}")
+        for place, name in enumerate(("p50, ms", "p99, ms")):
+            without, others = (statistics.median(figures[place] for figures in seen[kind]) for kind in ("without", "with"))
+            print(f"{name:34}{without:>14.2f}{others:>14.2f}{(others / without - 1) * 100:>+12.0f} %", flush=True)
+        print(f"{'not answered':34}{sum(one[2] for one in seen['without']):>14}{sum(one[2] for one in seen['with']):>14}", flush=True)
+    finally:
+        subject.lab.close()
+
+
+def steady(subject, arguments):
+    """p50, p99 and how many were not answered, of one mapping that is asked for, renewed and ended."""
+    asker, began, asked = Asker(subject), time.perf_counter(), 0
+    while (now := time.perf_counter()) < began + arguments.seconds:
+        due = began + asked / arguments.steady
+        if now < due:
+            asker.answered(due - now)
+            continue
+        mapping, step = divmod(asked, len(STEPS))
+        if FIRST_BUSY + mapping % WAITING_MAX not in asker.sent:
+            asker.ask(FIRST_BUSY + mapping % WAITING_MAX, STEPS[step])
+        asked += 1
+    end(asker, [])
+    return percentile(asker.latencies, 0.5), percentile(asker.latencies, 0.99), asker.lost
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench requests", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drpf", default=os.path.join(ROOT, "build/release/drpf"))
@@ -232,6 +334,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="for each measurement")
     parser.add_argument("--rate", type=int, default=2000, help="requests per second of the paced measurement")
+    parser.add_argument("--flood", type=int, default=100_000, help="requests per second of the device that floods; 0 = no flood")
+    parser.add_argument("--steady", type=int, default=150, help="requests per second of the device beside the flood")
+    parser.add_argument("--miniupnpd-max", type=int, default=1000, help="leave miniupnpd out when more mappings stand")
     parser.add_argument("--without", action="append", default=[], help="leave a subject out: drpf, miniupnpd")
     arguments = parser.parse_args()
     gateway_module.DRPF = os.path.abspath(arguments.drpf)
@@ -243,7 +348,11 @@ def main():
             for subject in subjects:
                 wait_for(lambda subject=subject: is_there(subject), 30, f"{subject.name} answers")
             have = 0
-            for count in (int(text) for text in arguments.standing.split(",")):
+            for count in (int(text) for text in arguments.standing.split(",") if text):
+                if count > arguments.miniupnpd_max and any(subject.name == "miniupnpd" for subject in subjects):
+                    print(f"miniupnpd is left out from {count} mappings on (--miniupnpd-max)")
+                    next(subject for subject in subjects if subject.name == "miniupnpd").lab.close()
+                    subjects = [subject for subject in subjects if subject.name != "miniupnpd"]
                 for subject in subjects:
                     print(f"{subject.name}: {count - have} more mappings in {stand(subject, count, have):.1f} s", flush=True)
                 have = count
@@ -257,6 +366,8 @@ def main():
         finally:
             for subject in subjects:
                 subject.lab.close()
+        if arguments.flood and "drpf" not in arguments.without:
+            flooded(os.path.join(folder, "flood"), arguments)
     return 0
 
 
