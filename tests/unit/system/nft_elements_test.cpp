@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
 
+#include <array>
+
 #include "core/encoding.h"
 
 namespace drpf::system {
@@ -114,7 +116,7 @@ TEST(NftBatch, AsksForAnEchoOfSomeRemovalsOnly) {
 }
 
 TEST(ParseCounted, ReadsWhatTheKernelSaysOfARemoval) {
-  for (const std::uint16_t type : {0x0a0c, 0x0a0e, 0x0a1e}) {  // in a dump, deleted, destroyed
+  for (const auto type : std::to_array<std::uint16_t>({0x0a0c, 0x0a0e, 0x0a1e})) {  // in a dump, deleted, destroyed
     NetlinkWriter echo;
     echo.message(type, 0, 1).header(Bytes{1, 0, 0, 0});
     echo.text(1, "drpf").text(2, "genin4");
