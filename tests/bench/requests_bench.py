@@ -32,7 +32,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "netns"), HERE]
 import gateway as gateway_module  # noqa: E402
 from lab import Lab, Plan  # noqa: E402
 from namespaces import wait_for  # noqa: E402
-from path_bench import version, versions  # noqa: E402
+from path_bench import machine, package  # noqa: E402
 
 PORT = 5351
 AT_ONCE = 16
@@ -340,8 +340,8 @@ def main():
     parser.add_argument("--without", action="append", default=[], help="leave a subject out: drpf, miniupnpd")
     arguments = parser.parse_args()
     gateway_module.DRPF = os.path.abspath(arguments.drpf)
-    package = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}", "miniupnpd-nftables"], capture_output=True, text=True, check=False).stdout
-    print("\n".join(versions(gateway_module.DRPF)[:2] + [package, version("nft", "--version")]))
+    drpf = subprocess.run([gateway_module.DRPF, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    print("\n".join(machine()[:2] + [drpf, package("miniupnpd-nftables")]))
     with tempfile.TemporaryDirectory(prefix="drpf-bench-") as folder:
         subjects = [kind(os.path.join(folder, kind.name)) for kind in (Drpf, Miniupnpd) if kind.name not in arguments.without]
         try:
