@@ -117,6 +117,7 @@ void append_lease_json(const Service& service, const lease::Lease& lease, json::
 json::object self_json(const Service& service, const lease::Device& device) {
   const auto& book = service.book();
   const auto* account = book.account(device.account);
+  const auto* host = book.host_of(device.id);
   json::array leases;
   for (const auto* lease : book.leases_of(device.id)) append_lease_json(service, *lease, leases);
   return {{"account", account ? account->name : std::string()},
@@ -125,6 +126,8 @@ json::object self_json(const Service& service, const lease::Device& device) {
           {"tunnel_v4", to_string(device.tunnel_v4)},
           {"tunnel_v6", text_or_null(device.tunnel_v6)},
           {"connected", device.connected},
+          {"public_v4", host ? text_or_null(host->v4) : json::value(nullptr)},
+          {"public_v6", host ? text_or_null(host->v6) : json::value(nullptr)},
           {"leases", std::move(leases)}};
 }
 

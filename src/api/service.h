@@ -101,6 +101,9 @@ class Service {
   virtual Result<std::string> device_config(std::string_view name, const DeviceConfigOptions& options) = 0;  // wg-quick text
   virtual Status disconnect_device(lease::DeviceId device) = 0;                                              // the device says good-bye
   virtual Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) = 0;
+  // What a device asks for itself: a mapping like those of NAT-PMP, PCP and UPnP.
+  virtual Result<std::vector<lease::Lease>> map(const lease::MappingRequest& request) = 0;
+  virtual Result<std::size_t> end_mappings(const lease::MappingEnd& end) = 0;
   virtual Status set_lease(const lease::PublicPort& on, Port local_port) = 0;
   virtual Status remove_lease(const lease::PublicPort& on) = 0;
 

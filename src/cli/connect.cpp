@@ -17,6 +17,7 @@ struct ConnectCommandOptions {
   std::string on_lease;
   std::vector<std::string> inform;
   std::vector<std::string> follow;
+  std::string share;
   bool no_kill_switch = false;
 };
 
@@ -52,7 +53,7 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
   add_command<ConnectCommandOptions>(
       root, line, "connect", "Connect this machine to a gateway and show its ports",
       "drpf connect laptop.conf --inform qbittorrent=http://127.0.0.1:8080\n  drpf connect laptop.conf --ports-file /run/ports --on-lease "
-      "'logger {{EVENT}} {{PORT}}/{{PROTOCOL}}'",
+      "'logger {{EVENT}} {{PORT}}/{{PROTOCOL}}'\n  drpf connect router.conf --inbound-only --share eth1",
       [](CLI::App& command, ConnectCommandOptions& options) {
         command.add_option("file", options.connect.file, "The wg-quick file that `drpf device add` printed")->required()->type_name("FILE");
         command.add_flag("--inbound-only", options.connect.inbound_only,
@@ -82,6 +83,10 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
                         "exact names; PORTS as 25565+27015-27020/udp+!27016")
             ->type_name("NAMES")
             ->allow_extra_args(false);
+        command
+            .add_option("--share", options.share,
+                        "Answer NAT-PMP, PCP and UPnP on this interface, so that a console or another machine there gets a public port")
+            ->type_name("IFACE");
         command.add_flag("--no-kill-switch", options.no_kill_switch, "Full tunnel: let traffic out beside the tunnel when it is down");
         command.add_flag("--clean-up", options.connect.clean_up, "Only clear what a killed predecessor left");
         command.add_option("--state", options.connect.state_directory, "Where the lock and the notes for cleaning up are")
@@ -98,6 +103,7 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         take(options.on_up, connect.hooks.on_up);
         take(options.on_down, connect.hooks.on_down);
         take(options.on_lease, connect.hooks.on_lease);
+        take(options.share, connect.share);
         for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect)}) {
           if (taken) continue;
           report(taken.error());

@@ -18,6 +18,7 @@
 #include "client/confinement.h"
 #include "client/connection.h"
 #include "client/instance_lock.h"
+#include "client/lan_redirect.h"
 #include "client/program_watch.h"
 #include "client/route_plan.h"
 #include "client/routing.h"
@@ -156,6 +157,13 @@ OrStop<void> check_machine(const std::string& interface) {
   return {};
 }
 
+OrStop<void> check_share(const ConnectOptions& options, const std::string& tunnel) {
+  if (!options.share) return {};
+  if (const auto status = check_interface_name(*options.share); !status) return stop(exit_usage, status.error());
+  if (*options.share != tunnel) return {};
+  return stop(exit_usage, invalid("bad_share", "--share " + tunnel + " is the tunnel itself", "Name the interface of the local network."));
+}
+
 OrStop<std::string> interface_of(const ConnectOptions& options) {
   if (!options.interface) {
     auto name = interface_name_of_file(options.file);
@@ -177,6 +185,7 @@ std::string note_path(const ConnectOptions& options, const std::string& interfac
 OrStop<void> run(ConnectOptions options, Screen& screen) {
   const auto interface = interface_of(options);
   if (!interface) return tl::unexpected<Stop>(interface.error());
+  if (const auto shared = check_share(options, *interface); !shared) return shared;
   auto programs = watch_programs(options);
   if (!programs) return tl::unexpected<Stop>(programs.error());
   auto file = options.clean_up ? OrStop<WgQuickFile>(WgQuickFile{}) : read_configuration(options, screen);
@@ -192,10 +201,13 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
   const auto note = note_path(options, *interface);
   const auto left = Routing(*interface, note).clear();
   if (!left) return stop(exit_failed, left.error());
+  const auto share_left = LanRedirect::clear(*interface, share_note_path(note));
+  if (!share_left) return stop(exit_failed, share_left.error());
+  if (*share_left && !*left) screen.note(fmt::format("cleared what an earlier drpf connect left of sharing {}", *interface));
   if (*left) screen.note(fmt::format("cleared what an earlier drpf connect left of {}", *interface));
   if (*left) NameServers(*interface).clear();
   if (options.clean_up) {
-    if (!*left) screen.note(fmt::format("nothing is left of {}", *interface));
+    if (!*left && !*share_left) screen.note(fmt::format("nothing is left of {}", *interface));
     return {};
   }
 
@@ -212,6 +224,11 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
   wish.kill_switch = options.kill_switch;
   auto plan = make_route_plan(*file, wish);
   for (const auto& text : plan.notes) screen.note(text);
+  if (options.share && plan.table == 0) {
+    return stop(exit_usage,
+                invalid("bad_share", "--share with a file whose routes are for some networks only: visitors could not be answered",
+                        "Use --inbound-only, or a file with AllowedIPs = 0.0.0.0/0."));
+  }
   Connection connection(options, std::move(*file), std::move(plan), screen, note, std::move(*programs));
   const auto error = connection.run();
   if (!error) return {};

@@ -21,6 +21,7 @@ struct ConnectOptions {
   HookCommands hooks;                         // run by /bin/sh -c (docs/connect.md: variables and {{PORTS}})
   std::vector<InformWish> inform;             // programs that are told their listening port
   std::vector<FollowRule> follow;             // programs that are given a public port while they listen
+  std::optional<std::string> share;           // interface whose machines may ask for ports, too
   bool json = false;                          // one JSON object per line on standard output instead of text
   bool kill_switch = true;                    // full tunnel only: nothing but the tunnel's own packets (and the LAN) leaves outside of it
   bool clean_up = false;                      // only clear what a killed predecessor left for this interface, then leave

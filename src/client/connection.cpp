@@ -1,5 +1,6 @@
 #include "client/connection.h"
 
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 #include <utility>
@@ -33,7 +34,8 @@ Connection::Connection(const ConnectOptions& options, protocol::wireguard::WgQui
       file_(std::move(file)),
       plan_(std::move(plan)),
       screen_(screen),
-      routing_(plan_.interface, std::move(note_path)),
+      routing_(plan_.interface, note_path),
+      share_note_path_(share_note_path(note_path)),
       name_servers_(plan_.interface),
       endpoints_(file_.peers.size()),
       programs_(std::move(programs)) {}
@@ -169,9 +171,27 @@ void Connection::start_watch() {
   listener.report = [this](Report report) { loop_.post([this, report = std::move(report)] { on_report(report); }); };
   listener.lost = [this](Error error) { loop_.post([this, error = std::move(error)] { on_gateway_lost(error); }); };
   watch_ = std::make_unique<GatewayWatch>(*where, std::move(listener));
+  if (options_.share) start_share(*where);
   if (!programs_) return;
   follower_ = std::make_unique<Follower>(loop_, clock_, screen_, options_.follow, *where, own_addresses());
   follower_->watch(*programs_);
+}
+
+void Connection::start_share(const GatewayDoor& where) {
+  LanShareSettings settings;
+  settings.lan = *options_.share;
+  settings.gateway = where;
+  const auto key = crypto::x25519_public(file_.private_key);
+  std::copy_n(key.begin(), settings.identity.size(), settings.identity.begin());
+  settings.note_path = share_note_path_;
+  settings.outer_source = [this] { return outer_source_; };
+  share_ = std::make_unique<LanShare>(loop_, clock_, screen_, std::move(settings));
+}
+
+std::vector<PublishedPort> Connection::own_ports(const std::vector<PublishedPort>& ports) const {
+  auto own = ports;
+  if (share_) std::erase_if(own, [](const auto& port) { return relay_ports.contains(port.local_port); });
+  return own;
 }
 
 tunnel::PeerConfig Connection::peer_config(std::size_t peer) const {
@@ -222,6 +242,7 @@ void Connection::on_disconnected() {
     screen_.ports(*report_, clock_.wall_now());
   }
   if (follower_) follower_->offline();
+  if (share_) share_->offline();
   if (told_up_) publish(HookEvent::down, {});
   told_up_ = false;
   write_status_file(ConnectionState::disconnected);
@@ -230,6 +251,8 @@ void Connection::on_disconnected() {
 
 void Connection::on_report(Report report) {
   gateway_answers_ = true;
+  if (share_) share_->reported(report);
+  report.ports = own_ports(report.ports);
   report_ = std::move(report);
   screen_.ports(*report_, clock_.wall_now());
   const auto count = public_numbers(report_->ports).size();
@@ -245,6 +268,7 @@ void Connection::on_report(Report report) {
 void Connection::on_gateway_lost(const Error& error) {
   gateway_answers_ = false;
   if (follower_) follower_->offline();
+  if (share_) share_->offline();
   screen_.disconnected(error.message, clock_.wall_now());
   write_status_file(ConnectionState::disconnected);
 }
@@ -270,6 +294,7 @@ void Connection::show_where_we_are() {
 
 void Connection::on_tick() {
   if (follower_) follower_->tick();
+  if (share_) share_->tick();
   const auto now = clock_.now();
   if (suspend_.observe(now.time_since_epoch(), monotonic_now())) {
     screen_.note("this machine slept; connecting again");
@@ -377,6 +402,7 @@ void Connection::take_down() {
   }
   informers_.clear();
   follower_.reset();
+  share_.reset();
   publish(told_up_ ? std::optional(HookEvent::down) : std::nullopt, {});
   write_status_file(ConnectionState::stopped);
   if (name_servers_set_) name_servers_.clear();

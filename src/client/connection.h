@@ -14,6 +14,7 @@
 #include "client/gateway_watch.h"
 #include "client/hook_calls.h"
 #include "client/informer.h"
+#include "client/lan_share.h"
 #include "client/name_servers.h"
 #include "client/outer_path.h"
 #include "client/program_watch.h"
@@ -51,6 +52,9 @@ class Connection {
   void look_up_others();
   Status bring_up();
   void start_watch();
+  void start_share(const GatewayDoor& where);
+  // Without those that lead to machines of the shared network.
+  std::vector<PublishedPort> own_ports(const std::vector<PublishedPort>& ports) const;
   void take_down();
 
   void on_tunnel_event(const tunnel::Event& event);
@@ -85,6 +89,7 @@ class Connection {
   crypto::SystemRandom random_;
   net::EventLoop loop_;
   Routing routing_;
+  std::string share_note_path_;
   NameServers name_servers_;
   bool name_servers_set_ = false;
 
@@ -114,6 +119,7 @@ class Connection {
   std::unique_ptr<GatewayWatch> watch_;
   std::optional<ProgramWatch> programs_;
   std::unique_ptr<Follower> follower_;
+  std::unique_ptr<LanShare> share_;
   std::optional<EndpointLookup> lookup_;
   std::optional<NetworkChanges> network_changes_;
   std::vector<net::Watch> watches_;

@@ -1,7 +1,5 @@
 #include "client/lease_requests.h"
 
-#include <map>
-
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -58,19 +56,38 @@ Error refused(const net::ClientResponse& response) {
   return refusal(std::move(code), std::move(message), std::move(cure));
 }
 
-Result<FollowLease> post(const net::HttpClient& client, Port local_port, bool tcp, bool udp, const std::optional<OwnPort>& on) {
+// As the gateway gives it: a port that this device's programs have for that already, or one that it holds and does not use, or a new one.
+struct Asked {
+  Port local_port;
+  bool tcp = false;
+  bool udp = false;
+  std::optional<Port> suggested_port;
+  bool only_suggested = false;
+  std::set<Port> avoid;
+  std::chrono::seconds lifetime{};
+};
+
+Result<FollowLease> post(const GatewayDoor& door, const Asked& asked) {
   json::object body;
-  body["local_port"] = local_port.value();
-  body["protocol"] = protocol_word(tcp, udp);
-  body["lifetime_s"] = follow_lifetime.count();
-  if (on) {
-    body["port"] = on->port.value();
-    if (!on->host.empty()) body["host"] = on->host;
-  }
-  const auto response = client.request("POST", "/v1/self/leases", json::serialize(body));
+  body["local_port"] = asked.local_port.value();
+  body["protocol"] = protocol_word(asked.tcp, asked.udp);
+  body["lifetime_s"] = asked.lifetime.count();
+  if (!asked.avoid.empty()) body["avoid"] = comma_separated({asked.avoid.begin(), asked.avoid.end()});
+  if (asked.suggested_port) body[asked.only_suggested ? "port" : "suggested_port"] = asked.suggested_port->value();
+  const auto response = gateway_client(door, gateway_request_time_max).request("POST", "/v1/self/leases", json::serialize(body));
   if (!response) return fail(response.error());
   if (response->status >= 300) return fail(refused(*response));
-  return parse_given_leases(response->body, local_port);
+  return parse_given_leases(response->body, asked.local_port);
+}
+
+Status give_back(const GatewayDoor& door, const std::string& host, Protocol protocol, Port public_port) {
+  const auto target = fmt::format("/v1/self/leases/{}/{}/{}", host, to_string(protocol), to_string(public_port));
+  const auto response = gateway_client(door, gateway_request_time_max).request("DELETE", target);
+  if (!response) return fail(response.error());
+  if (response->status < 300 || response->status == 404) return {};
+  auto why = refused(*response);
+  if (why.code == "lease_not_requested") return {};  // it has ended, and the port leads to its own number again
+  return fail(std::move(why));
 }
 
 }  // namespace
@@ -101,62 +118,39 @@ Result<FollowLease> parse_given_leases(std::string_view text, Port local_port) {
   return *lease;
 }
 
-std::optional<OwnPort> spare_port(std::string_view self_json, const std::set<Port>& in_use) {
-  boost::system::error_code error;
-  const auto value = json::parse(self_json, error);
-  const auto* object = error ? nullptr : value.if_object();
-  const auto* leases = object == nullptr ? nullptr : object->if_contains("leases");
-  if (leases == nullptr || !leases->is_array()) return std::nullopt;
-  // A port of which one protocol leads elsewhere serves somebody already.
-  std::map<std::pair<Port, std::string>, bool> to_itself;
-  for (const auto& item : leases->get_array()) {
-    if (!item.is_object()) continue;
-    const auto& lease = item.get_object();
-    const auto port = port_of(lease, "public_port");
-    const auto host = text_of(lease, "host");
-    if (!port || !is_host_name(host)) continue;
-    const bool fits = text_of(lease, "kind") == "automatic" && text_of(lease, "state") == "active" &&
-                      port_of(lease, "local_port") == port && !in_use.contains(*port);
-    const auto [found, is_new] = to_itself.try_emplace({*port, std::string(host)}, fits);
-    if (!is_new) found->second = found->second && fits;
-  }
-  for (auto one = to_itself.rbegin(); one != to_itself.rend(); ++one)
-    if (one->second) return OwnPort{one->first.second, one->first.first};
-  return std::nullopt;
-}
-
 Result<FollowLease> ask_for_port(const GatewayDoor& door, const FollowJob& job) {
-  const auto client = gateway_client(door, gateway_request_time_max);
-  const auto& wish = job.wish;
-  const bool tcp = wish.tcp || (job.lease && job.lease->tcp);
-  const bool udp = wish.udp || (job.lease && job.lease->udp);
-  if (job.lease) {
-    auto again = post(client, wish.port, tcp, udp, OwnPort{job.lease->host, job.lease->public_port});
-    if (again || again.error().kind != Error::Kind::refusal) return again;
-  }
-  auto any = post(client, wish.port, tcp, udp, std::nullopt);
-  if (any || any.error().code != "quota_exhausted") return any;
-  const auto self = client.request("GET", "/v1/self");
-  const auto spare = self && self->status == 200 ? spare_port(self->body, job.in_use) : std::nullopt;
-  if (!spare) return any;
-  return post(client, wish.port, tcp, udp, spare);
+  Asked asked;
+  asked.local_port = job.wish.port;
+  asked.tcp = job.wish.tcp || (job.lease && job.lease->tcp);
+  asked.udp = job.wish.udp || (job.lease && job.lease->udp);
+  if (job.lease) asked.suggested_port = job.lease->public_port;
+  asked.avoid = job.in_use;
+  asked.lifetime = follow_lifetime;
+  return post(door, asked);
 }
 
 Status give_port_back(const GatewayDoor& door, const FollowLease& lease) {
-  const auto client = gateway_client(door, gateway_request_time_max);
   for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
     if (protocol == Protocol::tcp ? !lease.tcp : !lease.udp) continue;
-    const auto response =
-        client.request("DELETE", fmt::format("/v1/self/leases/{}/{}/{}", lease.host, to_string(protocol), to_string(lease.public_port)));
-    if (!response) return fail(response.error());
-    if (response->status < 300 || response->status == 404) continue;
-    auto why = refused(*response);
-    if (why.code != "lease_not_requested") return fail(std::move(why));
-    const bool tcp = protocol == Protocol::tcp;
-    if (const auto back = post(client, lease.public_port, tcp, !tcp, OwnPort{lease.host, lease.public_port}); !back)
-      return fail(back.error());
+    if (const auto back = give_back(door, lease.host, protocol, lease.public_port); !back) return back;
   }
   return {};
+}
+
+Result<RelayLease> ask_for_relay(const GatewayDoor& door, const RelayAsk& ask) {
+  Asked asked;
+  asked.local_port = ask.relay_port;
+  (ask.protocol == Protocol::tcp ? asked.tcp : asked.udp) = true;
+  asked.suggested_port = ask.suggested_port;
+  asked.only_suggested = ask.only_suggested;
+  asked.lifetime = ask.lifetime;
+  const auto lease = post(door, asked);
+  if (!lease) return fail(lease.error());
+  return RelayLease{lease->host, lease->public_address, ask.protocol, lease->public_port};
+}
+
+Status give_relay_back(const GatewayDoor& door, const RelayLease& lease) {
+  return give_back(door, lease.host, lease.protocol, lease.public_port);
 }
 
 }  // namespace drpf::client

@@ -7,24 +7,21 @@
 
 #include "client/gateway_watch.h"
 #include "client/port_follower.h"
+#include "client/relayed_mappings.h"
 #include "core/result.h"
 
 namespace drpf::client {
 
-// The lease of an ask-job: the one before again if it has one and that is possible, else any. A device whose plan's ports are all given out
-// to it already has one of those led to the program's port instead: the highest that leads to its own number and that is not in use.
+// The lease of an ask-job: the one before again if it has one and that is possible, else any that the gateway gives.
 Result<FollowLease> ask_for_port(const GatewayDoor& door, const FollowJob& job);
-// A lease that is not there any more is no error. A port that the device holds anyway leads to its own number again.
+// A lease that is not there any more is no error.
 Status give_port_back(const GatewayDoor& door, const FollowLease& lease);
+
+// A lease for a machine of the local network. Refusals are the gateway's, with its codes.
+Result<RelayLease> ask_for_relay(const GatewayDoor& door, const RelayAsk& ask);
+Status give_relay_back(const GatewayDoor& door, const RelayLease& lease);
 
 // What the API answers, as a value. `local_port`: leases that lead elsewhere are not ours.
 Result<FollowLease> parse_given_leases(std::string_view json, Port local_port);
-// The highest automatic port that leads to its own number, by its host; nothing if there is none that is not in use.
-struct OwnPort {
-  std::string host;
-  Port port;
-  bool operator==(const OwnPort&) const = default;
-};
-std::optional<OwnPort> spare_port(std::string_view self_json, const std::set<Port>& in_use);
 
 }  // namespace drpf::client

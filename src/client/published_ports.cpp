@@ -78,6 +78,11 @@ Result<Report> parse_report(std::string_view json) {
   if (!device) return fail(device.error());
   report.account = std::move(*account);
   report.device = std::move(*device);
+  if (const auto* address = object.if_contains("public_v4"); address != nullptr && address->is_string()) {
+    const auto parsed = parse_address(std::string_view(address->get_string()));
+    if (!parsed || !parsed->is_v4()) return fail(malformed("public_v4 is no IPv4 address"));
+    report.public_v4 = *parsed;
+  }
   const auto* leases = object.if_contains("leases");
   if (leases == nullptr || !leases->is_array()) return fail(malformed("no list 'leases'"));
   if (leases->get_array().size() > published_ports_max) return fail(malformed("too many leases"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,8 @@ struct PublishedPort {
 struct Report {
   std::string account;
   std::string device;
-  std::vector<PublishedPort> ports;  // only those that are redirected now; sorted, no duplicates
+  std::optional<Address> public_v4{};  // where visitors reach it
+  std::vector<PublishedPort> ports;    // only those that are redirected now; sorted, no duplicates
   bool operator==(const Report&) const = default;
 };
 

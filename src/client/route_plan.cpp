@@ -100,6 +100,12 @@ std::string inbound_chains(const RoutePlan& plan) {
       plan.interface, reply_mark(plan.interface));
 }
 
+// Programs that look for "the router" take the first route to 0.0.0.0 that has a gateway (docs/port-mapping.md). Nobody sends anything
+// there.
+void make_findable(RoutePlan& plan, const Address& gateway) {
+  plan.routes.push_back({.to = Prefix(Address::v4(0), 8), .table = main_table, .gateway = gateway});
+}
+
 void plan_inbound_only(RoutePlan& plan, std::optional<Address> gateway) {
   plan.table = own_table(plan.interface);
   const auto priority = rule_priorities(plan.interface, Reach::selected);
@@ -112,8 +118,10 @@ void plan_inbound_only(RoutePlan& plan, std::optional<Address> gateway) {
     plan.rules.push_back(
         {.family = address.address.family(), .priority = priority.first, .table = plan.table, .from = Prefix::host(address.address)});
   }
-  if (gateway)
+  if (gateway) {
     plan.rules.push_back({.family = Family::v4, .priority = priority.gateway, .table = plan.table, .to = Prefix::host(*gateway)});
+    make_findable(plan, *gateway);
+  }
   // Visitors come in by the tunnel while the way back to them is another interface: "loose" is the check that allows this.
   auto with_slashes = plan.interface;
   std::replace(with_slashes.begin(), with_slashes.end(), '.', '/');
@@ -130,8 +138,10 @@ void plan_full_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes, std:
     plan.rules.push_back({.family = family, .priority = priority.first, .table = main_table, .suppress_default = true});
     plan.rules.push_back({.family = family, .priority = priority.second, .table = plan.table, .mark = plan.engine_mark, .not_mark = true});
   }
-  if (gateway)
+  if (gateway) {
     plan.rules.push_back({.family = Family::v4, .priority = priority.gateway, .table = plan.table, .to = Prefix::host(*gateway)});
+    make_findable(plan, *gateway);
+  }
   plan.settings.push_back({"net.ipv4.conf.all.src_valid_mark", "1", true});
 }
 

@@ -41,6 +41,7 @@ struct PlannedRule {
 struct PlannedRoute {
   Prefix to;
   std::uint32_t table = main_table;
+  std::optional<Address> gateway = std::nullopt;  // on the link; then somebody's route of that destination is left alone
   bool operator==(const PlannedRoute&) const = default;
 };
 

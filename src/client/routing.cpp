@@ -150,7 +150,13 @@ Status Routing::apply_steps(const RoutePlan& plan) {
     route.destination = planned.to;
     route.interface = plan.interface;
     route.table = planned.table;
-    if (const auto status = kernel->put_route(route); !status) return status;
+    route.gateway = planned.gateway;
+    route.on_link = planned.gateway.has_value();
+    if (route.on_link) {
+      if (const auto added = kernel->ensure_route(route); !added) return fail(added.error());
+    } else if (const auto status = kernel->put_route(route); !status) {
+      return status;
+    }
   }
   for (const auto& rule : plan.rules) {
     if (const auto status = kernel->add_rule(to_routing_rule(rule)); !status) return status;

@@ -126,6 +126,20 @@ void Screen::followed(std::string_view what, std::string_view program, Port loca
   write(out_, boost::json::serialize(object));
 }
 
+void Screen::shared(bool opened, Protocol protocol, const Endpoint& outside, const Endpoint& machine, WallTime now) {
+  if (!json_) {
+    line(now, fmt::format("public {} ({}) {} {}", to_string(outside), to_string(protocol), opened ? "->" : "does not lead any more to",
+                          to_string(machine)));
+    return;
+  }
+  auto object = event("shared", now);
+  object["what"] = opened ? "opened" : "closed";
+  object["protocol"] = to_string(protocol);
+  object["public"] = to_string(outside);
+  object["machine"] = to_string(machine);
+  write(out_, boost::json::serialize(object));
+}
+
 void Screen::stopped(WallTime now) {
   if (json_) {
     write(out_, boost::json::serialize(event("stopped", now)));

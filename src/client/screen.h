@@ -35,6 +35,8 @@ class Screen {
   // `what` ("opened", "closed") became of the public port of a followed program; `sentence` says it to people.
   void followed(std::string_view what, std::string_view program, Port local_port, Port public_port, std::string_view sentence,
                 WallTime now);
+  // A public port leads, or does not lead any more, to a machine of the network that is shared.
+  void shared(bool opened, Protocol protocol, const Endpoint& outside, const Endpoint& machine, WallTime now);
   void stopped(WallTime now);
   void note(std::string_view text);
   // "drpf connect: message. cure"

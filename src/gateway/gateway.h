@@ -103,6 +103,8 @@ class Gateway final : public api::Service {
   Result<std::string> device_config(std::string_view name, const api::DeviceConfigOptions& options) override;
   Status disconnect_device(lease::DeviceId device) override;
   Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) override;
+  Result<std::vector<lease::Lease>> map(const lease::MappingRequest& request) override;
+  Result<std::size_t> end_mappings(const lease::MappingEnd& end) override;
   Status set_lease(const lease::PublicPort& on, Port local_port) override;
   Status remove_lease(const lease::PublicPort& on) override;
   std::unique_ptr<Subscription> subscribe(std::function<void(const api::Change&)> listener) override;

@@ -22,6 +22,20 @@ Result<std::size_t> Gateway::stage(const lease::MappingEnd& end) {
   return decided->value;
 }
 
+Result<std::vector<lease::Lease>> Gateway::map(const lease::MappingRequest& request) {
+  auto leases = stage(request);
+  if (!leases) return leases;
+  if (auto committed = commit_staged(); !committed) return fail(std::move(committed.error()));
+  return leases;
+}
+
+Result<std::size_t> Gateway::end_mappings(const lease::MappingEnd& end) {
+  auto ended = stage(end);
+  if (!ended) return ended;
+  if (auto committed = commit_staged(); !committed) return fail(std::move(committed.error()));
+  return ended;
+}
+
 void Gateway::stage(lease::Transaction transaction) {
   if (transaction.empty()) return;
   const auto devices = devices_in(transaction);

@@ -2,18 +2,16 @@
 // Only the wiring; what requests mean is in protocol/upnp/.
 #pragma once
 
-#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "core/port.h"
 #include "core/result.h"
 #include "gateway/gateway.h"
 #include "gateway/port_mappings.h"
-#include "net/datagram_socket.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
+#include "net/port_mapping_sockets.h"
 #include "protocol/upnp/server.h"
 
 namespace drpf::gateway {
@@ -26,22 +24,19 @@ class UpnpDoor {
   // Discovery. Without it a program must be told the URL.
   Status open(net::EventLoop& loop, const std::string& tunnel_interface, const std::optional<Address>& gateway_v6);
 
-  static bool is_for(const net::Request& request) { return !request.path.empty() && request.path.front() == "upnp"; }
-  void handle(const net::Request& request, const net::Respond& respond);
+  static bool is_for(const net::Request& request) { return net::UpnpSockets::is_for(request); }
+  void handle(const net::Request& request, const net::Respond& respond) { sockets_.handle(request, respond); }
 
   const protocol::upnp::Counters& counters() const { return server_.counters(); }
 
  private:
-  void receive(net::DatagramSocket& socket, std::span<const net::Datagram> batch);
   protocol::upnp::Link link_of(const Address& client) const;
 
   Gateway& gateway_;
   protocol::upnp::Server server_;
   Time opened_;
-  Port http_port_;
   Address gateway_v6_;
-  std::unique_ptr<net::DatagramSocket> v4_;
-  std::unique_ptr<net::DatagramSocket> v6_;
+  net::UpnpSockets sockets_;
 };
 
 }  // namespace drpf::gateway

@@ -37,17 +37,21 @@ struct LeaseRequest {
   bool by_administrator = false;     // lifts Plan::port_choice, not quotas and not reserved ports
 };
 
-// What a program asks for by a port-mapping protocol. One that exists already (same protocol and internal port) is renewed.
+// What a program asks for, by a port-mapping protocol or by the API. One that exists already (same protocol and internal port) is renewed.
 struct MappingRequest {
   DeviceId device{};
   Protocol protocol = Protocol::tcp;
-  Port internal_port;  // with count > 1 the first
+  bool both = false;   // the other protocol of the same number as well, or nothing
+  Port internal_port;  // with count > 1 the first; zero with to_public_number: a new one each time, known by its public number
   std::optional<Port> suggested_port;
-  bool only_suggested = false;    // refuse rather than give another number
-  bool to_public_number = false;  // lead to the device's port of the public number, whatever the internal port
-  std::uint16_t count = 1;        // contiguous; fewer are given where there are no more
-  Duration lifetime{};            // brought inside the policy's limits
-  bool while_connected = false;   // no lifetime
+  std::optional<std::string> host;  // none = whichever
+  bool only_suggested = false;      // refuse rather than give another number
+  std::vector<Port> avoid;          // ports that the device holds and uses as they are
+  bool whole = false;               // refuse rather than give fewer
+  bool to_public_number = false;    // lead to the device's port of the public number, whatever the internal port
+  std::uint16_t count = 1;          // contiguous; fewer are given where there are no more
+  Duration lifetime{};              // brought inside the policy's limits
+  bool while_connected = false;     // no lifetime
   Door door = Door::nat_pmp;
   Nonce nonce{};
   std::string description;

@@ -60,10 +60,19 @@ class MappingDecision {
   Result<Decided<std::vector<Lease>>> ask_for(std::optional<Port> port, std::uint16_t count) const;
   Result<Decided<std::vector<Lease>>> carry(const Run& run) const;
 
+  bool wants(Protocol protocol) const { return request_.both || protocol == request_.protocol; }
+  bool may_be_on(const std::string& host) const { return !request_.host || *request_.host == host; }
   bool is_available(const std::string& host, Port port) const;
+  bool is_available(const std::string& host, Port port, Protocol protocol) const;
+  bool can_carry(const Run& run) const;
   bool has_companion(const std::string& host, Port port, std::optional<Port> internal_port) const;
-  bool has_parity(Port port) const { return request_.count == 1 || port.value() % 2 == request_.internal_port.value() % 2; }
-  Mapping mapping(std::uint32_t index, Port local_port_after) const;
+  bool has_parity(Port port) const {
+    return request_.count == 1 || request_.internal_port.is_zero() || port.value() % 2 == request_.internal_port.value() % 2;
+  }
+  Port internal_port(Port on, std::uint32_t index) const {
+    return request_.internal_port.is_zero() ? on : plus(request_.internal_port, index);
+  }
+  Mapping mapping(Port on, std::uint32_t index, Port local_port_after) const;
   Port local_port(Port on, std::uint32_t index) const { return request_.to_public_number ? on : plus(request_.internal_port, index); }
   Time deadline() const {
     if (request_.while_connected) return now_ + plan_.lease_lifetime;
@@ -85,9 +94,11 @@ Status MappingDecision::check_request() const {
     return fail(refusal("account_suspended", fmt::format("account {} of device {} is suspended", account_.name, name),
                         fmt::format("lift it with: drpf account set {} --resume", account_.name)));
   if (!device_.device.connected) return fail(refusal("not_connected", fmt::format("device {} is not connected", name), "connect it first"));
-  if (request_.internal_port.is_zero() || (request_.suggested_port && request_.suggested_port->is_zero()))
+  if (request_.host && !tables_.host(*request_.host))
+    return fail(not_found("host_unknown", fmt::format("there is no public host '{}'", *request_.host), "see: drpf status"));
+  if ((request_.internal_port.is_zero() && !request_.to_public_number) || (request_.suggested_port && request_.suggested_port->is_zero()))
     return fail(refusal("port_zero", "port 0 cannot be mapped", "name a port from 1 to 65535"));
-  if (request_.count == 0 || request_.internal_port.value() + request_.count - 1 > 65535)
+  if (request_.count == 0 || request_.internal_port.value() + request_.count > 65536)
     return fail(invalid("request_empty",
                         fmt::format("{} ports from {} on are no ports to map", request_.count, to_string(request_.internal_port)),
                         "ask for at least one port, and for none above 65535"));
@@ -101,27 +112,50 @@ const Lease* MappingDecision::mapped(Protocol protocol, Port internal_port) cons
 
 // What carries the mapping already, as far as it is contiguous.
 std::optional<Run> MappingDecision::existing() const {
-  const auto key = HostPorts::key(request_.protocol, request_.internal_port);
-  const auto [first, last] = device_.mappings.equal_range(key);
-  for (auto at = first; at != last; ++at) {
-    const auto& on = at->second;
-    if (request_.suggested_port && request_.only_suggested && on.port != *request_.suggested_port) continue;
-    Run run{on.host, on.port, 1};
-    while (run.count < request_.count) {
-      const auto* next = mapped(request_.protocol, plus(request_.internal_port, run.count));
-      if (!next || next->on.host != run.host || next->on.port != plus(run.first, run.count)) break;
-      ++run.count;
+  if (request_.internal_port.is_zero()) return std::nullopt;
+  for (const auto protocol : {request_.protocol, other(request_.protocol)}) {
+    if (!wants(protocol)) continue;
+    const auto [first, last] = device_.mappings.equal_range(HostPorts::key(protocol, request_.internal_port));
+    for (auto at = first; at != last; ++at) {
+      const auto& on = at->second;
+      if (!may_be_on(on.host) || (request_.suggested_port && request_.only_suggested && on.port != *request_.suggested_port)) continue;
+      Run run{on.host, on.port, 1};
+      while (run.count < request_.count) {
+        const auto* next = mapped(protocol, plus(request_.internal_port, run.count));
+        if (!next || next->on.host != run.host || next->on.port != plus(run.first, run.count)) break;
+        ++run.count;
+      }
+      if ((!request_.whole || run.count == request_.count) && can_carry(run)) return run;
     }
-    return run;
   }
   return std::nullopt;
 }
 
-// A port of the device that no program uses for this protocol, and that nobody has led elsewhere by hand.
+// Each port of it is free for what is asked, or has it already.
+bool MappingDecision::can_carry(const Run& run) const {
+  for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
+    if (!wants(protocol)) continue;
+    for (std::uint32_t index = 0; index < run.count; ++index) {
+      const auto port = plus(run.first, index);
+      if (is_available(run.host, port, protocol)) continue;
+      const auto* lease = tables_.lease({run.host, protocol, port});
+      if (!lease || lease->device != device_.device.id || !lease->mapping || lease->mapping->internal_port != internal_port(port, index))
+        return false;
+    }
+  }
+  return true;
+}
+
 bool MappingDecision::is_available(const std::string& host, Port port) const {
+  return is_available(host, port, request_.protocol) && (!request_.both || is_available(host, port, other(request_.protocol)));
+}
+
+// A port of the device that no program uses for this protocol, and that nobody has led elsewhere by hand.
+bool MappingDecision::is_available(const std::string& host, Port port, Protocol protocol) const {
+  if (!may_be_on(host) || std::find(request_.avoid.begin(), request_.avoid.end(), port) != request_.avoid.end()) return false;
   const auto* grant = tables_.grant_at(host, port);
   if (!grant || grant->device != device_.device.id || grant->kind == LeaseKind::fixed) return false;
-  const auto* lease = tables_.lease({host, request_.protocol, port});
+  const auto* lease = tables_.lease({host, protocol, port});
   if (!lease) return true;  // asked for with the other protocol only
   return lease->state == LeaseState::active && lease->kind == LeaseKind::automatic && !lease->mapping && lease->local_port == port;
 }
@@ -129,16 +163,26 @@ bool MappingDecision::is_available(const std::string& host, Port port) const {
 // Does the other protocol of the port carry a mapping? With `internal_port`: this one.
 bool MappingDecision::has_companion(const std::string& host, Port port, std::optional<Port> internal_port) const {
   const auto* lease = tables_.lease({host, other(request_.protocol), port});
-  if (!lease) return false;
+  if (!lease || request_.both) return false;
   if (!internal_port) return lease->mapping || lease->kind == LeaseKind::requested;
   return lease->mapping && lease->mapping->internal_port == *internal_port;
 }
 
 Result<Decided<std::vector<Lease>>> MappingDecision::exactly() {
   const auto port = *request_.suggested_port;
-  for (const auto& host : tables_.policy().hosts)
-    if (is_available(host.name, port)) return carry({host.name, port, 1});
-  return ask_for(port, 1);
+  if (port.value() + request_.count - 1 > 65535) return ask_for(port, request_.count);  // refused
+  for (const auto& host : tables_.policy().hosts) {
+    const Run run{host.name, port, request_.count};
+    if (may_be_on(host.name) && can_carry(run)) return carry(run);
+  }
+  auto fresh = ask_for(port, request_.count);
+  if (fresh) return fresh;
+  // Where no other number could be had either, that is what there is to know.
+  const auto& code = fresh.error().code;
+  const bool about_number = code == "port_outside_pool" || code == "port_reserved" || code == "port_choice_not_allowed";
+  if (about_number && !automatic_run(1, Companion::any))
+    if (auto any = ask_for(std::nullopt, 1); !any && any.error().code == "quota_exhausted") return any;
+  return fresh;
 }
 
 std::optional<Run> MappingDecision::own_ports(Companion companion) const {
@@ -147,7 +191,7 @@ std::optional<Run> MappingDecision::own_ports(Companion companion) const {
     return std::nullopt;
   }
   // What the other protocol of the same program has.
-  if (const auto* twin = mapped(other(request_.protocol), request_.internal_port))
+  if (const auto* twin = request_.both ? nullptr : mapped(other(request_.protocol), request_.internal_port))
     if (is_available(twin->on.host, twin->on.port)) return Run{twin->on.host, twin->on.port, 1};
   const auto wished = [&](Port port) -> std::optional<Run> {
     for (const auto& host : tables_.policy().hosts)
@@ -189,7 +233,7 @@ Result<Decided<std::vector<Lease>>> MappingDecision::new_ports() const {
     }
   }
   auto given = ask_for(std::nullopt, request_.count);
-  for (auto count = request_.count; !given && count > 1;) {
+  for (auto count = request_.count; !given && count > 1 && !request_.whole;) {
     count = static_cast<std::uint16_t>(count / 2);
     if (const auto own = automatic_run(count, Companion::unmapped)) return carry(*own);
     given = ask_for(std::nullopt, count);
@@ -199,41 +243,44 @@ Result<Decided<std::vector<Lease>>> MappingDecision::new_ports() const {
 
 Result<Decided<std::vector<Lease>>> MappingDecision::ask_for(std::optional<Port> port, std::uint16_t count) const {
   for (const auto& host : tables_.policy().hosts) {
-    const auto* grant = port ? tables_.grant_at(host.name, *port) : nullptr;
-    if (grant && grant->device == device_.device.id)
-      return fail(refusal("port_taken",
-                          fmt::format("port {} is used by another program of device {}", to_string(*port), device_.device.name),
-                          "choose another port"));
+    for (std::uint32_t index = 0; port && may_be_on(host.name) && index < count && port->value() + index <= 65535; ++index) {
+      const auto* grant = tables_.grant_at(host.name, plus(*port, index));
+      if (grant && grant->device == device_.device.id)
+        return fail(
+            refusal("port_taken",
+                    fmt::format("port {} is used by another program of device {}", to_string(plus(*port, index)), device_.device.name),
+                    "choose another port"));
+    }
   }
   LeaseRequest request;
   request.device = device_.device.id;
   request.port = port;
-  request.tcp = request_.protocol == Protocol::tcp;
-  request.udp = request_.protocol == Protocol::udp;
+  request.host = request_.host;
+  request.tcp = wants(Protocol::tcp);
+  request.udp = wants(Protocol::udp);
   request.count = count;
   if (!request_.to_public_number) request.local_port = request_.internal_port;
   request.kind = LeaseKind::requested;
   request.lifetime = deadline() - now_;
   auto decided = lease::decide(request, tables_, now_);
   if (!decided) return decided;
-  std::uint32_t index = 0;
-  for (auto& record : decided->transaction.records)
-    if (auto* put = std::get_if<PutLease>(&record)) {
-      put->lease.mapping = mapping(index++, put->lease.local_port);
-      put->lease.deadline = deadline();
-    }
-  index = 0;
-  for (auto& lease : decided->value) {
-    lease.mapping = mapping(index++, lease.local_port);
+  const auto first = std::min_element(decided->value.begin(), decided->value.end(), [](const Lease& a, const Lease& b) {
+                       return a.on.port < b.on.port;
+                     })->on.port;
+  const auto fill_in = [&](Lease& lease) {
+    lease.mapping = mapping(lease.on.port, lease.on.port.value() - std::uint32_t{first.value()}, lease.local_port);
     lease.deadline = deadline();
-  }
+  };
+  for (auto& record : decided->transaction.records)
+    if (auto* put = std::get_if<PutLease>(&record)) fill_in(put->lease);
+  for (auto& lease : decided->value) fill_in(lease);
   return decided;
 }
 
-Mapping MappingDecision::mapping(std::uint32_t index, Port local_port_after) const {
+Mapping MappingDecision::mapping(Port on, std::uint32_t index, Port local_port_after) const {
   Mapping made;
   made.door = request_.door;
-  made.internal_port = plus(request_.internal_port, index);
+  made.internal_port = internal_port(on, index);
   made.nonce = request_.nonce;
   made.description = request_.description;
   made.local_port_after = local_port_after;
@@ -245,8 +292,11 @@ Mapping MappingDecision::mapping(std::uint32_t index, Port local_port_after) con
 Result<Decided<std::vector<Lease>>> MappingDecision::carry(const Run& run) const {
   Draft draft(tables_, now_);
   std::vector<Lease> leases;
-  for (std::uint32_t index = 0; index < run.count; ++index) {
-    const PublicPort on{run.host, request_.protocol, plus(run.first, index)};
+  for (std::uint32_t nth = 0; nth < run.count * 2U; ++nth) {
+    const auto protocol = nth < run.count ? Protocol::tcp : Protocol::udp;
+    if (!wants(protocol)) continue;
+    const auto index = nth % run.count;
+    const PublicPort on{run.host, protocol, plus(run.first, index)};
     const auto* before = tables_.lease(on);
     Lease after;
     if (before) {
@@ -258,7 +308,8 @@ Result<Decided<std::vector<Lease>>> MappingDecision::carry(const Run& run) const
       after.kind = LeaseKind::requested;
     }
     after.local_port = local_port(on.port, index);
-    after.mapping = mapping(index, before ? (before->mapping ? before->mapping->local_port_after : before->local_port) : after.local_port);
+    after.mapping =
+        mapping(on.port, index, before ? (before->mapping ? before->mapping->local_port_after : before->local_port) : after.local_port);
     if (before && before->local_port == after.local_port && before->deadline > now_)
       after.deadline = deadline();
     else

@@ -380,6 +380,7 @@ Status LinksAndRoutes::send_route(const Route& route, bool add, int add_flags) {
     header.rtm_scope = RT_SCOPE_HOST;
   else if (route.type == RouteType::unicast && !route.gateway && route.destination.family() == Family::v4)
     header.rtm_scope = RT_SCOPE_LINK;
+  if (add && route.on_link) header.rtm_flags |= RTNH_F_ONLINK;
   NetlinkWriter message;
   const int flags = NLM_F_REQUEST | NLM_F_ACK | (add ? add_flags : 0);
   message.message(add ? RTM_NEWROUTE : RTM_DELROUTE, static_cast<std::uint16_t>(flags), socket_.next_sequence()).header(as_bytes(header));

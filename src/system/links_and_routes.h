@@ -48,6 +48,7 @@ struct Route {
   RouteType type = RouteType::unicast;
   std::optional<std::string> interface;
   std::optional<Address> gateway;
+  bool on_link = false;           // the gateway is reached through the interface, whatever other routes say
   std::optional<Address> source;  // preferred source address
   std::uint32_t table = routing_table::main;
   std::uint32_t metric = 0;  // 0 = the kernel's default (IPv6: 1024)

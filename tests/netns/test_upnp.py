@@ -261,6 +261,16 @@ def test_a_search_is_no_amplifier(town):
     asked, answers = laptop.search(count=500)
     assert 1 <= len(answers) <= 5
     assert len(phone.search()[1]) == 1
+    time.sleep(1)
+    # By IPv6 a program finds an IPv6 address.
+    inside = laptop.device.address(6).rsplit(":", 1)[0] + ":1"
+    asked = f'M-SEARCH * HTTP/1.1\r\nHOST: [FF05::C]:1900\r\nST: upnp:rootdevice\r\nMAN: "ssdp:discover"\r\nMX: 2\r\n\r\n'.encode()
+    for to in ("ff05::c", inside):
+        with laptop.host.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+            client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, laptop.host.call(socket.if_nametoindex, "wg0"))
+            client.sendto(asked, (to, 1900))
+            (answer, _), = datagrams(client, 0.7)
+            assert f"LOCATION:http://[{inside}]:5351/upnp\r\n".encode() in answer and len(answer) <= 2 * len(asked)
 
 
 def test_broken_and_hostile_requests_are_refused(town):

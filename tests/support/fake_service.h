@@ -105,6 +105,12 @@ class FakeService final : public api::Service {
   Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) override {
     return decided(book_.add_lease(request, time), "leases", request.device);
   }
+  Result<std::vector<lease::Lease>> map(const lease::MappingRequest& request) override {
+    return decided(book_.map(request, time), "leases", request.device);
+  }
+  Result<std::size_t> end_mappings(const lease::MappingEnd& end) override {
+    return decided(book_.end_mappings(end, time), "leases", end.device);
+  }
   Status set_lease(const lease::PublicPort& on, Port local_port) override { return done(book_.set_lease(on, local_port, time), "leases"); }
   Status remove_lease(const lease::PublicPort& on) override { return done(book_.remove_lease(on, time), "leases"); }
   std::unique_ptr<Subscription> subscribe(std::function<void(const api::Change&)> listener) override {

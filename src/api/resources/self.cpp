@@ -1,4 +1,6 @@
 // What a device may ask and do for itself. The address that a mapping points to is always the caller's own.
+#include <algorithm>
+
 #include <boost/json/serialize.hpp>
 
 #include "api/json_body.h"
@@ -40,16 +42,45 @@ Result<net::Response> disconnect_self(Call& call) {
   return no_content();
 }
 
+// "20000,20003"
+Result<std::vector<Port>> read_ports(std::string_view text) {
+  std::vector<Port> ports;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    const auto port = parse_port(text.substr(0, comma));
+    if (!port) return fail(port.error());
+    ports.push_back(*port);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return ports;
+}
+
 Result<net::Response> add_own_lease(Call& call) {
   auto body = JsonBody::parse(call.request.body);
   if (!body) return fail(body.error());
-  auto request = lease_request(*body);
+  const auto wish = lease_request(*body);
+  const auto suggested = body->port("suggested_port");
+  const auto avoid = read_ports(body->text("avoid").value_or(""));
   const auto lifetime = body->integer("lifetime_s", lifetime_s_min, lifetime_s_max);
   if (const auto whole = body->finish(); !whole) return fail(whole.error());
+  if (!avoid) return fail(avoid.error());
+  const auto* account = call.service.book().account(call.caller->account);
+  const auto* plan = account ? call.service.book().plan(account->plan) : nullptr;
+  lease::MappingRequest request;
   request.device = call.caller->id;
-  request.kind = lease::LeaseKind::requested;
-  if (lifetime) request.lifetime = std::chrono::seconds(*lifetime);
-  const auto leases = call.service.add_lease(std::move(request));
+  request.protocol = wish.tcp ? Protocol::tcp : Protocol::udp;
+  request.both = wish.tcp && wish.udp;
+  request.internal_port = wish.local_port.value_or(Port{});
+  request.to_public_number = !wish.local_port;
+  request.suggested_port = wish.port ? wish.port : suggested;
+  request.only_suggested = wish.port.has_value();
+  request.host = wish.host;
+  request.count = wish.count;
+  request.avoid = *avoid;
+  request.whole = true;
+  request.lifetime = lifetime ? std::chrono::seconds(*lifetime) : plan ? plan->lease_lifetime : Duration::zero();
+  request.door = lease::Door::api;
+  const auto leases = call.service.map(request);
   if (!leases) return fail(leases.error());
   boost::json::array added;
   for (const auto& lease : *leases) append_lease_json(call.service, lease, added);
@@ -64,9 +95,17 @@ Result<net::Response> remove_own_lease(Call& call) {
     return fail(not_found("lease_unknown",
                           "this device has no lease on " + to_string(on->port) + "/" + std::string(to_string(on->protocol)),
                           "ask GET /v1/self for its leases"));
-  if (lease->kind != lease::LeaseKind::requested)
-    return fail(refusal("lease_not_requested", "this lease was not asked for by the device", "the administrator can remove it"));
-  if (const auto removed = call.service.remove_lease(*on); !removed) return fail(removed.error());
+  if (!lease->mapping) {
+    if (lease->kind != lease::LeaseKind::requested)
+      return fail(refusal("lease_not_requested", "this lease was not asked for by the device", "the administrator can remove it"));
+    if (const auto removed = call.service.remove_lease(*on); !removed) return fail(removed.error());
+    return no_content();
+  }
+  lease::MappingEnd end;
+  end.device = call.caller->id;
+  end.protocol = on->protocol;
+  end.public_ports = PortRange(on->port);
+  if (const auto ended = call.service.end_mappings(end); !ended) return fail(ended.error());
   return no_content();
 }
 

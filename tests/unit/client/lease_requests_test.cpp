@@ -10,7 +10,6 @@ std::string lease(int public_port, int local_port, const char* protocol, const c
   return std::string(R"({"host":"main","protocol":")") + protocol + R"(","public_address":")" + address + R"(","public_port":)" +
          std::to_string(public_port) + R"(,"local_port":)" + std::to_string(local_port) + R"(,"state":"active","kind":")" + kind + "\"}";
 }
-std::string self(const std::string& leases) { return R"({"account":"ann","leases":[)" + leases + "]}"; }
 
 TEST(GivenLeases, BothProtocolsAndFamiliesAreOne) {
   const auto given = parse_given_leases("[" + lease(20000, 25565, "tcp", "requested", "2001:db8::1") + "," +
@@ -26,19 +25,6 @@ TEST(GivenLeases, RefusesWhatIsNone) {
         "[" + lease(0, 25565, "tcp") + "]", "[" + lease(70000, 25565, "tcp") + "]", "[" + lease(20000, 25565, "sctp") + "]",
         std::string(R"([{"host":"../x","protocol":"tcp","public_port":1,"local_port":25565}])")})
     EXPECT_FALSE(parse_given_leases(text, Port{25565})) << text;
-}
-
-TEST(SparePort, IsTheHighestThatLeadsToItself) {
-  const auto leases = lease(20000, 20000, "tcp") + "," + lease(20001, 20001, "tcp") + "," + lease(20002, 110, "tcp") + "," +
-                      lease(20003, 20003, "tcp", "fixed");
-  EXPECT_EQ(spare_port(self(leases), {}), (OwnPort{"main", Port{20001}}));
-  EXPECT_EQ(spare_port(self(leases), {Port{20001}}), (OwnPort{"main", Port{20000}}));
-  EXPECT_EQ(spare_port(self(leases), {Port{20000}, Port{20001}}), std::nullopt);
-}
-
-TEST(SparePort, BothProtocolsHaveToBeFree) {
-  EXPECT_EQ(spare_port(self(lease(20000, 20000, "tcp") + "," + lease(20000, 53, "udp")), {}), std::nullopt);
-  EXPECT_EQ(spare_port("nonsense", {}), std::nullopt);
 }
 
 }  // namespace

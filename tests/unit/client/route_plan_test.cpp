@@ -23,6 +23,8 @@ WgQuickFile file(const std::string& interface, const std::string& allowed) {
   EXPECT_TRUE(parsed) << parsed.error().message;
   return parsed.value_or(WgQuickFile{});
 }
+// What programs take the router's address from.
+const PlannedRoute findable{*parse_prefix("0.0.0.0/8"), main_table, parse_address("10.77.0.1").value()};
 const std::string both = "Address = 10.77.0.2/32, fd77::2/128";
 
 TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
@@ -32,7 +34,8 @@ TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
   EXPECT_TRUE(plan.full_tunnel);
   EXPECT_TRUE(plan.kill_switch);
   EXPECT_EQ(plan.engine_mark, table);
-  EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), table}, PlannedRoute{*parse_prefix("::/0"), table}));
+  EXPECT_THAT(plan.routes,
+              ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), table}, PlannedRoute{*parse_prefix("::/0"), table}, findable));
   for (const auto family : {Family::v4, Family::v6}) {
     EXPECT_THAT(plan.rules,
                 Contains(PlannedRule{.family = family, .priority = place.first, .table = main_table, .suppress_default = true}));
@@ -48,7 +51,7 @@ TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
 TEST(RoutePlan, FullTunnelWithoutIpv6LeavesIpv6ToTheKillSwitch) {
   const auto plan = make_route_plan(file("Address = 10.77.0.2/32", "0.0.0.0/0, ::/0"), {.interface = "home"});
   for (const auto& rule : plan.rules) EXPECT_EQ(rule.family, Family::v4);
-  EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), own_table("home")}));
+  EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), own_table("home")}, findable));
   EXPECT_THAT(plan.firewall, HasSubstr("chain outside"));
   EXPECT_THAT(plan.notes, IsEmpty());
   EXPECT_THAT(make_route_plan(file("Address = 10.77.0.2/32", "0.0.0.0/0"), {.interface = "home", .kill_switch = false}).notes,
@@ -58,7 +61,7 @@ TEST(RoutePlan, FullTunnelWithoutIpv6LeavesIpv6ToTheKillSwitch) {
 TEST(RoutePlan, TwoHalvesAreAFullTunnel) {
   const auto plan = make_route_plan(file("Address = 10.77.0.2/32", "0.0.0.0/1, 128.0.0.0/1"), {.interface = "home"});
   EXPECT_TRUE(plan.full_tunnel);
-  EXPECT_EQ(plan.routes.size(), 2u);
+  EXPECT_EQ(plan.routes.size(), 3u);
 }
 
 TEST(RoutePlan, InboundOnlyLeavesTheRestOutside) {
@@ -68,7 +71,7 @@ TEST(RoutePlan, InboundOnlyLeavesTheRestOutside) {
   EXPECT_FALSE(plan.full_tunnel);
   EXPECT_FALSE(plan.kill_switch);
   for (const auto& rule : plan.rules) EXPECT_TRUE(rule.from || rule.to || (rule.mark && !rule.not_mark)) << "this rule catches everything";
-  for (const auto& route : plan.routes) EXPECT_EQ(route.table, table);
+  for (const auto& route : plan.routes) EXPECT_TRUE(route.table == table || route == findable) << to_string(route.to);
   EXPECT_THAT(plan.rules,
               Contains(PlannedRule{.family = Family::v6, .priority = place.second, .table = table, .mark = reply_mark("home")}));
   EXPECT_THAT(plan.rules,

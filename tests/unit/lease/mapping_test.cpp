@@ -60,6 +60,72 @@ TEST_F(MappingTest, TcpAndUdpOfOneProgramShareTheNumber) {
   EXPECT_EQ(map(wish(id, udp, 7000)).on.port, other.on.port);
 }
 
+TEST_F(MappingTest, BothAtOnceAreOfOneNumberOrNotAtAll) {
+  const auto alice = account("alice");
+  const auto id = connected(alice, "laptop");
+  const auto ports = ports_of(id);
+  auto both = wish(id, tcp, 25565);
+  both.both = true;
+  // The highest has no room for UDP any more.
+  act(book.set_lease({"main", udp, ports[4]}, Port{53}, now));
+  const auto given = act(book.map(both, now));
+  ASSERT_EQ(given.size(), 2U);
+  EXPECT_EQ(given[0].on, (PublicPort{"main", tcp, ports[3]}));
+  EXPECT_EQ(given[1].on, (PublicPort{"main", udp, ports[3]}));
+  EXPECT_EQ(lease_at(ports[3], udp).local_port, Port{25565});
+  EXPECT_EQ(act(book.map(both, now)), given) << "asked again, they are the same";
+  for (std::uint16_t i = 0; i < 3; ++i) map(wish(id, udp, static_cast<std::uint16_t>(7000 + i)));
+  both.internal_port = Port{25566};
+  EXPECT_EQ(refused(both), "quota_exhausted") << "one protocol alone is not what was asked for";
+}
+
+TEST_F(MappingTest, AnUnnamedPortLeadsToItsOwnNumberAndIsANewOneEachTime) {
+  const auto id = connected(account("alice"), "laptop");
+  auto any = wish(id, tcp, 0);
+  any.to_public_number = true;
+  any.both = true;
+  const auto first = act(book.map(any, now));
+  const auto second = act(book.map(any, now));
+  EXPECT_NE(first[0].on.port, second[0].on.port);
+  EXPECT_EQ(first[0].local_port, first[0].on.port);
+  EXPECT_EQ(first[0].mapping->internal_port, first[0].on.port);
+}
+
+TEST_F(MappingTest, WhatIsToBeLeftAloneIsLeftAlone) {
+  const auto id = connected(account("alice"), "laptop");
+  const auto ports = ports_of(id);
+  auto request = wish(id, tcp, 6881, ports[4].value());
+  request.avoid = {ports[4], ports[2]};
+  EXPECT_EQ(map(request).on.port, ports[3]);
+  request.internal_port = Port{6882};
+  request.suggested_port.reset();
+  EXPECT_EQ(map(request).on.port, ports[1]);
+}
+
+TEST_F(MappingTest, TheSameInternalPortOfAnotherDeviceIsNotOnes) {
+  const auto alice = account("alice", "business");
+  const auto one = connected(alice, "laptop");
+  const auto other = connected(alice, "phone");
+  const auto mapped = map(wish(one, tcp, 6881));
+  auto request = wish(other, tcp, 6881, mapped.on.port.value());
+  request.only_suggested = true;
+  EXPECT_EQ(refused(request), "port_taken");
+  request.only_suggested = false;
+  EXPECT_NE(map(request).on.port, mapped.on.port);
+  EXPECT_EQ(lease_at(mapped.on.port).device, one);
+}
+
+TEST_F(MappingTest, AtTheEndOfThePlanANumberOutsideThePoolIsNotTheTrouble) {
+  const auto id = connected(account("alice"), "laptop");
+  auto request = wish(id, tcp, 9000, 9999);
+  request.only_suggested = true;
+  EXPECT_EQ(refused(request), "port_outside_pool");
+  for (const auto port : ports_of(id)) map(wish(id, tcp, static_cast<std::uint16_t>(7000 + port.value() % 100)));
+  EXPECT_EQ(refused(request), "quota_exhausted");
+  request.suggested_port = ports_of(id)[0];
+  EXPECT_EQ(refused(request), "port_taken") << "another number would not help, but this one is what was asked for";
+}
+
 TEST_F(MappingTest, ARenewalKeepsNumberAndConnections) {
   const auto id = connected(account("alice"), "laptop");
   const auto first = map(wish(id, tcp, 6881));
