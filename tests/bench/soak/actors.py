@@ -12,7 +12,7 @@ from gateway import ConnectedDevice, WireGuardDevice
 from traffic import connect, family_of
 
 API_PORT = 5351
-REQUESTED_TO = 8080  # where every lease leads that a device asked for
+REQUESTED_TO = range(8080, 8090)  # where the leases lead that a device asked for: one each
 LATENCIES_KEPT = 20_000
 
 
@@ -201,7 +201,7 @@ class DeviceLife(Actor):
             if self.kind == "wireguard-go":  # stock WireGuard is silent until something is sent
                 self.home.run("ping", "-c1", "-W2", self.gateway_address(), check=False)
             self.ports = self.soak.gateway.wait_for_ports(self.home.name, seconds=60)
-            for port in self.ports + [REQUESTED_TO]:
+            for port in self.ports + list(REQUESTED_TO):
                 self.soak.servers.serve(self.home, port)
 
     def gateway_address(self):
@@ -223,29 +223,29 @@ class DeviceLife(Actor):
 
     def renew(self):
         """Asks for a new lease, or renews one that it has by asking for the same again."""
-        body = {"local_port": REQUESTED_TO, "lifetime_s": 60, "protocol": self.random.choice(("tcp", "udp"))}
+        body = {"local_port": self.random.choice(REQUESTED_TO), "lifetime_s": 60, "protocol": self.random.choice(("tcp", "udp"))}
         renewal = self.own and self.random.random() < 0.5
         if renewal:
-            host, protocol, port = self.random.choice(self.own)
-            body |= {"host": host, "protocol": protocol, "port": port}
+            host, protocol, port, local_port = self.random.choice(self.own)
+            body |= {"host": host, "protocol": protocol, "port": port, "local_port": local_port}
         elif len(self.own) >= 10:
             return self.release()
         status, answer = self.ask("POST", "/v1/self/leases", body)
         if status == 201:
             row = answer[0]
-            key = (row["host"], row["protocol"], row["public_port"])
+            key = (row["host"], row["protocol"], row["public_port"], row["local_port"])
             if key not in self.own:
                 self.own.append(key)
             self.ledger.done("renewals" if renewal else "requests")
         elif renewal and status == 409:  # it had ended
-            self.own.remove((host, protocol, port))
+            self.own.remove((host, protocol, port, local_port))
         else:
             raise RuntimeError(f"POST /v1/self/leases {body} answered {status}: {answer}")
         return None
 
     def release(self):
         if self.own:
-            host, protocol, port = self.own.pop(self.random.randrange(len(self.own)))
+            host, protocol, port, _ = self.own.pop(self.random.randrange(len(self.own)))
             status, answer = self.ask("DELETE", f"/v1/self/leases/{host}/{protocol}/{port}")
             if status not in (204, 404):  # 404: it had ended
                 raise RuntimeError(f"DELETE of {port}/{protocol} answered {status}: {answer}")
