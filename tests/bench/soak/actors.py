@@ -170,7 +170,7 @@ class DeviceLife(Actor):
         self.home, self.kind, self.steady = home, kind, steady
         self.device = None
         self.ports = []
-        self.own = []  # leases that it asked for: (host, protocol, public port)
+        self.own = []  # leases that it asked for: (host, protocol, public port, local port)
         self.up_since = 0.0
         self.configuration = soak.gateway.add_device(f"owner-{home.name}", home.name, plan="business")
 
@@ -178,7 +178,7 @@ class DeviceLife(Actor):
         return self.device is not None and time.monotonic() - self.up_since > 5
 
     def visited_ports(self):
-        return list(self.ports) + [port for _, _, port in self.own] if self.connected() else []
+        return list(self.ports) + [port for _, _, port, _ in self.own] if self.connected() else []
 
     def step(self):
         if self.device is None:
