@@ -23,17 +23,17 @@ Result<std::size_t> Gateway::stage(const lease::MappingEnd& end) {
 }
 
 Result<std::vector<lease::Lease>> Gateway::map(const lease::MappingRequest& request) {
-  auto leases = stage(request);
-  if (!leases) return leases;
-  if (auto committed = commit_staged(); !committed) return fail(std::move(committed.error()));
-  return leases;
+  auto decided = book_.map(request, now());
+  if (!decided) return fail(std::move(decided.error()));
+  if (auto done = carry_out(decided->transaction); !done) return fail(std::move(done.error()));
+  return std::move(decided->value);
 }
 
 Result<std::size_t> Gateway::end_mappings(const lease::MappingEnd& end) {
-  auto ended = stage(end);
-  if (!ended) return ended;
-  if (auto committed = commit_staged(); !committed) return fail(std::move(committed.error()));
-  return ended;
+  auto decided = book_.end_mappings(end, now());
+  if (!decided) return fail(std::move(decided.error()));
+  if (auto done = carry_out(decided->transaction); !done) return fail(std::move(done.error()));
+  return decided->value;
 }
 
 void Gateway::stage(lease::Transaction transaction) {
