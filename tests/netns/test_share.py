@@ -1,12 +1,11 @@
 """`drpf connect --share`: a console behind the device asks with its own programs, and a visitor from the Internet reaches it."""
 import re
-import signal
-import time
 
 import pytest
 from gateway import ConnectedDevice, Gateway
 from lab import Plan
 from namespaces import wait_for
+from test_port_mapping import exchange
 from traffic import TcpServer, UdpServer, connect, tcp_visit, udp_visit
 
 # upnpc believes in no gateway whose address is private or for documentation. These are nobody's inside a namespace.
@@ -148,3 +147,42 @@ def test_the_end_closes_both_redirects(home):
     assert home.elements() == []
     with TcpServer(console.host, 3074):
         assert tcp_visit(lab.inet, lab.gw_v4, port, seconds=1) is None
+
+
+def test_a_host_that_is_no_router_forwards_answers_only_and_only_as_long(make_lab):
+    lab = make_lab(plan=PUBLIC)
+    home = Home(lab, Gateway(lab), forwarding=0)
+    console, port = home.console, home.ports[-1]
+    console.upnpc("-a", "@", 3074, port, "TCP", 3600)
+    with TcpServer(console.host, 3074), TcpServer(lab.inet, 80):
+        assert (tcp_visit(lab.inet, lab.gw_v4, port) or "").startswith(f"you are {lab.inet_v4} ")
+        assert tcp_visit(home.other.host, lab.inet_v4, 80, seconds=1) is None, "nobody uses it as a router"
+        # What the gateway sends into the local network without a mapping does not arrive there.
+        lab.gw.sh("ip route add 192.168.50.0/24 dev drpf0")
+        assert tcp_visit(lab.gw, console.address, 3074, seconds=1) is None
+    # On other interfaces nobody answers, whatever address of the device is asked.
+    for host, address in ((lab.gw, "10.77.0.2"), (lab.routers[0], "192.168.1.2"), (lab.routers[0], ROUTER)):
+        host.run("ip", "route", "replace", f"{ROUTER}/32", "via", "192.168.1.2", check=False)
+        assert exchange(host, b"\0\0", to=address, seconds=0.5) is None
+        assert tcp_visit(host, address, 5351, seconds=1) is None
+    assert exchange(console.host, b"\0\0", to=ROUTER) is not None
+    # Programs of the device itself find the gateway by its routes.
+    assert "using gateway : 10.77.0.1" in home.host.run("natpmpc").stdout
+    home.device.disconnect()
+    assert home.host.sysctl("net.ipv4.conf.lan0.forwarding") == "0"
+    assert "0.0.0.0/8" not in home.host.run("ip", "route").stdout
+
+
+def test_beside_the_router_machines_are_reached_under_our_address(make_lab):
+    lab = make_lab(plan=PUBLIC)
+    gateway, device = Gateway(lab), lab.homes[0]
+    lab.routers[0].sh("sysctl -q -w net.bridge.bridge-nf-call-iptables=0")  # the router's rules are not meant for its switch
+    machine = lab.add_machine("tv", 1, 3)
+    connected = ConnectedDevice(device, gateway.add_device("ann", "laptop"), "--interface", "home", "--share", "eth0", "--inbound-only")
+    connected.process.wait_for_output("visitors appear there under this machine's address", READY_SECONDS_MAX)
+    port = gateway.wait_for_ports("laptop")[-1]
+    url = "http://192.168.1.2:5351/upnp"
+    wait_for(lambda: "is redirected" in machine.run("upnpc", "-u", url, "-a", "@", "3074", port, "UDP", "3600", check=False, seconds=40).stdout, 10, "a mapping")
+    with UdpServer(machine, 3074) as server:
+        assert udp_visit(lab.inet, lab.gw_v4, port)
+        assert server.addresses() == ["192.168.1.2"]
