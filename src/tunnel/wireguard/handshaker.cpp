@@ -96,6 +96,9 @@ void Handshaker::screen_handshakes() {
 }
 
 void Handshaker::screen(const HandshakeDatagram& datagram, std::size_t waiting) {
+  // An answer to nothing, which is cheaper to see than anything else.
+  if (const auto response = decode_response(datagram.view()); response && !indices_.find(response->receiver))
+    return drop(DropReason::unknown_index);
   auto verdict = gate_.check(datagram.view(), datagram.from, waiting, state_.clock.now(), random_);
   if (const auto* dropped = std::get_if<GateDrop>(&verdict)) return drop(dropped->reason);
   if (auto* const reply = std::get_if<GateReply>(&verdict)) {

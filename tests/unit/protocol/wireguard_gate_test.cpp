@@ -223,40 +223,55 @@ TEST_F(GateTest, DropsWhatIsNoHandshakeMessageOrNotForUs) {
 
 TEST(LoadMeter, LoadBeginsAt512AndLastsASecond) {
   LoadMeter meter;
-  EXPECT_FALSE(meter.note(511, start));
-  EXPECT_TRUE(meter.note(512, start));
-  EXPECT_TRUE(meter.note(0, start + milliseconds(999)));
-  EXPECT_FALSE(meter.note(0, start + milliseconds(1000)));
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::unasked, 511, start));
+  EXPECT_TRUE(meter.note(LoadMeter::Kind::unasked, 512, start));
+  EXPECT_TRUE(meter.note(LoadMeter::Kind::unasked, 0, start + milliseconds(999)));
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::unasked, 0, start + milliseconds(1000)));
 }
 
 TEST(LoadMeter, ARateIsLoadThoughNothingWaits) {
   LoadMeter meter;
   auto now = start;
   int noted = 1;
-  while (!meter.note(0, now) && noted < 10'000) {
+  while (!meter.note(LoadMeter::Kind::unasked, 0, now) && noted < 10'000) {
     now += microseconds(500);  // 2,000 a second
     ++noted;
   }
   EXPECT_NEAR(noted, 1024, 2) << "512 more than the rate allows";
   for (int i = 0; i < 10'000; ++i) {
     now += microseconds(500);
-    ASSERT_TRUE(meter.note(0, now)) << "as long as it goes on";
+    ASSERT_TRUE(meter.note(LoadMeter::Kind::unasked, 0, now)) << "as long as it goes on";
   }
-  for (int i = 0; i < 1100; ++i) meter.note(0, now += milliseconds(2));  // 500 a second
-  EXPECT_FALSE(meter.note(0, now));
+  for (int i = 0; i < 1100; ++i) meter.note(LoadMeter::Kind::unasked, 0, now += milliseconds(2));  // 500 a second
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::unasked, 0, now));
 }
 
 TEST(LoadMeter, TheAllowedRateIsNoLoad) {
   LoadMeter meter;
   auto now = start;
-  for (int i = 0; i < 20'000; ++i) ASSERT_FALSE(meter.note(0, now += milliseconds(1)));
+  for (int i = 0; i < 20'000; ++i) ASSERT_FALSE(meter.note(LoadMeter::Kind::unasked, 0, now += milliseconds(1)));
 }
 
 TEST(LoadMeter, AClockThatStepsBackIsNoLoad) {
   LoadMeter meter;
-  EXPECT_FALSE(meter.note(0, start));
-  EXPECT_FALSE(meter.note(0, start - seconds(100)));
-  EXPECT_FALSE(meter.note(0, start));
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::unasked, 0, start));
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::unasked, 0, start - seconds(100)));
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::unasked, 0, start));
+}
+
+TEST(LoadMeter, AnswersAreLoadOnlyInALongQueue) {
+  LoadMeter meter;
+  for (int i = 0; i < 10'000; ++i) ASSERT_FALSE(meter.note(LoadMeter::Kind::answer, 511, start)) << "a gateway calls all its devices back";
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::unasked, 0, start)) << "they do not count for others";
+  EXPECT_TRUE(meter.note(LoadMeter::Kind::answer, 512, start));
+  EXPECT_TRUE(meter.note(LoadMeter::Kind::unasked, 0, start));
+}
+
+TEST(LoadMeter, AFloodOfInitiationsDoesNotMakeAnswersWait) {
+  LoadMeter meter;
+  for (int i = 0; i < 1000; ++i) meter.note(LoadMeter::Kind::unasked, 0, start);
+  EXPECT_TRUE(meter.note(LoadMeter::Kind::unasked, 0, start));
+  EXPECT_FALSE(meter.note(LoadMeter::Kind::answer, 0, start));
 }
 
 // The rate alone, with no queue: 50,000 initiations in a second from 50,000 places, of which at most the allowance costs public-key work.
