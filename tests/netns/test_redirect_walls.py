@@ -229,8 +229,8 @@ def test_a_device_cannot_shadow_a_port_of_the_gateway(net, version, shadowed):
 
 @VERSIONS
 def test_with_a_plain_masquerade_the_port_is_shadowed(net, version):
-    """The proof that the test above tests something."""
-    net.start(options=["no-ownership"])
+    """The proof that the test above tests something; packets to WireGuard's port that are tracked belong to it."""
+    net.start("without wireguard_untracked", options=["no-ownership"])
     rules = net.gw.sh("nft -a list chain inet drpf outbound")
     handle = next(line.split("handle ")[1] for line in rules.splitlines() if 'comment "source_ports"' in line)
     net.gw.sh(f"nft replace rule inet drpf outbound handle {handle} iifname tun0 oifname wan masquerade")
