@@ -186,3 +186,18 @@ def test_beside_the_router_machines_are_reached_under_our_address(make_lab):
     with UdpServer(machine, 3074) as server:
         assert udp_visit(lab.inet, lab.gw_v4, port)
         assert server.addresses() == ["192.168.1.2"]
+
+
+def test_with_all_traffic_in_the_tunnel_and_the_end_upstream(make_lab):
+    lab = make_lab(plan=PUBLIC)
+    home = Home(lab, Gateway(lab), mode=())
+    console, port = home.console, home.ports[-1]
+    console.upnpc("-a", "@", 3074, port, "TCP", 3600)
+    with TcpServer(console.host, 3074) as server:
+        assert tcp_visit(lab.inet, lab.gw_v4, port)
+        assert server.addresses() == [lab.inet_v4]
+    home.gateway.cli("lease", "remove", f"{port}/tcp")
+    wait_for(lambda: home.elements() == [], 5, "the second redirect ends with the first")
+    console.upnpc("-a", "@", 3074, home.ports[0], "TCP", 3600)
+    home.host.sh("ip link set lan0 down")
+    wait_for(lambda: home.lead(home.ports[0]) == home.ports[0], 10, "without the interface nothing is leased for it")
