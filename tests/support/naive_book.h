@@ -31,7 +31,12 @@ struct NaiveBook {
     LeaseKind kind{};
     bool active = false;
     Time deadline{};
+    std::optional<Mapping> mapping;
     bool operator==(const NaiveLease&) const = default;
+
+    // Only a program moves its deadline on.
+    bool ends() const { return mapping ? !mapping->while_connected : kind == LeaseKind::requested; }
+    Port local_port_without_mapping() const { return mapping ? mapping->local_port_after : local_port; }
   };
 
   Policy policy;
@@ -109,13 +114,13 @@ struct NaiveBook {
       if (lease.kind == LeaseKind::requested)
         end_lease(on, now);
       else
-        lease = {lease.local_port, lease.kind, false, {}};
+        lease = {lease.local_port_without_mapping(), lease.kind, false, {}, std::nullopt};
     }
   }
   void activate_all(DeviceId id, Time now) {
     for (const auto& on : leases_of(id)) {
       auto& lease = leases.at(on);
-      const bool due = lease.active && lease.kind != LeaseKind::requested && lease.deadline - lifetime(id) / 2 <= now;
+      const bool due = lease.active && !lease.ends() && lease.deadline - lifetime(id) / 2 <= now;
       if (!lease.active || due) lease.deadline = now + lifetime(id);
       lease.active = true;
     }
@@ -151,15 +156,15 @@ struct NaiveBook {
   void tick(Time now) {
     std::vector<DeviceId> lost;
     for (const auto& [on, lease] : leases)
-      if (lease.active && lease.kind != LeaseKind::requested && lease.deadline <= now) lost.push_back(holds.at({on.host, on.port}).device);
+      if (lease.active && !lease.ends() && lease.deadline <= now) lost.push_back(holds.at({on.host, on.port}).device);
     for (const auto id : lost) disconnect(id, now);
     for (const auto& [id, device] : devices) {
       for (const auto& on : leases_of(id)) {
         auto& lease = leases.at(on);
         if (!lease.active) continue;
-        if (lease.kind == LeaseKind::requested && lease.deadline <= now)
-          end_lease(on, now);
-        else if (lease.kind != LeaseKind::requested && lease.deadline - lifetime(id) / 2 <= now)
+        if (lease.ends() && lease.deadline <= now)
+          end_mapping(on, now);
+        else if (!lease.ends() && lease.deadline - lifetime(id) / 2 <= now)
           lease.deadline = now + lifetime(id);
       }
     }
@@ -193,8 +198,56 @@ struct NaiveBook {
     auto life = lifetime(request.device);
     if (kind == LeaseKind::requested)
       life = std::clamp(request.lifetime.value_or(life), Policy::requested_lifetime_min, Policy::requested_lifetime_max);
-    leases[on] = {local, kind, connected, connected ? now + life : Time{}};
+    leases[on] = {local, kind, connected, connected ? now + life : Time{}, std::nullopt};
     settle({on.host, on.port}, now);
+  }
+
+  // --- mappings
+
+  // What a program gave up, or did not renew in time: its port is free, or leads where it led before.
+  void end_mapping(const PublicPort& on, Time now) {
+    auto& lease = leases.at(on);
+    if (lease.kind == LeaseKind::requested) return end_lease(on, now);
+    lease = {lease.local_port_without_mapping(), lease.kind, true, now + lifetime(holds.at({on.host, on.port}).device), std::nullopt};
+  }
+  bool is_mapped(DeviceId id, const PublicPort& on, Protocol protocol, Port internal_port) const {
+    const auto lease = leases.find(on);
+    return lease != leases.end() && on.protocol == protocol && lease->second.mapping &&
+           lease->second.mapping->internal_port == internal_port && holds.at({on.host, on.port}).device == id;
+  }
+  std::vector<PublicPort> mapped(DeviceId id, Protocol protocol, Port internal_port) const {
+    std::vector<PublicPort> found;
+    for (const auto& on : leases_of(id))
+      if (is_mapped(id, on, protocol, internal_port)) found.push_back(on);
+    return found;
+  }
+  // A port of the device that a program may have: nobody set it by hand, and no other program has it.
+  bool is_available(DeviceId id, const PublicPort& on) const {
+    const auto hold = holds.find({on.host, on.port});
+    if (hold == holds.end() || hold->second.device != id || hold->second.kind == LeaseKind::fixed) return false;
+    const auto lease = leases.find(on);
+    if (lease == leases.end()) return true;
+    const auto& is = lease->second;
+    return is.active && is.kind == LeaseKind::automatic && !is.mapping && is.local_port == on.port;
+  }
+  // `map_on`: the request carried out on one port that the device holds or that is free.
+  void map_on(const MappingRequest& request, const PublicPort& on, std::uint32_t index, Time now) {
+    const Port internal{static_cast<std::uint16_t>(request.internal_port.value() + index)};
+    const auto local = request.to_public_number ? on.port : internal;
+    holds.try_emplace({on.host, on.port}, Hold{request.device, LeaseKind::requested, std::nullopt});
+    rests.erase({on.host, on.port});
+    const auto before = leases.find(on);
+    Mapping mapping;
+    mapping.door = request.door;
+    mapping.internal_port = internal;
+    mapping.nonce = request.nonce;
+    mapping.description = request.description;
+    mapping.local_port_after = before == leases.end() ? local : before->second.local_port_without_mapping();
+    mapping.while_connected = request.while_connected;
+    const auto life = request.while_connected
+                          ? lifetime(request.device)
+                          : std::clamp(request.lifetime, Policy::requested_lifetime_min, Policy::requested_lifetime_max);
+    leases[on] = {local, before == leases.end() ? LeaseKind::requested : before->second.kind, true, now + life, mapping};
   }
   std::optional<Time> next_deadline() const {
     std::optional<Time> next;
@@ -202,7 +255,7 @@ struct NaiveBook {
     for (const auto& [on, lease] : leases) {
       if (!lease.active) continue;
       const auto half = lifetime(holds.at({on.host, on.port}).device) / 2;
-      consider(lease.kind == LeaseKind::requested ? lease.deadline : lease.deadline - half);
+      consider(lease.ends() ? lease.deadline : lease.deadline - half);
     }
     for (const auto& [place, hold] : holds)
       if (hold.kept_until) consider(*hold.kept_until);
