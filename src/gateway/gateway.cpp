@@ -81,6 +81,7 @@ Status Gateway::carry_out(const lease::Transaction& transaction) {
 }
 
 Status Gateway::commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers) {
+  if (book_due_) return fail(book_unknown());
   auto committed = peers.empty() ? parts_.store.commit(transaction, clock_reading())
                                  : parts_.store.commit_with_peers(transaction, peers, clock_reading());
   note_store(committed);
@@ -109,6 +110,7 @@ void Gateway::note_store(const Status& written) {
 
 // Nothing is to change, but an earlier change may still be missing in the kernel: then "it is so" would not be true.
 Status Gateway::catch_up() {
+  if (book_due_) return fail(book_unknown());
   if (!reconcile_due_) return {};
   return reconcile().map([](std::size_t) {});
 }
@@ -164,6 +166,7 @@ void Gateway::tick() {
   // The host slept, or we did: the kernel's timeouts stand still in suspend, the deadlines do not.
   if (now() - ticked_ > late_tick) reconcile_due_ = true;
   ticked_ = now();
+  if (!read_book_back()) return;
   // Bounded steps: a large book is renewed in slices, each committed on its own.
   for (int slice = 0; slice < tick_slices_max; ++slice) {
     const auto due = book_.next_deadline();
@@ -198,6 +201,7 @@ void Gateway::call_back_lost(const lease::Transaction& transaction) {
 }
 
 Result<std::size_t> Gateway::reconcile() {
+  if (book_due_) return fail(book_unknown());
   const auto repaired = parts_.redirect.reconcile(book_.redirections(), now());
   if (!repaired) return repaired;
   reconcile_due_ = false;

@@ -84,7 +84,8 @@ class Gateway final : public api::Service {
   redirect::Redirect::Ticket unsettled(const lease::Lease& lease) const;
   redirect::Redirect::Ticket take_unsettled() { return std::exchange(unsettled_, 0); }  // of all leases since the last call
   bool settled(redirect::Redirect::Ticket ticket) const { return parts_.redirect.settled(ticket); }
-  Status commit_staged();  // after an error of the store the book is again as it was committed
+  Status commit_staged();  // after an error of the store the book is again as it was committed, at the latest when the store can be read
+  bool is_book_committed() const { return !book_due_; }
 
   // --- api::Service
   const lease::LeaseBook& book() const override { return book_; }
@@ -125,6 +126,8 @@ class Gateway final : public api::Service {
   Status bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices);
   Status fence(const lease::Transaction& transaction);
   void stage(lease::Transaction transaction);
+  Status read_book_back();
+  static Error book_unknown();
   Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
   tunnel::PeerConfig tunnel_settings(const store::WireGuardPeer& peer) const;
   void forget_peer(lease::DeviceId device);
@@ -161,6 +164,7 @@ class Gateway final : public api::Service {
   std::optional<Time> endpoints_refreshed_;
   std::vector<lease::Transaction> staged_;
   std::vector<lease::DeviceId> staged_devices_;
+  bool book_due_ = false;  // it holds what was not committed, and has to be read back
   bool reconcile_due_ = false;
   redirect::Redirect::Ticket unsettled_ = 0;
   std::uint64_t repairs_ = 0;

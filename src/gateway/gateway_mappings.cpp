@@ -9,6 +9,7 @@
 namespace drpf::gateway {
 
 Result<std::vector<lease::Lease>> Gateway::stage(const lease::MappingRequest& request) {
+  if (book_due_) return fail(book_unknown());
   auto decided = book_.map(request, now());
   if (!decided) return fail(std::move(decided.error()));
   stage(std::move(decided->transaction));
@@ -16,6 +17,7 @@ Result<std::vector<lease::Lease>> Gateway::stage(const lease::MappingRequest& re
 }
 
 Result<std::size_t> Gateway::stage(const lease::MappingEnd& end) {
+  if (book_due_) return fail(book_unknown());
   auto decided = book_.end_mappings(end, now());
   if (!decided) return fail(std::move(decided.error()));
   stage(std::move(decided->transaction));
@@ -59,18 +61,33 @@ Status Gateway::commit_staged() {
   auto devices = std::exchange(staged_devices_, {});
   if (auto committed = commit(merged); !committed) {
     // What was decided did not happen.
-    auto book = load_book(parts_.store, book_.policy(), clock_reading());
-    if (!book) {
-      parts_.log->critical("the lease book could not be read back: {}", book.error().message);
-      return fail(book.error());
-    }
-    book_ = std::move(*book);
-    reconcile_due_ = true;
+    book_due_ = true;
+    (void)read_book_back();
     return committed;
   }
   std::sort(devices.begin(), devices.end());
   devices.erase(std::unique(devices.begin(), devices.end()), devices.end());
   return bring_about(merged, devices);
+}
+
+// Until it succeeds, nothing is decided, committed or repaired: the book says what never happened. Ticks try again.
+Status Gateway::read_book_back() {
+  if (!book_due_) return {};
+  auto book = load_book(parts_.store, book_.policy(), clock_reading());
+  if (!book) {
+    note_store(fail(book.error()));
+    return fail(book.error());
+  }
+  book_ = std::move(*book);
+  book_due_ = false;
+  reconcile_due_ = true;
+  resume_history();
+  return {};
+}
+
+Error Gateway::book_unknown() {
+  return failure("book_unknown", "the store failed over a change, and the lease book could not be read back from it yet",
+                 "see what is wrong with the store: drpf status");
 }
 
 }  // namespace drpf::gateway

@@ -97,7 +97,9 @@ void SelfRepair::look_at_rules() {
   if (parts_.redirect.take_routing_rules_repaired() > 0) note("the routing rules", false);
   if (*drift == Drift::none) return;
   if (*drift == Drift::structure) {
-    const auto restored = parts_.redirect.restore(parts_.gateway.book().redirections(), parts_.clock.now());
+    // Of a book that is not known for sure nothing is opened; its leases follow when it has been read back.
+    const auto leases = parts_.gateway.is_book_committed() ? parts_.gateway.book().redirections() : std::vector<lease::Redirection>{};
+    const auto restored = parts_.redirect.restore(leases, parts_.clock.now());
     if (!restored) {
       look_soon();
       return complain("the table inet drpf, nothing is forwarded meanwhile", restored.error());

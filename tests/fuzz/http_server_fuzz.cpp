@@ -30,6 +30,14 @@ void must(bool good) {
 net::Response answer(const net::Request& request) {
   must(!request.method.empty() && request.path.size() <= net::path_segments_max);
   net::Response response;
+  if (!request.path.empty() && request.path.front() == "stream") {
+    response.stream = [](const std::shared_ptr<net::LineSink>& sink) {
+      sink->write("{}");
+      sink->close();
+      return std::shared_ptr<void>();
+    };
+    return response;
+  }
   response.body = fmt::format(R"({{"length":{}}})", request.body.size());
   return response;
 }

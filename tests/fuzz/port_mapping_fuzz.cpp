@@ -18,7 +18,12 @@ void nat_pmp(ByteView packet) {
   const auto received = read_request(packet);
   if (const auto* request = std::get_if<MapRequest>(&received)) {
     require(map_response(*request, 1, Port{20000}, 60).size() == 16);
+    require(map_error(*request, 1, ResultCode::out_of_resources).size() == 16);
     require(!request->is_delete_all() || request->is_delete());
+  }
+  if (std::holds_alternative<ExternalAddressRequest>(received)) {
+    require(external_address_response(1, Address::v4(0xc6336401)).size() == 12);
+    require(external_address_error(1, ResultCode::network_failure).size() == 12);
   }
   if (const auto* bad = std::get_if<BadRequest>(&received)) require(error_response(*bad, 1).size() == 8);
 }

@@ -1,5 +1,5 @@
 // A SOAPAction header, a line end, and a body, as any bytes, at a gateway's UPnP server: it is answered once, with text that is XML, maps
-// for nobody but the sender, and keeps no description that could break a line.
+// for nobody but the sender, and keeps no description that could break a line. The line is asked for as a path too, all of it searched for.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -44,6 +44,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     });
     require(answers == 1);
   }
+  // The line also as a path to read, and all of it as a search.
+  request.method = "GET";
+  request.path.assign(1, "upnp");
+  for (std::size_t at = 0; at < line && request.path.size() < 4;) {
+    const auto end = std::min(input.substr(0, line).find('/', at), line);
+    request.path.emplace_back(input.substr(at, end - at));
+    at = end + 1;
+  }
+  server.handle(request, Time{}, [](const HttpResponse& response) { require(response.status == 200 || response.status == 404 || response.status == 503); });
+  for (const auto& answer : server.search(input, ann, {Address::v4(0x0a4d0001), Port{5351}}, Time{})) require(!answer.empty());
   for (const auto& wish : mappings.wishes) {
     require(wish.client == ann && wish.description.size() <= lease::Mapping::description_max);
     require(std::all_of(wish.description.begin(), wish.description.end(), [](char c) { return c >= ' ' && c <= '~'; }));

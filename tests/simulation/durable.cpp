@@ -35,9 +35,13 @@ bool may_drop(const lease::Lease& lease, const Durable& before, const Durable& a
   const auto device_after = after.devices.find(lease.device);
   const bool away = device_after != after.devices.end() && !device_after->second.connected;
   const auto& kept_until = before.grants.at(lease.grant).kept_until;
+  const bool in_time = (requested && (lease.deadline <= now || away)) || (kept_until && *kept_until <= now);
   switch (cause.kind) {
     case Kind::time:
-      return (requested && (lease.deadline <= now || away)) || (kept_until && *kept_until <= now);
+      return in_time;
+    case Kind::mappings:
+      // After an error the book is read back, and what was due meanwhile comes with it.
+      return in_time || (requested && lease.mapping && cause.ending.contains(lease.device));
     case Kind::start:
       return true;  // the policy may be another one
     case Kind::disconnect:
@@ -117,6 +121,10 @@ void Durable::commit(const lease::Transaction& transaction, const std::vector<st
     if (lease == leases.end()) continue;
     const auto& is = lease->second;
     const auto& device = devices.at(is.device);
+    must(!is.mapping || is.state == lease::LeaseState::active, fmt::format("the lease on {} is mapped and not active", text(on)));
+    must(old == before.leases.end() || old->second.mapping == is.mapping || !is.mapping || cause.kind == Kind::mappings ||
+             cause.kind == Kind::set_lease,
+         fmt::format("the lease on {} got a mapping that nobody asked for", text(on)));
     must(grants.contains(is.grant), fmt::format("the lease on {} has no grant", text(on)));
     if (is.state == lease::LeaseState::active) {
       must(device.connected, fmt::format("the lease on {} is active while its device is away", text(on)));

@@ -32,12 +32,14 @@ struct Cause {
     add_lease,
     set_lease,
     remove_lease,
+    mappings,  // of programs, several at once
     reconfigure
   };
   Kind kind = Kind::none;
   std::optional<lease::DeviceId> device{};
   std::string name{};  // of the account
   std::optional<lease::PublicPort> on{};
+  std::set<lease::DeviceId> ending{};  // devices that give mappings up
 };
 
 struct Durable {

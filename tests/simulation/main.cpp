@@ -23,7 +23,7 @@ constexpr std::uint64_t jobs_max = 64;
 constexpr std::uint64_t real_database_every = 10;
 constexpr std::size_t trace_lines_shown = 80;
 
-// Seeds that once found something; README.md beside this file says what.
+// Seeds that once found something, before programs asked for ports in the simulation; README.md beside this file says what.
 constexpr std::uint64_t regression_seeds[] = {1816, 2166, 2743, 5463, 6426};
 
 struct Arguments {
@@ -32,6 +32,7 @@ struct Arguments {
   std::uint64_t jobs = 1;
   std::optional<std::uint64_t> only;
   bool trace = false;
+  bool mappings = true;
   bool keep_going = false;
   Mutation mutation = Mutation::none;
 };
@@ -39,7 +40,7 @@ struct Arguments {
 int usage() {
   fmt::print(stderr,
              "simulation [--seeds N] [--first SEED] [--longer] [--jobs N] [--keep-going] [--mutation NAME]\n"
-             "simulation --seed SEED [--trace] [--mutation NAME]\n"
+             "simulation --seed SEED [--trace] [--without-mappings] [--mutation NAME]\n"
              "mutations:");
   for (auto i = 1; i < static_cast<int>(Mutation::count); ++i) fmt::print(stderr, " {}", to_string(static_cast<Mutation>(i)));
   fmt::print(stderr, "\n");
@@ -54,6 +55,8 @@ std::optional<Arguments> parse(int argc, char** argv) {
     const auto number = [&]() -> std::uint64_t { return ++i < argc ? std::strtoull(argv[i], nullptr, 10) : 0; };
     if (word == "--trace")
       arguments.trace = true;
+    else if (word == "--without-mappings")
+      arguments.mappings = false;
     else if (word == "--keep-going")
       arguments.keep_going = true;
     else if (word == "--longer")
@@ -78,10 +81,10 @@ std::optional<Arguments> parse(int argc, char** argv) {
 }
 
 // The violation, if there was one.
-std::optional<std::string> simulate(std::uint64_t seed, const Arguments& arguments, Met& met,
+std::optional<std::string> simulate(std::uint64_t seed, const Arguments& arguments, bool mappings, Met& met,
                                     const std::function<void(std::string_view)>& trace) {
   try {
-    Simulation({seed, arguments.mutation, seed % real_database_every == 0, trace}, met).run();
+    Simulation({seed, arguments.mutation, seed % real_database_every == 0, mappings, trace}, met).run();
     return std::nullopt;
   } catch (const Violation& violation) {
     return violation.what();
@@ -90,22 +93,22 @@ std::optional<std::string> simulate(std::uint64_t seed, const Arguments& argumen
   }
 }
 
-void show(std::uint64_t seed, const Arguments& arguments, const std::string& violation) {
+void show(std::uint64_t seed, const Arguments& arguments, bool mappings, const std::string& violation) {
   std::deque<std::string> lines;
   Met unused;
-  simulate(seed, arguments, unused, [&](std::string_view line) {
+  simulate(seed, arguments, mappings, unused, [&](std::string_view line) {
     lines.emplace_back(line);
     if (lines.size() > trace_lines_shown) lines.pop_front();
   });
   for (const auto& line : lines) fmt::print("  {}\n", line);
   const auto mutation = arguments.mutation == Mutation::none ? std::string() : fmt::format(" --mutation {}", to_string(arguments.mutation));
-  fmt::print("VIOLATION at seed {}: {}\nagain, with everything that happened: build/test/tests/simulation --seed {} --trace{}\n", seed,
-             violation, seed, mutation);
+  fmt::print("VIOLATION at seed {}: {}\nagain, with everything that happened: build/test/tests/simulation --seed {} --trace{}{}\n", seed,
+             violation, seed, mappings ? "" : " --without-mappings", mutation);
 }
 
 int run_one(const Arguments& arguments) {
   Met met;
-  const auto violation = simulate(*arguments.only, arguments, met, [&](std::string_view line) {
+  const auto violation = simulate(*arguments.only, arguments, arguments.mappings, met, [&](std::string_view line) {
     if (arguments.trace) fmt::print("{}\n", line);
   });
   fmt::print("seed {}: {}\n", *arguments.only, violation ? "VIOLATION: " + *violation : "no violation");
@@ -115,23 +118,24 @@ int run_one(const Arguments& arguments) {
 int run_many(const Arguments& arguments) {
   std::vector<std::uint64_t> seeds(std::begin(regression_seeds), std::end(regression_seeds));
   if (arguments.mutation != Mutation::none) seeds.clear();
+  const auto old_seeds = seeds.size();
   for (std::uint64_t i = 0; i < arguments.seeds; ++i) seeds.push_back(arguments.first + i);
   const auto begin = std::chrono::steady_clock::now();
 
   // Each job takes the next seed that nobody has; what a seed does is its own, so who runs it makes no difference.
   std::mutex mutex;
   Met met;
-  std::map<std::uint64_t, std::string> violations;
+  std::map<std::size_t, std::string> violations;  // by the place in `seeds`
   std::atomic<std::size_t> next = 0;
   std::atomic<std::uint64_t> done = 0;
   const auto job = [&] {
     Met own;
     for (auto i = next++; i < seeds.size(); i = next++) {
-      const auto violation = simulate(seeds[i], arguments, own, {});
+      const auto violation = simulate(seeds[i], arguments, arguments.mappings && i >= old_seeds, own, {});
       ++done;
       if (!violation) continue;
       const std::lock_guard lock(mutex);
-      violations.emplace(seeds[i], *violation);
+      violations.emplace(i, *violation);
       if (arguments.keep_going)
         fmt::print("seed {}: {}\n", seeds[i], *violation), std::fflush(stdout);
       else
@@ -146,7 +150,8 @@ int run_many(const Arguments& arguments) {
     job();
   }
   if (!violations.empty() && !arguments.keep_going) {
-    show(violations.begin()->first, arguments, violations.begin()->second);
+    const auto& [i, violation] = *violations.begin();
+    show(seeds[i], arguments, arguments.mappings && i >= old_seeds, violation);
     fmt::print("after {} seeds\n", done.load());
     return 1;
   }

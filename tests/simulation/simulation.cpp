@@ -204,7 +204,8 @@ void Simulation::inspect() {
   say("the gateway finds that somebody changed its table");
   work({Cause::Kind::time, {}, {}, {}}, [&] {
     kernel_.foreign_change = false;
-    if (!process_.redirect->reconcile(process_.gateway->book().redirections(), clock_.now()) || !process_.gateway->reconcile())
+    if (!process_.gateway->is_book_committed() || !process_.redirect->reconcile(process_.gateway->book().redirections(), clock_.now()) ||
+        !process_.gateway->reconcile())
       kernel_.foreign_change = true;
   });
 }

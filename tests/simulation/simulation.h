@@ -31,6 +31,7 @@ class Simulation {
     std::uint64_t seed = 0;
     Mutation mutation = Mutation::none;
     bool real_database = false;
+    bool mappings = true;  // programs ask for ports; false leads older seeds where they led
     std::function<void(std::string_view)> trace;
   };
   static constexpr int steps_per_seed = 300;
@@ -69,6 +70,7 @@ class Simulation {
   void let_time_pass(Duration time);
   void device_comes_goes_or_moves();
   void device_asks();
+  void programs_ask();
   void administrator_asks();
   void visit();
   void host_trouble();
@@ -98,6 +100,8 @@ class Simulation {
   void check_kernel();
   void check_settled();
   void check_answered(const Request& request, const net::Response& response);
+  void check_carried_out(const std::string& what);
+  void check_in_kernel(const lease::Lease& lease, const std::string& what);
   void must_be_closed(lease::DeviceId device, const std::vector<Address>& addresses, std::string_view what);
   const lease::Lease* durable_lease(const PortKey& key, lease::Generation generation) const;
   const lease::Lease* durable_lease(const PortKey& key, const Kernel::Flow& flow) const;

@@ -77,6 +77,7 @@ void Simulation::see_what_was_carried_out() {
 void Simulation::check() {
   check_kernel();
   if (!process_.gateway) return;
+  if (!process_.gateway->is_book_committed()) return faults_.note("the book could not be read back at once");
   durable_.compare(process_.gateway->book().state());  // what the book knows is what was committed
   if (dice_.one_in(8)) {
     const auto sound = lease::validate(durable_.state());
@@ -146,10 +147,7 @@ void Simulation::must_be_closed(lease::DeviceId device, const std::vector<Addres
          fmt::format("{}: answered with success, and {} still leads to device {}", what, text(key), static_cast<std::uint32_t>(device)));
 }
 
-// 3: what is answered is committed and carried out.
-void Simulation::check_answered(const Request& request, const net::Response& response) {
-  if (response.status < 200 || response.status >= 300) return;
-  const auto what = request.method + " " + request.target;
+void Simulation::check_carried_out(const std::string& what) {
   see_what_was_carried_out();
   for (const auto generation : committed_now_)
     must(!removing_.contains(generation),
@@ -157,6 +155,28 @@ void Simulation::check_answered(const Request& request, const net::Response& res
   for (const auto& flow : must_be_fenced_)
     must(process_.tunnel->fenced.contains(flow), what + ": answered with success, and packets of it may still be under way");
   durable_.compare(process_.gateway->book().state());
+}
+
+void Simulation::check_in_kernel(const lease::Lease& lease, const std::string& what) {
+  if (lease.state != lease::LeaseState::active) return;
+  for (const auto& host : policy_.hosts) {
+    if (host.name != lease.on.host || !host.v4) continue;
+    const auto element = kernel_.inward().find({*host.v4, lease.on.protocol, lease.on.port});
+    // It may be over already where the kernel was slow, and somebody else may have emptied the table meanwhile.
+    must((element != kernel_.inward().end() && element->second.generation == lease.generation) || lease.deadline <= clock_.now() + 1ms ||
+             kernel_.foreign_change,
+         what + ": a lease was answered that is not in the kernel");
+  }
+}
+
+// 3: what is answered is committed and carried out.
+void Simulation::check_answered(const Request& request, const net::Response& response) {
+  if (response.status < 200 || response.status >= 300) return;
+  const auto what = request.method + " " + request.target;
+  // Until the book has been read back, nothing but reading succeeds.
+  if (!process_.gateway->is_book_committed())
+    return must(request.method == "GET", what + ": answered with success on a book that is not committed");
+  check_carried_out(what);
   const auto addresses_of = [&](const lease::Device& device) {
     std::vector<Address> addresses{device.tunnel_v4};
     if (device.tunnel_v6) addresses.push_back(*device.tunnel_v6);
@@ -226,6 +246,7 @@ void Simulation::check_answered(const Request& request, const net::Response& res
 void Simulation::check_settled() {
   must(process_.gateway != nullptr, "the gateway does not stay up although nothing is wrong");
   const auto& book = process_.gateway->book();
+  must(process_.gateway->is_book_committed(), "settled, and the book is not as it was committed");
   must(removing_.empty(), "settled, and something that was ended is still open");
   must(!slept_, "settled, and the kernel holds a lease longer than the book");
 

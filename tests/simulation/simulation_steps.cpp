@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "simulation/simulation.h"
 
@@ -13,22 +14,25 @@ using Kind = Cause::Kind;
 
 void Simulation::step() {
   using Step = void (Simulation::*)();
-  static constexpr std::array<std::pair<std::uint32_t, Step>, 8> steps{{{22, &Simulation::pass_time},
-                                                                        {20, &Simulation::device_comes_goes_or_moves},
-                                                                        {14, &Simulation::device_asks},
-                                                                        {18, &Simulation::administrator_asks},
-                                                                        {14, &Simulation::visit},
-                                                                        {5, &Simulation::host_trouble},
-                                                                        {2, &Simulation::reload},
-                                                                        {5, &Simulation::repeat_request}}};
+  // With programs that ask for ports, and without.
+  static constexpr std::array<std::tuple<std::uint32_t, std::uint32_t, Step>, 9> steps{{{20, 22, &Simulation::pass_time},
+                                                                                        {18, 20, &Simulation::device_comes_goes_or_moves},
+                                                                                        {12, 14, &Simulation::device_asks},
+                                                                                        {16, 18, &Simulation::administrator_asks},
+                                                                                        {14, 14, &Simulation::visit},
+                                                                                        {5, 5, &Simulation::host_trouble},
+                                                                                        {2, 2, &Simulation::reload},
+                                                                                        {5, 5, &Simulation::repeat_request},
+                                                                                        {8, 0, &Simulation::programs_ask}}};
   if (!process_.gateway && dice_.one_in(2)) start_process();
   auto chosen = dice_.below(100);
-  for (const auto& [weight, what] : steps) {
-    if (chosen < weight) {
+  for (const auto& [weight, without, what] : steps) {
+    const auto own = options_.mappings ? weight : without;
+    if (chosen < own) {
       (this->*what)();
       break;
     }
-    chosen -= weight;
+    chosen -= own;
   }
   follow_devices();
 }

@@ -19,7 +19,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 }  // namespace
 
 TEST(Model, TheBookDoesWhatTheNaiveBookDoes) {
-  const auto operations = from_environment("DRPF_MODEL_OPERATIONS", 200'000);
+  const auto operations = from_environment("DRPF_MODEL_OPERATIONS", 100'000);
   const auto seed = from_environment("DRPF_SEED", std::random_device{}());
   constexpr std::uint64_t operations_per_book = 20'000;  // many young books find more than one old one
   std::map<std::string, std::uint64_t> met;
