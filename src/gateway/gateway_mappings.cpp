@@ -5,6 +5,7 @@
 #include "gateway/gateway.h"
 #include "lease/draft.h"
 #include "lease/merge.h"
+#include "lease/validation.h"
 
 namespace drpf::gateway {
 
@@ -73,12 +74,15 @@ Status Gateway::commit_staged() {
 // Until it succeeds, nothing is decided, committed or repaired: the book says what never happened. Ticks try again.
 Status Gateway::read_book_back() {
   if (!book_due_) return {};
-  auto book = load_book(parts_.store, book_.policy(), clock_reading());
-  if (!book) {
-    note_store(fail(book.error()));
-    return fail(book.error());
+  auto state = parts_.store.load(clock_reading());
+  if (state)
+    if (auto sound = lease::validate(*state); !sound) state = fail(sound.error());
+  if (!state) {
+    note_store(fail(state.error()));
+    return fail(state.error());
   }
-  book_ = std::move(*book);
+  // What time has brought meanwhile is the next tick's: it tells kernel and tunnel too.
+  book_ = lease::LeaseBook(book_.policy(), std::move(*state));
   book_due_ = false;
   reconcile_due_ = true;
   resume_history();

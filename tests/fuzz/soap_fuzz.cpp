@@ -52,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     request.path.emplace_back(input.substr(at, end - at));
     at = end + 1;
   }
-  server.handle(request, Time{}, [](const HttpResponse& response) { require(response.status == 200 || response.status == 404 || response.status == 503); });
+  server.handle(request, Time{},
+                [](const HttpResponse& response) { require(response.status == 200 || response.status == 404 || response.status == 503); });
   for (const auto& answer : server.search(input, ann, {Address::v4(0x0a4d0001), Port{5351}}, Time{})) require(!answer.empty());
   for (const auto& wish : mappings.wishes) {
     require(wish.client == ann && wish.description.size() <= lease::Mapping::description_max);

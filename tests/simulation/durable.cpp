@@ -35,13 +35,11 @@ bool may_drop(const lease::Lease& lease, const Durable& before, const Durable& a
   const auto device_after = after.devices.find(lease.device);
   const bool away = device_after != after.devices.end() && !device_after->second.connected;
   const auto& kept_until = before.grants.at(lease.grant).kept_until;
-  const bool in_time = (requested && (lease.deadline <= now || away)) || (kept_until && *kept_until <= now);
   switch (cause.kind) {
     case Kind::time:
-      return in_time;
+      return (requested && (lease.deadline <= now || away)) || (kept_until && *kept_until <= now);
     case Kind::mappings:
-      // After an error the book is read back, and what was due meanwhile comes with it.
-      return in_time || (requested && lease.mapping && cause.ending.contains(lease.device));
+      return requested && lease.mapping && cause.ending.contains(lease.device);
     case Kind::start:
       return true;  // the policy may be another one
     case Kind::disconnect:
