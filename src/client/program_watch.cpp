@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -94,7 +95,9 @@ Result<FollowedSocket> parse_program_watch_line(std::string_view line) {
   const auto malformed = [&] {
     return fail(failure("watch_confused", fmt::format("what looks for programs says '{}'", line.substr(0, 100))));
   };
-  if (count != words.size() || words[0] != "socket" || words[1].empty()) return malformed();
+  // Only programs that a rule names are looked for, and such a name is plain.
+  const bool plain = std::all_of(words[1].begin(), words[1].end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (count != words.size() || words[0] != "socket" || words[1].empty() || !plain) return malformed();
   const auto protocol = parse_protocol(words[2]);
   const auto address = parse_address(words[3]);
   const auto port = parse_port(words[4]);
