@@ -121,7 +121,7 @@ void Durable::commit(const lease::Transaction& transaction, const std::vector<st
     const auto& device = devices.at(is.device);
     must(!is.mapping || is.state == lease::LeaseState::active, fmt::format("the lease on {} is mapped and not active", text(on)));
     must(old == before.leases.end() || old->second.mapping == is.mapping || !is.mapping || cause.kind == Kind::mappings ||
-             cause.kind == Kind::set_lease,
+             cause.kind == Kind::add_lease || cause.kind == Kind::set_lease,
          fmt::format("the lease on {} got a mapping that nobody asked for", text(on)));
     must(grants.contains(is.grant), fmt::format("the lease on {} has no grant", text(on)));
     if (is.state == lease::LeaseState::active) {

@@ -58,8 +58,9 @@ inline std::optional<Transaction> BookExercise::decide_mapping() {
     expect_refused(code, decided);
     return std::nullopt;
   }
+  if (request.internal_port.is_zero()) met_["a mapping known by its public number"]++;
   const bool exactly = request.suggested_port && request.only_suggested;
-  auto existing = naive_.mapped(request.device, request.protocol, request.internal_port);
+  auto existing = naive_.mapped(request.device, request.protocol, request.internal_port);  // none without an internal port
   if (exactly) std::erase_if(existing, [&](const PublicPort& on) { return on.port != *request.suggested_port; });
   if (!decided) {
     expect_no_port_for(request, decided.error().code, existing);
@@ -78,7 +79,7 @@ inline std::optional<Transaction> BookExercise::decide_mapping() {
     const auto& on = leases[i].on;
     must(on.host == leases.front().on.host && on.port.value() == leases.front().on.port.value() + i && on.protocol == request.protocol,
          "the ports of one mapping are contiguous");
-    const Port internal{static_cast<std::uint16_t>(request.internal_port.value() + i)};
+    const auto internal = request.internal_port.is_zero() ? on.port : Port{static_cast<std::uint16_t>(request.internal_port.value() + i)};
     const auto hold = naive_.holds.find({on.host, on.port});
     if (hold == naive_.holds.end()) {
       must(naive_.free_for({on.host, on.port}, device.account), "a program got a port that is not free");
@@ -136,7 +137,7 @@ inline std::optional<Transaction> BookExercise::decide_end() {
 inline std::string BookExercise::expected_code(const MappingRequest& request, const Device& device) const {
   if (naive_.accounts.at(device.account).suspended) return "account_suspended";
   if (!device.connected) return "not_connected";
-  if (request.internal_port.is_zero() || request.suggested_port == Port{0}) return "port_zero";
+  if ((request.internal_port.is_zero() && !request.to_public_number) || request.suggested_port == Port{0}) return "port_zero";
   if (request.count == 0 || request.internal_port.value() + request.count > 65536) return "request_empty";
   return "";
 }

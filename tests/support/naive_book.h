@@ -232,7 +232,8 @@ struct NaiveBook {
   }
   // `map_on`: the request carried out on one port that the device holds or that is free.
   void map_on(const MappingRequest& request, const PublicPort& on, std::uint32_t index, Time now) {
-    const Port internal{static_cast<std::uint16_t>(request.internal_port.value() + index)};
+    const auto internal =
+        request.internal_port.is_zero() ? on.port : Port{static_cast<std::uint16_t>(request.internal_port.value() + index)};
     const auto local = request.to_public_number ? on.port : internal;
     holds.try_emplace({on.host, on.port}, Hold{request.device, LeaseKind::requested, std::nullopt});
     rests.erase({on.host, on.port});

@@ -59,7 +59,6 @@ TEST(Model, TheBookDoesWhatTheNaiveBookDoes) {
                            "several mappings as one",
                            "the store refuses several mappings",
                            "no mapping: quota_exhausted",
-                           "no mapping: pool_exhausted",
                            "nonce_mismatch",
                            "tick",
                            "reconfigure",
