@@ -36,12 +36,17 @@ struct Limits {
 
 using tunnel::Offload;
 
+// Who speaks WireGuard. Told nothing it is the embedded engine: it tells at once who comes and moves, which the protection of devices'
+// addresses needs, and it asks nothing of the kernel.
+enum class TunnelEngine : std::uint8_t { embedded, kernel };
+
 struct Configuration {
   std::vector<PublicHostConfig> hosts;  // empty = one host "main" found by the default route
   std::optional<Address> entry_v4;      // where devices connect to, when that is another address than the leases' (safer)
   std::optional<Address> entry_v6;
   std::optional<std::string> endpoint_name;  // host name or address for device configurations; none = entry or public address
 
+  TunnelEngine engine = TunnelEngine::embedded;
   std::string tunnel_interface = "drpf0";
   Prefix tunnel_v4;                 // default 10.77.0.0/16; the gateway owns x.y.z.1 of every /24
   std::optional<Prefix> tunnel_v6;  // default fd77:6472:7066::/64; none = no IPv6 inside

@@ -98,6 +98,7 @@ class Reader {
     if (out_.tunnel_v6 && out_.mtu < mtu_smallest_v6)
       table.fault("mtu", fmt::format("IPv6 needs an MTU of at least {}", mtu_smallest_v6),
                   fmt::format("write {} or more, or ipv6 = \"none\"", mtu_smallest_v6));
+    read_engine(table);
     read_offload(table);
     table.addresses("dns", out_.dns);
     table.duration("disconnect_after", out_.disconnect_after, 60s, 1h);
@@ -117,6 +118,17 @@ class Reader {
       table.fault("ipv6", fmt::format("a /{} does not go with the tunnel's {}", prefix.length(), to_string(out_.tunnel_v4)),
                   fmt::format("choose a prefix of /{} to /{}", tunnel_v6_shortest, longest));
     out_.tunnel_v6 = prefix;
+  }
+
+  void read_engine(TomlTable& table) {
+    std::string word = "auto";
+    table.text("engine", word);
+    if (word == "auto" || word == "embedded")
+      out_.engine = TunnelEngine::embedded;
+    else if (word == "kernel")
+      out_.engine = TunnelEngine::kernel;
+    else
+      table.fault("engine", "there is no such word", "write one of: auto, embedded, kernel");
   }
 
   void read_offload(TomlTable& table) {

@@ -16,6 +16,8 @@
 #include "lease/validation.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
+#include "tunnel/kernel/kernel_tunnel.h"
+#include "tunnel/wireguard/engine.h"
 
 namespace drpf::gateway {
 namespace {
@@ -175,8 +177,25 @@ Status Daemon::start_redirect() {
   return {};
 }
 
-Status Daemon::start_tunnel() {
+Status Daemon::start_tunnel() { return configuration_.engine == TunnelEngine::kernel ? start_kernel_engine() : start_embedded_engine(); }
+
+void Daemon::on_tunnel_event(tunnel::Event event) {
+  loop_.post([this, event = std::move(event)] {
+    if (const auto* failed = std::get_if<tunnel::EngineFailed>(&event)) {
+      log_->critical("the tunnel has failed: {}", failed->error.message);
+      failed_ = true;
+      loop_.stop();
+    } else if (gateway_) {
+      gateway_->on_tunnel_event(event);
+    }
+  });
+}
+
+Status Daemon::start_embedded_engine() {
   using tunnel::wireguard::Engine;
+  // The kernel's link outlives a gateway that ran with it, and has the name and the port.
+  if (const auto left = network_->link(configuration_.tunnel_interface); left && left->kind == system::WireGuardLink::link_kind)
+    if (auto removed = network_->remove_link(configuration_.tunnel_interface); !removed) return removed;
   auto tun = system::Tun::open(Engine::tun_options(configuration_.tunnel_interface, configuration_.mtu, configuration_.offload));
   if (!tun) return fail(tun.error());
   const auto interface = tun->name();
@@ -197,21 +216,24 @@ Status Daemon::start_tunnel() {
   config.disconnect_after = configuration_.disconnect_after;
   auto engine = Engine::start(
       std::move(config), std::move(*tun), std::move(*sockets), random_, clock_,
-      [this](tunnel::Event event) {
-        loop_.post([this, event = std::move(event)] {
-          if (const auto* failed = std::get_if<tunnel::EngineFailed>(&event)) {
-            log_->critical("the tunnel has failed: {}", failed->error.message);
-            failed_ = true;
-            loop_.stop();
-          } else if (gateway_) {
-            gateway_->on_tunnel_event(event);
-          }
-        });
-      },
-      log_);
+      [this](tunnel::Event event) { on_tunnel_event(std::move(event)); }, log_);
   if (!engine) return fail(engine.error());
-  engine_ = std::move(*engine);
+  tunnel_ = std::move(*engine);
   return {};
+}
+
+Status Daemon::start_kernel_engine() {
+  tunnel::kernel::KernelTunnelConfig config;
+  config.interface = configuration_.tunnel_interface;
+  config.private_key = identity_.private_key;
+  config.port = configuration_.wireguard_port;
+  config.mtu = configuration_.mtu;
+  config.disconnect_after = configuration_.disconnect_after;
+  auto tunnel = tunnel::kernel::KernelTunnel::start(
+      config, *network_, clock_, [this](tunnel::Event event) { on_tunnel_event(std::move(event)); }, log_);
+  if (!tunnel) return fail(tunnel.error());
+  tunnel_ = std::move(*tunnel);
+  return tunnel_interface_->put_up(*network_);
 }
 
 // Without a history there is a gateway all the same, but it says so.
@@ -245,7 +267,7 @@ void Daemon::retry_history() {
 Status Daemon::open_gateway() {
   open_history();
   auto gateway = Gateway::open(configuration_, std::move(*loaded_book_), identity_,
-                               Parts{*store_, *redirect_, *engine_, clock_, random_, log_, system::boot_id(),
+                               Parts{*store_, *redirect_, *tunnel_, clock_, random_, log_, system::boot_id(),
                                      [this] { return check_host(configuration_, hosts_, true); },
                                      [this](const lease::Device& device) { return add_gateway_address(device); },
                                      [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
@@ -451,6 +473,7 @@ Status Daemon::try_reload() {
   if (configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6)
     return restart_needed("the tunnel prefixes");
   if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
+  if (configuration->engine != configuration_.engine) return restart_needed("the tunnel's engine");
   if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
   if (configuration->api_port != configuration_.api_port) return restart_needed("the API port");
   if (configuration->upnp != configuration_.upnp) return restart_needed("[api] upnp");

@@ -30,7 +30,7 @@
 #include "store/sqlite/sqlite_store.h"
 #include "system/boot_clock.h"
 #include "system/links_and_routes.h"
-#include "tunnel/wireguard/engine.h"
+#include "tunnel/tunnel.h"
 
 namespace drpf::gateway {
 
@@ -57,6 +57,9 @@ class Daemon {
   Status prove_port_plan();
   Status start_redirect();
   Status start_tunnel();
+  Status start_embedded_engine();
+  Status start_kernel_engine();
+  void on_tunnel_event(tunnel::Event event);  // on a thread of the tunnel
   Status open_gateway();
   Status open_doors();
   void open_upnp();
@@ -93,7 +96,7 @@ class Daemon {
   ConnectionTableGauge connection_table_;
   std::unique_ptr<redirect::NftRedirect> redirect_;
   net::EventLoop loop_;
-  std::unique_ptr<tunnel::wireguard::Engine> engine_;
+  std::unique_ptr<tunnel::Tunnel> tunnel_;
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<HeldAnswers> held_answers_;
   std::unique_ptr<PortMappings> port_mappings_;

@@ -114,12 +114,15 @@ std::string describe(const Route& route) {
 }
 
 Link read_link(const ifinfomsg& header, ByteView attributes) {
-  Link link{.index = header.ifi_index, .name = {}, .mtu = 0, .transmit_queue_length = 0, .up = (header.ifi_flags & IFF_UP) != 0};
+  Link link{
+      .index = header.ifi_index, .name = {}, .mtu = 0, .transmit_queue_length = 0, .up = (header.ifi_flags & IFF_UP) != 0, .kind = {}};
   NetlinkAttributes walk(attributes);
   while (const auto attribute = walk.next()) {
     if (attribute->type == IFLA_IFNAME) link.name = attribute->text();
     if (attribute->type == IFLA_MTU) link.mtu = attribute->u32();
     if (attribute->type == IFLA_TXQLEN) link.transmit_queue_length = attribute->u32();
+    if (attribute->type == IFLA_LINKINFO)
+      if (const auto kind = find_attribute(attribute->payload, IFLA_INFO_KIND)) link.kind = kind->text();
   }
   return link;
 }
@@ -220,6 +223,21 @@ Status LinksAndRoutes::remove_link(const std::string& name) {
   auto removed = socket_.request(message, "remove interface " + name);
   if (!removed && is_errno(removed.error(), ENODEV)) return {};
   return removed;
+}
+
+Status LinksAndRoutes::ensure_link(const std::string& name, const std::string& kind) {
+  const auto present = link(name);
+  if (present && present->kind == kind) return {};
+  if (!present && present.error().kind != Error::Kind::not_found) return fail(present.error());
+  NetlinkWriter message;
+  const ifinfomsg header{};
+  message.message(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, socket_.next_sequence())
+      .header(as_bytes(header))
+      .text(IFLA_IFNAME, name);
+  const auto info = message.open(IFLA_LINKINFO);
+  message.text(IFLA_INFO_KIND, kind);
+  message.close(info);
+  return socket_.request(message, "make interface " + name + " (" + kind + ")");
 }
 
 Result<std::vector<InterfaceAddress>> LinksAndRoutes::addresses() {

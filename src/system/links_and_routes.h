@@ -19,6 +19,7 @@ struct Link {
   std::uint32_t mtu = 0;
   std::uint32_t transmit_queue_length = 0;
   bool up = false;
+  std::string kind;  // of a virtual link: "tun", "wireguard"; none of others
 };
 
 struct LinkChange {
@@ -86,6 +87,8 @@ class LinksAndRoutes {
   Result<Link> link(const std::string& name);  // not_found "interface_unknown"
   Status change_link(const std::string& name, const LinkChange& change);
   Status remove_link(const std::string& name);
+  // There is a virtual link of this kind and name; one of another kind is not touched, and refused as EEXIST.
+  Status ensure_link(const std::string& name, const std::string& kind);
 
   Result<std::vector<InterfaceAddress>> addresses();
   Result<std::vector<InterfaceAddress>> addresses_of(const std::string& interface);

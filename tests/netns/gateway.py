@@ -11,6 +11,7 @@ from namespaces import wait_for
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DRPF = os.path.abspath(os.environ.get("DRPF", os.path.join(ROOT, "build", "release", "drpf")))
 READY_SECONDS_MAX = 20
+ENGINE = os.environ.get("DRPF_ENGINE")  # of all gateways here, where another than the usual one is to be tried
 
 
 class Gateway:
@@ -25,6 +26,8 @@ class Gateway:
         self.config = os.path.join(self.folder, "drpf.toml")
         self.arguments = list(arguments)
         self.log = os.path.join(lab.folder, f"00-gateway-{self.host.name}.log")
+        if ENGINE:
+            config = f'[tunnel]\nengine = "{ENGINE}"\n' + (config or "").replace("[tunnel]\n", "")
         self.has_config = config is not None
         if self.has_config:
             self.write_config(config)

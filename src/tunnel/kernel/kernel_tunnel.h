@@ -1,0 +1,83 @@
+// The kernel's WireGuard as the gateway's tunnel. The link and its sessions outlive this process: after a restart they are taken over.
+//
+// The kernel tells nothing by itself, so a thread looks at its peers. Until admit() a peer has no allowed prefixes, and nothing of it is
+// forwarded; but a peer that moves is forwarded from its new address until the next look, and fence() cannot take back packets that the
+// rules let through a moment ago. docs/security.md says what follows from that.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include <spdlog/logger.h>
+
+#include "system/links_and_routes.h"
+#include "system/wireguard_link.h"
+#include "tunnel/kernel/peer_watch.h"
+#include "tunnel/tunnel.h"
+
+namespace drpf::tunnel::kernel {
+
+struct KernelTunnelConfig {
+  std::string interface = "drpf0";
+  Key private_key{};
+  Port port{51820};
+  std::uint16_t mtu = 1420;
+  Duration disconnect_after = std::chrono::seconds(180);
+};
+
+class KernelTunnel final : public Tunnel {
+ public:
+  static constexpr Duration look_interval = std::chrono::milliseconds(250);
+  static constexpr int look_share = 20;                                // at most this part of the time is spent looking
+  static constexpr Duration adoption_time = std::chrono::seconds(10);  // then peers that nobody added are removed
+
+  // Makes the link, or takes over the one that an earlier run left. `on_event` is called on the looking thread, and must not block.
+  static Result<std::unique_ptr<KernelTunnel>> start(const KernelTunnelConfig& config, system::LinksAndRoutes& network, const Clock& clock,
+                                                     std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log);
+  ~KernelTunnel() override;  // the link stays
+
+  Status add_peer(const PeerConfig& peer) override;
+  Status remove_peer(const Key& public_key) override;
+  void admit(const Key& public_key, const Address& endpoint_address) override;
+  void depart(const Key& public_key) override;
+  Status fence(std::span<const ClosedFlow> flows) override;
+  void initiate(const Key& public_key) override;
+  std::vector<PeerStatus> status() const override;
+  std::optional<PeerStatus> status(const Key& public_key) const override;
+
+ private:
+  KernelTunnel(system::WireGuardLink commands, system::WireGuardLink looking, Duration disconnect_after, const Clock& clock,
+               std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log);
+  void run();
+  bool look();  // false when the link is gone
+  void shut(const Key& public_key);
+  void remove_strangers(std::span<const system::WireGuardPeerReport> reports);
+
+  struct Peer {
+    PeerConfig config;
+    bool admitted = false;
+  };
+
+  system::WireGuardLink commands_;  // under the mutex
+  system::WireGuardLink looking_;   // of the thread
+  const Clock& clock_;
+  std::function<void(Event)> on_event_;
+  std::shared_ptr<spdlog::logger> log_;
+  Time started_;
+  mutable std::mutex mutex_;
+  std::condition_variable stopping_changed_;
+  bool stopping_ = false;
+  PeerWatch watch_;
+  std::map<Key, Peer> peers_;
+  std::set<Key> departing_;                  // shut at the next look: the answer to the good-bye goes out first
+  std::map<Key, std::vector<Prefix>> left_;  // of the earlier run, until add_peer() names them
+  std::thread thread_;
+};
+
+}  // namespace drpf::tunnel::kernel
