@@ -46,6 +46,7 @@ packages_of() {  # group
         libfuzzer-19-dev llvm-19 python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-scapy tcpdump conntrack \
         iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev miniupnpc
       ;;
+    kernel) echo qemu-system-x86 busybox-static kmod cpio ;;
     bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables openvpn haproxy openssh-server openssh-client openssl ;;
   esac
 }

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,15 @@ LONGER_PROGRAMS = [
     ("a million operations of the lease book", ["env", "DRPF_MODEL_OPERATIONS=1000000", "build/test/tests/test_lease", "--gtest_filter=Model.*"]),
     ("ten thousand simulated gateways", ["build/release/tests/simulation", "--longer", "--jobs", str(os.cpu_count() or 1)]),
 ]
+
+# What --kernel runs under Debian's kernel, each in a virtual machine of its own: (name, environment, tests). There a test takes some ten times
+# as long, so it is the tests that show a path whole.
+KERNEL_RUNS = [
+    ("the kernel's WireGuard as the tunnel", "DRPF_ENGINE=kernel", ["tests/netns/test_kernel_engine.py"]),
+    ("the main job, the kernel's WireGuard", "DRPF_ENGINE=kernel", ["tests/netns/test_main_job.py", "-k", "himself or every_port or open_connection or homes_cannot or stopped"]),
+    ("the main job, drpf's own engine", "DRPF_ENGINE=embedded", ["tests/netns/test_main_job.py", "-k", "himself or every_port or open_connection or homes_cannot or stopped"]),
+]
+KERNEL_SECONDS_MAX = 1800  # of one of them
 
 TUN_FOR_EVERYBODY = 'mount -t tmpfs -o mode=755,dev tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && chmod 666 /dev/net/tun && exec "$@"'
 
@@ -241,6 +251,14 @@ class Suite:
         held = code == 0 and result.get("held") is True and len(facts) >= 6 and all(fact.get("held") is True for fact in facts)
         return Outcome(passed=int(held), failed=int(not held), text=f"exit code {code}\n{text}")
 
+    def under_debians_kernel(self, name, environment, tests):
+        log = "kernel-" + re.sub(r"[^a-z0-9]+", "-", name.lower()) + ".log"
+        command = f"{environment} DRPF={ROOT}/build/release/drpf PYTHONDONTWRITEBYTECODE=1 {PYTHON} -B -m pytest -p no:cacheprovider --color=no -v {shlex.join(tests)}"
+        code, text = run(log, [PYTHON, "-B", "tools/debian_kernel.py", "--seconds-max", str(KERNEL_SECONDS_MAX), "--", command], KERNEL_SECONDS_MAX + 300)
+        found = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|errors?)\b", text.rpartition("=====")[0].rpartition("\n")[2])}
+        failed = found.get("failed", 0) + found.get("error", 0) + found.get("errors", 0)
+        return Outcome(found.get("passed", 0), failed or int(code != 0 or not found), text="" if code == 0 and found else text)
+
     def steps(self):
         lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house), ("table of walls", self.check_walls)]
         tidy = [("clang-tidy", self.clang_tidy)]
@@ -250,6 +268,8 @@ class Suite:
         longer = [(name, lambda name=name, command=command: self.longer_program(name, command)) for name, command in LONGER_PROGRAMS if self.arguments.longer]
         if self.arguments.lint:
             return lint + tidy
+        if self.arguments.kernel:
+            return [(name, lambda run=(name, environment, tests): self.under_debians_kernel(*run)) for name, environment, tests in KERNEL_RUNS]
         if self.arguments.walls:
             return [("table of walls", self.check_walls), ("attacks, and attacks with the walls taken out", self.namespace_tests)]
         if self.arguments.quick:
@@ -324,6 +344,7 @@ def main():
     parser.add_argument("--only", metavar="WORD", help="only tests and checks with WORD in their name")
     parser.add_argument("--longer", action="store_true", help="the long variants too: hours instead of minutes")
     parser.add_argument("--walls", action="store_true", help="only the attacks of docs/security.md, and the same with each protection taken out")
+    parser.add_argument("--kernel", action="store_true", help="only what is to be seen under Debian's own kernel, in a virtual machine")
     parser.add_argument("--lint", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick and arguments.longer:

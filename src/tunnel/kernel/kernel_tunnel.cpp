@@ -70,6 +70,8 @@ KernelTunnel::~KernelTunnel() {
     stopping_changed_.notify_all();
   }
   thread_.join();
+  for (const auto& [key, peer] : peers_)
+    if (peer.admitted) shut(key);
 }
 
 Status KernelTunnel::add_peer(const PeerConfig& peer) {

@@ -1,4 +1,5 @@
-// The kernel's WireGuard as the gateway's tunnel. The link and its sessions outlive this process: after a restart they are taken over.
+// The kernel's WireGuard as the gateway's tunnel. The link and its sessions outlive this process and are taken over by the next one: after
+// a crash devices are forwarded on meanwhile, after an orderly end they wait.
 //
 // The kernel tells nothing by itself, so a thread looks at its peers. Until admit() a peer has no allowed prefixes, and nothing of it is
 // forwarded; but a peer that moves is forwarded from its new address until the next look, and fence() cannot take back packets that the
@@ -40,7 +41,7 @@ class KernelTunnel final : public Tunnel {
   // Makes the link, or takes over the one that an earlier run left. `on_event` is called on the looking thread, and must not block.
   static Result<std::unique_ptr<KernelTunnel>> start(const KernelTunnelConfig& config, system::LinksAndRoutes& network, const Clock& clock,
                                                      std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log);
-  ~KernelTunnel() override;  // the link stays
+  ~KernelTunnel() override;  // the link and its sessions stay, but nobody is let through
 
   Status add_peer(const PeerConfig& peer) override;
   Status remove_peer(const Key& public_key) override;
