@@ -26,7 +26,7 @@ EXIT_LINE = re.compile(r"^COMMAND-EXITED (\d+)\r?$", re.MULTILINE)
 
 # The first program: it finds this machine's root, lays a writable layer over it, and goes there.
 INIT = """#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /below /layer /root
+/bin/busybox mkdir -p /proc /sys /dev /below /layer /whole
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
 /bin/busybox mount -t devtmpfs dev /dev
@@ -34,9 +34,9 @@ for module in $(/bin/busybox cat /modules.order); do /bin/busybox insmod $module
 /bin/busybox mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro host /below || echo "no root"
 /bin/busybox mount -t tmpfs -o size=75% tmpfs /layer
 /bin/busybox mkdir /layer/upper /layer/work
-/bin/busybox mount -t overlay -o lowerdir=/below,upperdir=/layer/upper,workdir=/layer/work overlay /root
-for place in proc sys dev; do /bin/busybox mount --move /$place /root/$place; done
-exec /bin/busybox switch_root /root /bin/sh {second}
+/bin/busybox mount -t overlay -o lowerdir=/below,upperdir=/layer/upper,workdir=/layer/work overlay /whole
+for place in proc sys dev; do /bin/busybox mount --move /$place /whole/$place; done
+exec /bin/busybox switch_root /whole /bin/sh {second}
 """
 
 # The second, on this machine's files.
