@@ -10,6 +10,8 @@
 #include <cstring>
 #include <span>
 
+#include "system/udp_socket.h"
+
 namespace drpf::system {
 namespace {
 
@@ -19,40 +21,11 @@ std::array<std::uint8_t, generic_header_size> generic_header(std::uint8_t comman
   return {command, version, 0, 0};
 }
 
-// As struct sockaddr_in or sockaddr_in6.
-Bytes socket_address(const Endpoint& endpoint) {
-  const auto as_bytes = [](const auto& address) {
-    const auto* first = reinterpret_cast<const std::uint8_t*>(&address);
-    return Bytes(first, first + sizeof address);
-  };
-  const auto bytes = endpoint.address.bytes();
-  if (endpoint.address.is_v4()) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(endpoint.port.value());
-    std::memcpy(&address.sin_addr, bytes.data(), bytes.size());
-    return as_bytes(address);
-  }
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_port = htons(endpoint.port.value());
-  std::memcpy(&address.sin6_addr, bytes.data(), bytes.size());
-  return as_bytes(address);
-}
-
 std::optional<Endpoint> read_socket_address(ByteView bytes) {
   sockaddr_storage storage{};
-  if (bytes.size() > sizeof storage) return std::nullopt;
+  if (bytes.size() != sizeof(sockaddr_in) && bytes.size() != sizeof(sockaddr_in6)) return std::nullopt;
   std::memcpy(&storage, bytes.data(), bytes.size());
-  if (storage.ss_family == AF_INET && bytes.size() == sizeof(sockaddr_in)) {
-    const auto& address = reinterpret_cast<const sockaddr_in&>(storage);
-    return Endpoint{Address::from_bytes({reinterpret_cast<const std::uint8_t*>(&address.sin_addr), 4}), Port(ntohs(address.sin_port))};
-  }
-  if (storage.ss_family == AF_INET6 && bytes.size() == sizeof(sockaddr_in6)) {
-    const auto& address = reinterpret_cast<const sockaddr_in6&>(storage);
-    return Endpoint{Address::from_bytes({reinterpret_cast<const std::uint8_t*>(&address.sin6_addr), 16}), Port(ntohs(address.sin6_port))};
-  }
-  return std::nullopt;
+  return from_socket_address(storage);
 }
 
 // struct __kernel_timespec; zero means never.
@@ -184,7 +157,10 @@ Status WireGuardLink::send_peer(const WireGuardPeerChange& change, std::uint32_t
   const auto peer = message.open(0);
   message.attribute(WGPEER_A_PUBLIC_KEY, change.public_key).u32(WGPEER_A_FLAGS, flags);
   if (change.preshared_key) message.attribute(WGPEER_A_PRESHARED_KEY, *change.preshared_key);
-  if (change.endpoint) message.attribute(WGPEER_A_ENDPOINT, socket_address(*change.endpoint));
+  if (change.endpoint) {
+    const auto address = to_socket_address(*change.endpoint);
+    message.attribute(WGPEER_A_ENDPOINT, {reinterpret_cast<const std::uint8_t*>(&address.storage), address.size});
+  }
   if (change.keepalive_s) message.u16(WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, *change.keepalive_s);
   if (change.allowed_ips) put_allowed_ips(message, *change.allowed_ips);
   message.close(peer);
