@@ -12,7 +12,7 @@ from traffic import TcpServer, connect, read_line
 
 @pytest.fixture(name="gateway")
 def running_gateway(lab):
-    return Gateway(lab, config='[tunnel]\nengine = "kernel"\n')
+    return Gateway(lab)
 
 
 def peers(gateway):
