@@ -31,8 +31,6 @@ void read(std::uint8_t reader, std::string_view text, ByteView bytes) {
       must(given->local_port == Port{25565} && !given->public_port.is_zero() && (given->tcp || given->udp));
       must(given->host.find('/') == std::string::npos && is_plain(given->host));
     }
-  } else if (reader == 's') {
-    if (const auto own = spare_port(text, {Port{20000}})) must(!own->port.is_zero() && own->port != Port{20000} && is_plain(own->host));
   } else if (reader == 'f') {
     if (const auto rules = parse_follow_rules(text))
       for (const auto& rule : *rules) must(is_plain(rule.program) && rule.program.find('/') == std::string::npos);
