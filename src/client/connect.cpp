@@ -185,7 +185,7 @@ std::string note_path(const ConnectOptions& options, const std::string& interfac
 OrStop<void> run(ConnectOptions options, Screen& screen) {
   const auto interface = interface_of(options);
   if (!interface) return tl::unexpected<Stop>(interface.error());
-  if (const auto shared = check_share(options, *interface); !shared) return shared;
+  if (auto shared = check_share(options, *interface); !shared) return shared;
   auto programs = watch_programs(options);
   if (!programs) return tl::unexpected<Stop>(programs.error());
   auto file = options.clean_up ? OrStop<WgQuickFile>(WgQuickFile{}) : read_configuration(options, screen);
@@ -196,7 +196,7 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
   const auto lock = lock_interface(*interface);
   if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());
   if (!options.clean_up) {
-    if (const auto status = check_machine(*interface); !status) return status;
+    if (auto status = check_machine(*interface); !status) return status;
   }
   const auto note = note_path(options, *interface);
   const auto left = Routing(*interface, note).clear();

@@ -130,13 +130,13 @@ Status Connection::bring_up() {
                              [this](tunnel::Event event) { loop_.post([this, event = std::move(event)] { on_tunnel_event(event); }); });
   if (!tunnel) return fail(tunnel.error());
   tunnel_ = std::move(*tunnel);
-  if (const auto status = routing_.apply(plan_); !status) return status;
+  if (auto status = routing_.apply(plan_); !status) return status;
   if (!file_.dns.empty()) {
     const auto status = name_servers_.set(file_.dns, file_.dns_search, plan_.full_tunnel);
     name_servers_set_ = status.has_value();
     if (!status) screen_.note(fmt::format("{}. {}", status.error().message, status.error().cure));
   }
-  if (const auto status = tunnel_->add_peer(peer_config(0)); !status) return status;
+  if (auto status = tunnel_->add_peer(peer_config(0)); !status) return status;
 
   Started started;
   started.interface = plan_.interface;

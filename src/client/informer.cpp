@@ -152,7 +152,7 @@ Status Informer::see_that_it_listens(Port port) {
   if (!is_listening_ || seen_to_ || is_listening_(port)) return {};
   if (is_news_within(pauses_.settle) || is_listening_(port)) return {};
   seen_to_ = true;
-  if (const auto reopened = door_->reopen(port); !reopened) return reopened;
+  if (auto reopened = door_->reopen(port); !reopened) return reopened;
   if (is_news_within(pauses_.settle) || is_listening_(port)) return {};
   return fail(failure("nobody_listens",
                       fmt::format("nobody listens on port {} at the tunnel's address, although that is set", to_string(port)),

@@ -133,8 +133,8 @@ Status LanRedirect::start(const LanWish& wish) {
         fmt::format("setting up the rules for sharing with {}: nft said: {}", wish.lan, applied->err.substr(0, applied->err.find('\n'))),
         "Does this kernel have nf_tables with NAT?"));
   if (!wish.forwards_already) {
-    if (const auto noted = replace_file(note_path_, wish.lan + "\n"); !noted) return noted;
-    if (const auto set = system::write_sysctl(forwarding_of(wish.lan), "1"); !set) return set;
+    if (auto noted = replace_file(note_path_, wish.lan + "\n"); !noted) return noted;
+    if (auto set = system::write_sysctl(forwarding_of(wish.lan), "1"); !set) return set;
   }
   return system::write_sysctl(forwarding_of(wish.tunnel), "1");
 }

@@ -107,7 +107,7 @@ Status LanShare::open() {
   // Where our own way outside leads through the shared network, its machines have another router than us.
   const auto outer = settings_.outer_source ? settings_.outer_source() : std::nullopt;
   wish.hide_visitors = outer && std::any_of(network_.own.begin(), network_.own.end(), [&](const auto& own) { return own.first == *outer; });
-  if (const auto started = kernel->start(wish); !started) return started;
+  if (auto started = kernel->start(wish); !started) return started;
   redirect_.kernel.emplace(std::move(*kernel));
   if (auto opened = sockets_.open(loop_, settings_.lan, true, false); !opened) return opened;
   auto http = net::HttpServer::listen_tcp(

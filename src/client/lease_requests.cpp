@@ -132,7 +132,7 @@ Result<FollowLease> ask_for_port(const GatewayDoor& door, const FollowJob& job) 
 Status give_port_back(const GatewayDoor& door, const FollowLease& lease) {
   for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
     if (protocol == Protocol::tcp ? !lease.tcp : !lease.udp) continue;
-    if (const auto back = give_back(door, lease.host, protocol, lease.public_port); !back) return back;
+    if (auto back = give_back(door, lease.host, protocol, lease.public_port); !back) return back;
   }
   return {};
 }

@@ -91,7 +91,7 @@ Status NameServers::set(const std::vector<Address>& servers, const std::vector<s
   if (resolved_runs()) {
     std::vector<std::string> dns{"resolvectl", "dns", interface_};
     for (const auto& server : servers) dns.push_back(to_string(server));
-    if (const auto status = run(dns); !status) return status;
+    if (auto status = run(dns); !status) return status;
     std::vector<std::string> domain{"resolvectl", "domain", interface_};
     domain.insert(domain.end(), search.begin(), search.end());
     if (all_names) domain.emplace_back("~.");

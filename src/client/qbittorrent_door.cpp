@@ -44,7 +44,7 @@ class Qbittorrent : public ListeningPortDoor {
   // It does not notice when the interface that it listened on comes back, and nothing changes for it unless the number does.
   Status reopen(Port port) override {
     const Port another{static_cast<std::uint16_t>(port.value() ^ 1U)};
-    if (const auto status = configure(another); !status) return status;
+    if (auto status = configure(another); !status) return status;
     if (const auto seen = preferences(); !seen) return fail(seen.error());  // a turn of its event loop, in which the change is carried out
     return configure(port);
   }

@@ -134,17 +134,17 @@ Status Routing::set(const PlannedSetting& setting) {
 Status Routing::apply_steps(const RoutePlan& plan) {
   auto kernel = system::LinksAndRoutes::open();
   if (!kernel) return fail(kernel.error());
-  if (const auto status = run_nft(plan.firewall, "setting up the firewall table"); !status) return status;
+  if (auto status = run_nft(plan.firewall, "setting up the firewall table"); !status) return status;
   for (const auto& setting : plan.settings) {
-    if (const auto status = set(setting); !status) return status;
+    if (auto status = set(setting); !status) return status;
   }
   for (const auto& address : plan.addresses) {
-    if (const auto status = kernel->add_address(plan.interface, address.address, address.length); !status) return status;
+    if (auto status = kernel->add_address(plan.interface, address.address, address.length); !status) return status;
   }
   system::LinkChange change;
   change.mtu = plan.mtu;
   change.up = true;
-  if (const auto status = kernel->change_link(plan.interface, change); !status) return status;
+  if (auto status = kernel->change_link(plan.interface, change); !status) return status;
   for (const auto& planned : plan.routes) {
     system::Route route;
     route.destination = planned.to;
@@ -159,7 +159,7 @@ Status Routing::apply_steps(const RoutePlan& plan) {
     }
   }
   for (const auto& rule : plan.rules) {
-    if (const auto status = kernel->add_rule(to_routing_rule(rule)); !status) return status;
+    if (auto status = kernel->add_rule(to_routing_rule(rule)); !status) return status;
   }
   return {};
 }

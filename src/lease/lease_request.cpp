@@ -93,7 +93,7 @@ Status Decision::check_request() const {
 
 Status Decision::find_ports() {
   if (!request_.port) {
-    if (const auto quota = check_quota(request_.count); !quota) return quota;
+    if (auto quota = check_quota(request_.count); !quota) return quota;
     auto chosen =
         choose_ports(tables_, device_, request_.count, request_.host ? std::optional<std::string_view>(*request_.host) : std::nullopt);
     if (!chosen) return fail(std::move(chosen.error()));
@@ -107,7 +107,7 @@ Status Decision::find_ports() {
   for (std::uint32_t i = 0; i < request_.count; ++i) {
     const auto port = plus(ports_.first(), i);
     if (is_own(port)) continue;
-    if (const auto free = check_port(port); !free) return free;
+    if (auto free = check_port(port); !free) return free;
     ++more;
   }
   if (more > 0 && !plan_.port_choice && !request_.by_administrator)

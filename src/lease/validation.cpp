@@ -25,7 +25,7 @@ Status validate_hosts(const Policy& policy) {
   std::map<Address, std::string_view> used;
   if (policy.hosts.empty()) return bad_policy("there is no public host", "name at least one public address");
   for (const auto& host : policy.hosts) {
-    if (const auto named = validate_name("public host", host.name); !named) return named;
+    if (auto named = validate_name("public host", host.name); !named) return named;
     if (!names.insert(host.name).second)
       return bad_policy(fmt::format("two public hosts are called {}", host.name), "give each its own name");
     if ((host.v4 && !host.v4->is_v4()) || (host.v6 && !host.v6->is_v6()))
@@ -51,7 +51,7 @@ Status validate_hosts(const Policy& policy) {
 Status validate_plans(const Policy& policy) {
   std::set<std::string_view> names;
   for (const auto& plan : policy.plans) {
-    if (const auto named = validate_name("plan", plan.name); !named) return named;
+    if (auto named = validate_name("plan", plan.name); !named) return named;
     if (!names.insert(plan.name).second) return bad_policy(fmt::format("two plans are called {}", plan.name), "give each its own name");
     if (plan.lease_lifetime < Policy::lease_lifetime_min || plan.lease_lifetime > Policy::lease_lifetime_max)
       return bad_policy(fmt::format("plan {} has a lease lifetime of {} s", plan.name, seconds(plan.lease_lifetime)),
@@ -188,9 +188,9 @@ Status validate_name(std::string_view what, std::string_view name) {
 }
 
 Status validate(const Policy& policy) {
-  if (const auto tunnel = validate_tunnel(policy); !tunnel) return tunnel;
-  if (const auto hosts = validate_hosts(policy); !hosts) return hosts;
-  if (const auto plans = validate_plans(policy); !plans) return plans;
+  if (auto tunnel = validate_tunnel(policy); !tunnel) return tunnel;
+  if (auto hosts = validate_hosts(policy); !hosts) return hosts;
+  if (auto plans = validate_plans(policy); !plans) return plans;
   if (policy.pool.first().is_zero()) return bad_policy("the pool begins with port 0", "begin with port 1 or higher");
   if (policy.quarantine < Policy::quarantine_min)
     return bad_policy(
@@ -202,8 +202,8 @@ Status validate(const Policy& policy) {
 
 Status validate(const State& state) {
   Known known;
-  if (const auto checked = validate_accounts_and_devices(state, known); !checked) return checked;
-  if (const auto checked = validate_grants(state, known); !checked) return checked;
+  if (auto checked = validate_accounts_and_devices(state, known); !checked) return checked;
+  if (auto checked = validate_grants(state, known); !checked) return checked;
   return validate_leases(state, known);
 }
 

@@ -140,7 +140,14 @@ void Simulation::crash(const char* where, bool reboot) {
   process_.gateway.reset();
   disk_->crash(revived);
   process_ = {};
-  if (revived) durable_ = *doubtful_;
+  if (revived) {
+    // A deadline that it brings forward was committed and never carried out: the kernel keeps the one that was answered before.
+    for (const auto& [on, lease] : doubtful_->leases)
+      if (const auto before = durable_.leases.find(on);
+          before != durable_.leases.end() && before->second.generation == lease.generation && before->second.deadline > lease.deadline)
+        renewing_.insert(lease.generation);
+    durable_ = *doubtful_;
+  }
   doubtful_.reset();
   if (reboot) {
     kernel_.reboot();

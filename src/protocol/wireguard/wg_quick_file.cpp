@@ -144,7 +144,7 @@ class Parser {
       if (file_.peers.size() >= wg_quick_peers_max) {
         return fail(error(fmt::format("more than {} peers", wg_quick_peers_max), "A device needs one peer: its gateway."));
       }
-      if (const auto status = check_peer(); !status) return status;
+      if (auto status = check_peer(); !status) return status;
       section_ = Section::peer;
       file_.peers.emplace_back().line = line_;
       seen_public_key_ = false;
@@ -337,7 +337,7 @@ class Parser {
       return missing("[Interface] has no PrivateKey", "Add the device's private key; the gateway only kept it if it made it.");
     if (file_.addresses.empty()) return missing("[Interface] has no Address", "Add the tunnel address that the gateway gave this device.");
     if (file_.peers.empty()) return missing("no [Peer] section", "Add the gateway as [Peer] with PublicKey, Endpoint and AllowedIPs.");
-    if (const auto status = check_peer(); !status) return status;
+    if (auto status = check_peer(); !status) return status;
     const bool v6 = std::any_of(file_.addresses.begin(), file_.addresses.end(), [](const auto& a) { return a.address.is_v6(); });
     if (v6 && file_.mtu && *file_.mtu < mtu_min_v6) {
       return fail(invalid("bad_wg_quick_file",
