@@ -283,14 +283,14 @@ void NftRedirect::put_removals(NftBatch& batch, const std::string& set, const st
 Status NftRedirect::commit(const NftBatch& batch, std::string_view attempt, std::vector<system::NftCounted>* removed) {
   if (batch.empty()) return {};
   auto applied = table_.apply(batch, attempt, removed);
-  note_generation();
+  note_generation(applied.has_value());
   return applied;
 }
 
-// Our commit counts one; anything more was somebody else.
-void NftRedirect::note_generation() {
+// Our commit counts one, and none when it failed; anything more was somebody else, and may be why it failed.
+void NftRedirect::note_generation(bool committed) {
   const auto generation = table_.generation();
-  if (!generation || (*generation != generation_ && *generation != generation_ + 1)) {
+  if (!generation || (*generation != generation_ && !(committed && *generation == generation_ + 1))) {
     foreign_change_ = true;
     if (!owned_) unused_.clear();  // elements may have been made anew, and count from then on
   }

@@ -131,7 +131,7 @@ class NftRedirect final : public Redirect {
   void purge_moved(const std::set<system::NftData>& marks, std::span<const lease::Redirection> desired);
   void remember(const lease::Redirection& redirection);
   void forget(const lease::Redirection& redirection);
-  void note_generation();
+  void note_generation(bool committed);
 
   firewall::GatewayRuleset ruleset_;
   Options options_;

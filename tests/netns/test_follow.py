@@ -151,6 +151,7 @@ def test_qbittorrent_is_followed_to_whatever_port_it_takes(lab, on_demand):
     program = Qbittorrent(home, lab.folder)
     port, = wait_for(lambda: leases(on_demand, 6881), 20, "a lease for qBittorrent")
     wait_for(lambda: bittorrent_visit(lab.inet, lab.gw_v4, port) == INFO_HASH, 15, "a peer from outside is answered", every=0.2)
-    assert leases(on_demand, 8080) == [] and "qbittorrent-nox listens on 8080 (tcp), where programs are administered" in device.process.output()
+    device.process.wait_for_output("qbittorrent-nox listens on 8080 (tcp), where programs are administered", 20)
+    assert leases(on_demand, 8080) == []
     program.stop()
     wait_for(lambda: on_demand.leases("laptop") == [], 10, "no lease is left")

@@ -200,6 +200,21 @@ def test_a_changed_structure_is_seen_and_restored(net, damage):
     assert net.probe.ask("inspect") == "none"
 
 
+@pytest.mark.parametrize("failing", ["endpoint 203.0.113.9 60000", "change"])
+def test_a_foreign_change_that_makes_our_own_fail_is_not_taken_for_ours(net, failing):
+    """Between the change and its event: our transaction meets no table, and the rule sets have changed once, as if it had been by us."""
+    net.start(options=["no-ownership"])
+    net.gw.sh("nft delete table inet drpf")
+    with pytest.raises(ProbeError):
+        if failing == "change":
+            net.change(("install", 5, "tcp", 4, 30001, net.b))
+        else:
+            net.probe.ask(*failing.split())
+    assert net.probe.ask("inspect") == "structure"
+    net.probe.ask("restore")
+    assert net.probe.ask("inspect") == "none"
+
+
 def test_writing_while_others_write_finds_its_way(net):
     """An element that somebody took, and one that somebody put in the way."""
     net.start(options=["no-ownership", "no-destroy"])
