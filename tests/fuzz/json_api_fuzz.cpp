@@ -1,13 +1,16 @@
-// Requests with any path, query and body, to both sides of the API, with a real lease book behind. The input: a line "METHOD TARGET HOST",
-// the body after it. Every answer must be whole JSON with a status that fits, and the book must stay sound.
+// Requests with any path, query and body, to both sides of the API, with a real lease book behind. The input: a line "METHOD TARGET HOST"
+// (and "TYPE", where the body is not JSON), the body after it, which is read as the other side's error too. Every answer must be whole JSON
+// with a status that fits, and the book must stay sound.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include <boost/json/parse.hpp>
 
 #include "api/admin_api.h"
 #include "api/device_api.h"
+#include "api/error_json.h"
 #include "support/fake_service.h"
 
 namespace {
@@ -16,6 +19,7 @@ using namespace drpf;
 
 void check(const net::Response& response) {
   if (response.stream || response.status == 204) return;
+  if (response.content_type != "application/json") return;  // a backup
   boost::json::error_code error;
   const auto value = boost::json::parse(response.body, error);
   if (error || response.status < 200 || response.status > 599) std::abort();
@@ -48,8 +52,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     request.path = target->path;
     request.query = target->query;
   }
-  request.host = std::string(line);
-  request.content_type = "application/json";
+  request.host = std::string(take_word(line));
+  request.content_type = line.empty() ? "application/json" : std::string(line);
+  using Kind = Error::Kind;
+  for (const auto& [status, kind] : {std::pair{400U, Kind::invalid}, {404U, Kind::not_found}, {409U, Kind::refusal}, {500U, Kind::failure}})
+    if (api::error_from_json(status, request.body).kind != kind) std::abort();
   check(admin.handle(request));
   request.peer = Endpoint{*parse_address("10.77.0.2"), Port{1}};
   check(device.handle(request));

@@ -17,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parse_ruleset_author(*message);
     tells_of_network_change(*message);
     parse_elements(*message);
+    parse_counted(*message);
     WireGuardLink::read_peers(*message, peers);
     // What was read can be asked for again, and never as an order to delete everything.
     if (const auto entry = Conntrack::parse_entry(*message)) {

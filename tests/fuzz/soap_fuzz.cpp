@@ -54,6 +54,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   server.handle(request, Time{},
                 [](const HttpResponse& response) { require(response.status == 200 || response.status == 404 || response.status == 503); });
+  // A browser that another site has sent, and somebody who is no device.
+  request.origin = "http://foreign.example";
+  server.handle(request, Time{}, [](const HttpResponse& response) { require(response.status == 403); });
+  request.origin.clear();
+  request.source = Address::v4(0x0a4d0003);
+  server.handle(request, Time{}, [](const HttpResponse& response) { require(response.status == 403); });
+  require(server.search(input, request.source, {Address::v4(0x0a4d0001), Port{5351}}, Time{}).empty());
   for (const auto& answer : server.search(input, ann, {Address::v4(0x0a4d0001), Port{5351}}, Time{})) require(!answer.empty());
   for (const auto& wish : mappings.wishes) {
     require(wish.client == ann && wish.description.size() <= lease::Mapping::description_max);

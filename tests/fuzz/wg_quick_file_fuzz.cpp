@@ -16,8 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (file->peers.empty() || file->peers.size() > wg_quick_peers_max || file->addresses.empty()) std::abort();
   for (const auto& address : file->addresses) {
     if (address.length > address.address.bits()) std::abort();
+    if (!drpf::parse_prefix(to_string(address))) std::abort();
   }
   for (const auto& peer : file->peers) {
+    if (peer.endpoint && !to_string(*peer.endpoint).ends_with(":" + to_string(peer.endpoint->port))) std::abort();
     if (peer.endpoint && (peer.endpoint->port.is_zero() || peer.endpoint->host.empty())) std::abort();
   }
   return 0;
