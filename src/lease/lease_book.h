@@ -63,6 +63,7 @@ struct MappingEnd {
   std::optional<Protocol> protocol;
   std::optional<Port> internal_port;
   std::optional<PortRange> public_ports;
+  std::optional<std::string> host;  // a number may be held on several
   std::optional<Door> door;
   std::optional<Nonce> nonce;
 };

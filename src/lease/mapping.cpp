@@ -323,7 +323,8 @@ Result<Decided<std::vector<Lease>>> MappingDecision::carry(const Run& run) const
 bool matches(const MappingEnd& end, const Lease& lease) {
   return (!end.protocol || *end.protocol == lease.on.protocol) &&
          (!end.internal_port || *end.internal_port == lease.mapping->internal_port) &&
-         (!end.public_ports || end.public_ports->contains(lease.on.port)) && (!end.door || *end.door == lease.mapping->door);
+         (!end.public_ports || end.public_ports->contains(lease.on.port)) && (!end.host || *end.host == lease.on.host) &&
+         (!end.door || *end.door == lease.mapping->door);
 }
 
 tl::unexpected<Error> no_such_device(DeviceId id) {

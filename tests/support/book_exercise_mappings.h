@@ -108,6 +108,7 @@ inline std::optional<Transaction> BookExercise::decide_end() {
     if (!one_in(4)) end.protocol = on.protocol;
     if (!one_in(4)) end.internal_port = naive_.leases.at(on).mapping->internal_port;
     if (one_in(4)) end.public_ports = PortRange(on.port);
+    if (one_in(4)) end.host = on.host;
   }
   if (one_in(4)) end.door = one_in(2) ? Door::pcp : Door::upnp;
   if (one_in(3)) end.nonce = Nonce{static_cast<std::uint8_t>(choose_(2))};
@@ -117,7 +118,8 @@ inline std::optional<Transaction> BookExercise::decide_end() {
   for (const auto& on : own) {
     const auto& mapping = *naive_.leases.at(on).mapping;
     if ((end.protocol && *end.protocol != on.protocol) || (end.internal_port && *end.internal_port != mapping.internal_port) ||
-        (end.public_ports && !end.public_ports->contains(on.port)) || (end.door && *end.door != mapping.door))
+        (end.public_ports && !end.public_ports->contains(on.port)) || (end.host && *end.host != on.host) ||
+        (end.door && *end.door != mapping.door))
       continue;
     if (end.nonce && *end.nonce != mapping.nonce)
       mismatch = true;

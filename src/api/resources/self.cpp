@@ -105,6 +105,7 @@ Result<net::Response> remove_own_lease(Call& call) {
   end.device = call.caller->id;
   end.protocol = on->protocol;
   end.public_ports = PortRange(on->port);
+  end.host = on->host;
   if (const auto ended = call.service.end_mappings(end); !ended) return fail(ended.error());
   return no_content();
 }

@@ -60,6 +60,29 @@ TEST_F(MappingTest, TcpAndUdpOfOneProgramShareTheNumber) {
   EXPECT_EQ(map(wish(id, udp, 7000)).on.port, other.on.port);
 }
 
+TEST_F(MappingTest, OfANumberThatIsHeldOnTwoHostsTheNamedOneEnds) {
+  auto policy = small_policy();
+  policy.hosts.push_back({.name = "second", .v4 = *parse_address("198.51.100.2"), .v6 = {}});
+  book.apply(book.reconfigure(policy, now));
+  book.adopt(policy);
+  const auto id = connected(account("firm", "business"), "server");
+  for (const char* host : {"main", "second"}) {
+    auto request = wish(id, udp, 6881, 10050);
+    request.only_suggested = true;
+    request.host = host;
+    if (std::string_view(host) == "second") request.internal_port = Port{7000};
+    EXPECT_EQ(map(request).on, (PublicPort{host, udp, Port{10050}}));
+  }
+  auto ending = end(id);
+  ending.public_ports = PortRange(Port{10050});
+  ending.host = "second";
+  EXPECT_EQ(act(book.end_mappings(ending, now)), 1U);
+  ASSERT_NE(book.lease({"main", udp, Port{10050}}), nullptr);
+  EXPECT_TRUE(book.lease({"main", udp, Port{10050}})->mapping);
+  const auto* other = book.lease({"second", udp, Port{10050}});
+  EXPECT_TRUE(other == nullptr || !other->mapping);
+}
+
 TEST_F(MappingTest, BothAtOnceAreOfOneNumberOrNotAtAll) {
   const auto alice = account("alice");
   const auto id = connected(alice, "laptop");
