@@ -28,7 +28,9 @@ std::string trimmed(std::string_view line) {
 // "table ip filter {" -> "ip filter"
 std::optional<std::string> name_after(std::string_view line, std::string_view keyword) {
   if (!line.starts_with(keyword) || !line.ends_with("{")) return std::nullopt;
-  return trimmed(line.substr(keyword.size(), line.size() - keyword.size() - 1));
+  auto name = trimmed(line.substr(keyword.size(), line.size() - keyword.size() - 1));
+  if (name.empty()) return std::nullopt;
+  return name;
 }
 
 std::vector<std::string> words_of(std::string_view line) {
