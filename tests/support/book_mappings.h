@@ -77,9 +77,14 @@ class BookMappings final : public Mappings {
   void end(const Ending& ending, WhenEnded done) override {
     if (failure_) return done(fail(*failure_));
     const auto* device = book.device_at(ending.client);
-    auto decided = book.end_mappings(
-        {device ? device->id : lease::DeviceId{}, ending.protocol, ending.internal_port, ending.external_ports, ending.door, ending.nonce},
-        now);
+    auto decided = book.end_mappings({device ? device->id : lease::DeviceId{},
+                                      ending.protocol,
+                                      ending.internal_port,
+                                      ending.external_ports,
+                                      {},
+                                      ending.door,
+                                      ending.nonce},
+                                     now);
     if (!decided) return done(fail(decided.error()));
     book.apply(decided->transaction);
     done(decided->value);
