@@ -15,6 +15,7 @@ struct TomlAssertion : std::logic_error {
 #define TOML_ASSERT(condition) ((condition) ? void() : drpf::gateway::toml_assertion_failed(#condition))
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
+#define TOML_FLOAT_CHARCONV 1  // the other way is a stream, which takes memory that ran out for a bad number
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 #include <toml++/toml.h>
