@@ -11,7 +11,7 @@ import sys
 import source_files
 
 # Top to bottom: a folder may include those below it, never those above.
-ORDER = ["cli", "gateway", "client", "api", "proxy", "net", "tunnel", "redirect", "store", "system", "scan", "firewall", "protocol",
+ORDER = ["cli", "gateway", "client", "api", "proxy", "net", "tunnel", "redirect", "store", "probe", "system", "scan", "firewall", "protocol",
          "crypto", "lease", "registry", "core"]
 RANK = {folder: position for position, folder in enumerate(ORDER)}
 
@@ -28,12 +28,16 @@ FORBIDDEN = {
     ("firewall", "protocol"): "rule sets are text about addresses and ports; they know no messages",
     ("system", "protocol"): "system/ offers what Linux does; it knows no protocol",
     ("system", "lease"): "system/ offers what Linux does; it knows no lease",
+    ("system", "scan"): "system/ offers what Linux does; it knows no scan",
+    ("probe", "firewall"): "probe/ sends what scan/ says; it knows no rule set",
+    ("scan", "firewall"): "a scan sees rule sets from outside only",
+    ("scan", "lease"): "a scan knows addresses and ports; whose they are is not its affair",
     ("system", "firewall"): "system/ offers what Linux does; it knows no rule set",
     ("crypto", "lease"): "crypto/ is functions over bytes",
     ("crypto", "registry"): "crypto/ is functions over bytes",
 }
 
-PURE = {"core", "registry", "lease", "protocol", "firewall"}
+PURE = {"core", "registry", "lease", "protocol", "firewall", "scan"}
 IMPURE_HEADERS = [
     (r"(sys|netinet|net|linux|netpacket)/.*|netdb\.h|unistd\.h|fcntl\.h|poll\.h|ifaddrs\.h", "no sockets and no system calls"),
     (r"thread|mutex|shared_mutex|condition_variable|future|semaphore|latch|barrier|stop_token|pthread\.h", "no threads"),
