@@ -1,0 +1,122 @@
+// JSON: an array of hosts with every probed port, written host by host; and the same as one object to a line.
+#include <fmt/format.h>
+
+#include "scan/report_forms.h"
+
+namespace drpf::scan {
+namespace {
+
+// RFC 8259, section 7. Bytes beyond ASCII (a banner is any bytes) become the code points U+0080 to U+00FF, so that the text is always
+// valid.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const auto c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+      out += {'\\', c};
+    else if (c == '\n')
+      out += "\\n";
+    else if (c == '\r')
+      out += "\\r";
+    else if (c == '\t')
+      out += "\\t";
+    else if (byte < 0x20 || byte >= 0x7f)
+      out += fmt::format("\\u{:04x}", byte);
+    else
+      out += c;
+  }
+  return out + "\"";
+}
+
+std::string port_object(const PassReport& pass, const PortReport& port, bool forced) {
+  const auto& verdict = port.verdict;
+  std::string out =
+      fmt::format(R"({{"port":{},"protocol":"{}","state":"{}","reason":"{}","service":{})", port.number, transport_name(pass.kind),
+                  to_string(verdict.state), to_string(verdict.cause), port.service.empty() ? "null" : quoted(port.service));
+  if (verdict.cause == Cause::other_unreach || verdict.cause == Cause::local_error)
+    out += fmt::format(R"(,"reason_detail":{})", quoted(reason_text(verdict)));
+  if (verdict.sender) out += fmt::format(R"(,"sender":"{}")", to_string(*verdict.sender));
+  if (verdict.ttl) out += fmt::format(R"(,"ttl":{})", *verdict.ttl);
+  if (verdict.rtt) out += fmt::format(R"(,"rtt_ms":{})", milliseconds_text(*verdict.rtt));
+  out += fmt::format(R"(,"probes":{})", verdict.probes);
+  if (forced) out += R"(,"forced":true)";
+  if (port.banner) out += fmt::format(R"(,"banner":{})", quoted(*port.banner));
+  if (!port.guess.empty()) out += fmt::format(R"(,"service_guess":{})", quoted(port.guess));
+  if (!verdict.note.empty()) out += fmt::format(R"(,"note":{})", quoted(verdict.note));
+  return out + "}";
+}
+
+std::string host_object(const HostReport& host, bool forced, std::string_view before_port) {
+  std::string out = fmt::format(R"({{"address":"{}")", to_string(host.address));
+  if (!host.name.empty()) out += fmt::format(R"(,"name":{})", quoted(host.name));
+  out += fmt::format(R"(,"status":"{}","status_reason":{},"interrupted":{},"scans":[)", to_string(host.status), quoted(host.status_reason),
+                     host.interrupted);
+  for (const auto& pass : host.passes) out += fmt::format("{}\"{}\"", &pass == &host.passes.front() ? "" : ",", to_string(pass.kind));
+  out += R"(],"notes":[)";
+  for (const auto& note : host.notes) out += (&note == &host.notes.front() ? "" : ",") + quoted(note);
+  out += R"(],"ports":[)";
+  bool first = true;
+  for (const auto& pass : host.passes) {
+    for (const auto& port : pass.ports) {
+      out += first ? "" : ",";
+      out += before_port;
+      out += port_object(pass, port, forced);
+      first = false;
+    }
+  }
+  return out + "]}";
+}
+
+class JsonReport : public Report {
+ public:
+  std::string begin(const ReportHead& head) override {
+    forced_ = head.forced;
+    return "[";
+  }
+  std::string host(const HostReport& host) override {
+    const std::string out = (any_ ? ",\n" : "\n") + host_object(host, forced_, "\n  ");
+    any_ = true;
+    return out;
+  }
+  std::string end(const ReportTail&) override { return any_ ? "\n]\n" : "]\n"; }
+
+ private:
+  bool any_ = false;
+  bool forced_ = false;
+};
+
+// The last line is no host: it has "summary".
+class JsonLinesReport : public Report {
+ public:
+  std::string begin(const ReportHead& head) override {
+    head_ = head;
+    return {};
+  }
+  std::string host(const HostReport& host) override { return host_object(host, head_.forced, "") + "\n"; }
+  std::string end(const ReportTail& tail) override {
+    const auto& tally = tail.tally;
+    std::string out = fmt::format(
+        R"({{"summary":{{"command":{},"started":"{}","finished":"{}","elapsed_s":{},"interrupted":{},"hosts_up":{},"hosts_down":{},"hosts_not_begun":{},)"
+        R"("probes":{},"answers":{},"strays":{},"ring_drops":{},"send_errors":{},"decided":{},"undecided":{},"open":{},"rate":{:.1f})",
+        quoted(head_.command), utc_text(head_.started), utc_text(tail.finished), seconds_text(tail.elapsed), tally.interrupted,
+        tail.hosts_up, tail.hosts_down, tail.hosts_not_begun, tally.probes, tally.answers, tally.strays, tally.ring_drops,
+        tally.send_errors, tally.decided, tally.undecided, tally.open, tally.rate);
+    out += fmt::format(R"(,"loss":{},"loss_measured_by":{},"miss_probability":{},"undecided_ports":[)",
+                       tally.loss ? fmt::format("{:.6f}", *tally.loss) : "null", quoted(tally.loss_measured_by),
+                       tally.loss ? fmt::format("{:.3g}", tally.miss_probability) : "null");
+    for (const auto& ports : tail.undecided) out += (&ports == &tail.undecided.front() ? "" : ",") + quoted(ports);
+    out += R"(],"warnings":[)";
+    for (const auto& warning : tail.warnings) out += (&warning == &tail.warnings.front() ? "" : ",") + quoted(warning);
+    return out + "]}}\n";
+  }
+
+ private:
+  ReportHead head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Report> make_json_report() { return std::make_unique<JsonReport>(); }
+std::unique_ptr<Report> make_json_lines_report() { return std::make_unique<JsonLinesReport>(); }
+
+}  // namespace drpf::scan
