@@ -1,61 +1,213 @@
 #include "registry/port_registry.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
+
+#include "registry/name_order.h"
+#include "registry/spelling.h"
 
 namespace drpf::registry {
 
 namespace {
 
-constexpr Service known[] = {
-#include "registry/services.inc"
-};
+constexpr std::size_t query_length_max = 64;
+
+bool precedes(const ServiceLine& line, std::pair<Port, Transport> wanted) { return std::pair(line.port, line.transport) < wanted; }
+
+template <class Visit>
+void for_each_word(std::string_view words, Visit visit) {
+  while (!words.empty()) {
+    const auto end = std::min(words.find(' '), words.size());
+    if (end > 0) visit(words.substr(0, end));
+    words.remove_prefix(std::min(end + 1, words.size()));
+  }
+}
+
+bool contains_word(std::string_view text, std::string_view word) {
+  const auto same = [](char a, char b) { return lower(a) == lower(b); };
+  return std::search(text.begin(), text.end(), word.begin(), word.end(), same) != text.end();
+}
+
+auto place(const Service& service) { return std::tuple(service.ports.first(), service.transport, service.ports.last()); }
+
+void sort_and_unite(std::vector<Service>& services) {
+  std::sort(services.begin(), services.end(), [](const Service& a, const Service& b) { return place(a) < place(b); });
+  services.erase(std::unique(services.begin(), services.end(), [](const Service& a, const Service& b) { return place(a) == place(b); }),
+                 services.end());
+}
 
 }  // namespace
 
-PortClass class_of(Port port) {
-  for (const auto one : {PortClass::system, PortClass::user})
-    if (range_of(one).contains(port)) return one;
-  return PortClass::dynamic;
+void PortRegistry::overlay(std::string source, std::vector<ServiceLine> services) {
+  std::stable_sort(services.begin(), services.end(),
+                   [](const ServiceLine& a, const ServiceLine& b) { return precedes(a, {b.port, b.transport}); });
+  layers_.insert(layers_.begin(), Layer{std::move(source), std::move(services)});
 }
 
-PortRange range_of(PortClass port_class) {
-  switch (port_class) {
-    case PortClass::system:
-      return PortRange(Port{0}, Port{1023});
-    case PortClass::user:
-      return PortRange(Port{1024}, Port{49151});
-    case PortClass::dynamic:
-      break;
+std::optional<Service> PortRegistry::find(Port port, Transport transport) const {
+  Service service;
+  service.ports = PortRange(port);
+  service.transport = transport;
+  service.about = find_well_known(port, transport);
+  if (const auto* row = find_iana_row(port, transport)) {
+    service.registered = row->name();
+    service.name = row->name();
+    service.source = source_iana;
+    service.ports = row->ports();
   }
-  return PortRange(Port{49152}, Port{65535});
-}
-
-std::string_view to_string(PortClass port_class) {
-  switch (port_class) {
-    case PortClass::system:
-      return "system";
-    case PortClass::user:
-      return "user";
-    case PortClass::dynamic:
-      break;
+  if (service.about && compare_names(service.about->name, service.registered) != 0) {
+    service.name = service.about->name;
+    service.source = source_own;
+    service.ports = PortRange(port);
   }
-  return "dynamic";
+  for (const auto& layer : layers_) {
+    const auto line = std::lower_bound(layer.lines.begin(), layer.lines.end(), std::pair(port, transport), precedes);
+    if (line == layer.lines.end() || line->port != port || line->transport != transport) continue;
+    service.name = line->name;
+    service.source = layer.source;
+    service.comment = line->comment;
+    service.ports = PortRange(port);
+    break;
+  }
+  return service.name.empty() ? std::nullopt : std::optional(service);
 }
 
-std::span<const Service> services() { return known; }
-
-const Service* find_service(Port port, Protocol protocol) {
-  const auto wanted = std::pair(port, protocol);
-  const auto* found = std::lower_bound(std::begin(known), std::end(known), wanted,
-                                       [](const Service& one, const auto& key) { return std::pair(one.port, one.protocol) < key; });
-  return found != std::end(known) && std::pair(found->port, found->protocol) == wanted ? found : nullptr;
+std::string_view PortRegistry::name_of(Port port, Protocol protocol) const {
+  const auto service = find(port, protocol);
+  return service ? service->name : std::string_view();
 }
 
-std::optional<Port> find_port(std::string_view name, Protocol protocol) {
-  for (const auto& one : known)
-    if (one.protocol == protocol && (one.name == name || one.registered == name)) return one.port;
-  return std::nullopt;
+std::vector<std::string_view> PortRegistry::names_of(Port port, Transport transport) const {
+  std::vector<std::string_view> names;
+  const auto add = [&](std::string_view name) {
+    const auto same = [&](std::string_view known) { return compare_names(known, name) == 0; };
+    if (!name.empty() && std::none_of(names.begin(), names.end(), same)) names.push_back(name);
+  };
+  for (const auto& layer : layers_) {
+    auto line = std::lower_bound(layer.lines.begin(), layer.lines.end(), std::pair(port, transport), precedes);
+    for (; line != layer.lines.end() && line->port == port && line->transport == transport; ++line) {
+      add(line->name);
+      for (const auto& alias : line->aliases) add(alias);
+    }
+  }
+  if (const auto* about = find_well_known(port, transport)) {
+    add(about->name);
+    for_each_word(about->also, add);
+  }
+  for (const auto& row : iana_rows_at(port))
+    if (row.transports().contains(transport)) add(row.name());
+  return names;
+}
+
+template <class Visit>
+void PortRegistry::for_each_name(Visit visit) const {
+  for (const auto& layer : layers_)
+    for (const auto& line : layer.lines) {
+      visit(std::string_view(line.name), PortRange(line.port), TransportSet(line.transport));
+      for (const auto& alias : line.aliases) visit(std::string_view(alias), PortRange(line.port), TransportSet(line.transport));
+    }
+  for (const auto& one : well_known()) {
+    visit(one.name, PortRange(one.port), one.transports);
+    for_each_word(one.also, [&](std::string_view name) { visit(name, PortRange(one.port), one.transports); });
+  }
+  for (const auto& row : iana_rows_all()) visit(row.name(), row.ports(), row.transports());
+}
+
+std::vector<Service> PortRegistry::named(std::string_view name) const {
+  std::vector<Service> found;
+  for_each_name([&](std::string_view known, PortRange ports, TransportSet transports) {
+    if (compare_names(known, name) != 0) return;
+    for (const auto transport : all_transports) {
+      if (!transports.contains(transport)) continue;
+      auto service = find(ports.first(), transport);
+      service->ports = ports;
+      found.push_back(*service);
+    }
+  });
+  sort_and_unite(found);
+  return found;
+}
+
+std::vector<Port> PortRegistry::ports_named(std::string_view name, Protocol protocol) const {
+  std::vector<Port> ports;
+  for (const auto& service : named(name)) {
+    if (service.transport != transport_of(protocol)) continue;
+    for (std::uint32_t port = service.ports.first().value(); port <= service.ports.last().value(); ++port)
+      ports.emplace_back(static_cast<std::uint16_t>(port));
+  }
+  std::sort(ports.begin(), ports.end());
+  ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
+  return ports;
+}
+
+std::vector<std::string_view> PortRegistry::nearest(std::string_view name, std::size_t count_max) const {
+  struct Guess {
+    std::size_t distance;
+    std::size_t rank;  // names of higher sources, and of well-known services, first
+    std::string_view name;
+  };
+  if (name.empty() || name.size() > query_length_max) return {};
+  const std::size_t distance_max = name.size() <= 3 ? 1 : name.size() <= 6 ? 2 : 3;
+  std::vector<Guess> guesses;
+  std::size_t rank = 0;
+  for_each_name([&](std::string_view known, PortRange, TransportSet) {
+    ++rank;
+    const auto distance = spelling_distance(name, known, distance_max);
+    const auto same = [&](const Guess& guess) { return compare_names(guess.name, known) == 0; };
+    if (distance <= distance_max && std::none_of(guesses.begin(), guesses.end(), same)) guesses.push_back({distance, rank, known});
+  });
+  std::sort(guesses.begin(), guesses.end(),
+            [](const Guess& a, const Guess& b) { return std::pair(a.distance, a.rank) < std::pair(b.distance, b.rank); });
+  std::vector<std::string_view> names;
+  for (const auto& guess : guesses)
+    if (names.size() < count_max) names.push_back(guess.name);
+  return names;
+}
+
+std::vector<Service> PortRegistry::about(std::string_view word) const {
+  std::vector<Service> explained;
+  std::vector<Service> others;
+  if (word.empty() || word.size() > query_length_max) return others;
+  for (const auto& one : well_known()) {
+    if (!contains_word(one.purpose, word) && !contains_word(to_string(one.category), word) && !contains_word(one.name, word) &&
+        !contains_word(one.also, word))
+      continue;
+    for (const auto transport : all_transports)
+      if (one.transports.contains(transport)) explained.push_back(*find(one.port, transport));
+  }
+  const auto add = [&](PortRange ports, TransportSet transports) {
+    for (const auto transport : all_transports) {
+      if (!transports.contains(transport)) continue;
+      auto service = find(ports.first(), transport);
+      service->ports = ports;
+      const auto same = [&](const Service& known) { return place(known) == place(*service); };
+      if (std::none_of(explained.begin(), explained.end(), same)) others.push_back(*service);
+    }
+  };
+  for_each_name([&](std::string_view name, PortRange ports, TransportSet transports) {
+    if (contains_word(name, word)) add(ports, transports);
+  });
+  for (const auto& layer : layers_)
+    for (const auto& line : layer.lines)
+      if (contains_word(line.comment, word)) add(PortRange(line.port), TransportSet(line.transport));
+  sort_and_unite(explained);
+  sort_and_unite(others);
+  explained.insert(explained.end(), others.begin(), others.end());
+  return explained;
+}
+
+std::vector<Service> PortRegistry::within(PortRange range) const {
+  std::vector<Service> found;
+  for (std::uint32_t number = range.first().value(); number <= range.last().value(); ++number)
+    for (const auto transport : all_transports) {
+      const auto service = find(Port{static_cast<std::uint16_t>(number)}, transport);
+      if (!service) continue;
+      const bool again = !found.empty() && service->ports.size() > 1 &&
+                         std::any_of(found.rbegin(), found.rend(), [&](const Service& known) { return place(known) == place(*service); });
+      if (!again) found.push_back(*service);
+    }
+  return found;
 }
 
 }  // namespace drpf::registry

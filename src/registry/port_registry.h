@@ -1,34 +1,68 @@
-// What a port number means: its range, and the service that is usually found there. Facts only: what may be leased is the lease book's.
+// What is known of a port, from all sources: the one look-up service of the program. Built in are IANA's facts and our own table of
+// well-known services; files in the form of services(5) lie over them. Facts only: what may be leased is the lease book's, what is open the
+// scanner's.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <optional>
-#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
-#include "core/port.h"
+#include "registry/iana_table.h"
+#include "registry/port_class.h"
+#include "registry/services_file.h"
+#include "registry/well_known.h"
 
 namespace drpf::registry {
 
-// RFC 6335, section 6. System ports need privileges on most systems; dynamic ones are never registered.
-enum class PortClass : std::uint8_t { system, user, dynamic };
+inline constexpr std::string_view source_iana = "iana";  // IANA's registry, state of iana_state
+inline constexpr std::string_view source_own = "drpf";   // our own table: names that people use and that IANA does not have
+inline constexpr std::string_view services_path = "/etc/services";
 
-PortClass class_of(Port port);
-PortRange range_of(PortClass port_class);  // 0-1023, 1024-49151, 49152-65535
-std::string_view to_string(PortClass port_class);
-
+// Views into the registry that gave it; they live as long as it does and is not changed.
 struct Service {
-  Port port;
-  Protocol protocol{};
-  std::string_view name;        // what people call it
-  std::string_view registered;  // what IANA's registry calls the port; another service where the names do not agree; empty: nothing
-  std::string_view note;        // what one should know before opening it
+  PortRange ports{Port{}};
+  Transport transport{};
+  std::string_view name;             // by the highest source that has one
+  std::string_view source;           // of the name: source_iana, source_own, or the file
+  std::string_view registered;       // IANA's name; another service where the names do not agree; empty: unassigned
+  std::string_view comment;          // of the file's line
+  const WellKnown* about = nullptr;  // none for most
 };
 
-// The well-known ones, by port and protocol; not the whole of IANA's registry.
-std::span<const Service> services();
-const Service* find_service(Port port, Protocol protocol);
-// By either name; the lowest port that has it.
-std::optional<Port> find_port(std::string_view name, Protocol protocol);
+class PortRegistry {
+ public:
+  // Puts a file over what is there; the last one has the last word.
+  void overlay(std::string source, std::vector<ServiceLine> services);
+
+  std::optional<Service> find(Port port, Transport transport) const;
+  std::optional<Service> find(Port port, Protocol protocol) const { return find(port, transport_of(protocol)); }
+  // "https", or nothing. For tables.
+  std::string_view name_of(Port port, Protocol protocol) const;
+  // Every name of it, the one that `find` gives first.
+  std::vector<std::string_view> names_of(Port port, Transport transport) const;
+
+  // All that have this name, by any source and in any case; ascending by port, then transport.
+  std::vector<Service> named(std::string_view name) const;
+  // The ports of it, for `-p NAME`; empty where there is none.
+  std::vector<Port> ports_named(std::string_view name, Protocol protocol) const;
+  // Names that somebody who wrote `name` may have meant, the likeliest first.
+  std::vector<std::string_view> nearest(std::string_view name, std::size_t count_max = 3) const;
+  // With this word in a name, the purpose or the category; those whose purpose we know first, then ascending by port.
+  std::vector<Service> about(std::string_view word) const;
+  // All services in a range of ports, ascending.
+  std::vector<Service> within(PortRange range) const;
+
+ private:
+  struct Layer {
+    std::string source;
+    std::vector<ServiceLine> lines;  // ascending by port and transport; those of one port in the file's order
+  };
+  template <class Visit>  // visit(name, ports, transports)
+  void for_each_name(Visit visit) const;
+
+  std::vector<Layer> layers_;  // the highest first
+};
 
 }  // namespace drpf::registry

@@ -1,10 +1,17 @@
 #include "registry/port_registry.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <utility>
 
+#include "registry/scan_ports.h"
+
 namespace drpf::registry {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
 
 TEST(PortClass, RangesMeetWithoutGaps) {
   EXPECT_EQ(class_of(Port{0}), PortClass::system);
@@ -23,28 +30,20 @@ TEST(PortClass, RangesMeetWithoutGaps) {
   EXPECT_EQ(to_string(PortClass::dynamic), "dynamic");
 }
 
-TEST(Services, AreAscendingAndComplete) {
-  const auto all = services();
-  ASSERT_GT(all.size(), 150U);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    EXPECT_FALSE(all[i].name.empty() || all[i].note.empty()) << to_string(all[i].port);
-    const bool ascending = i == 0 || std::pair(all[i - 1].port, all[i - 1].protocol) < std::pair(all[i].port, all[i].protocol);
-    EXPECT_TRUE(ascending) << to_string(all[i].port);
-    EXPECT_EQ(find_service(all[i].port, all[i].protocol), &all[i]);
-  }
-}
-
-TEST(Services, AreFoundByNumberAndByName) {
-  EXPECT_EQ(find_service(Port{110}, Protocol::tcp)->name, "pop3");
-  EXPECT_EQ(find_service(Port{43}, Protocol::tcp)->name, "whois");
-  EXPECT_EQ(find_service(Port{43}, Protocol::tcp)->registered, "nicname");
-  EXPECT_EQ(find_service(Port{51820}, Protocol::udp)->registered, "") << "not in the registry";
-  EXPECT_EQ(find_service(Port{51820}, Protocol::tcp), nullptr);
-  EXPECT_EQ(find_service(Port{4}, Protocol::tcp), nullptr);
-  EXPECT_EQ(find_port("smtp", Protocol::tcp), Port{25});
-  EXPECT_EQ(find_port("nicname", Protocol::tcp), Port{43});
-  EXPECT_EQ(find_port("syslog", Protocol::udp), Port{514});
-  EXPECT_EQ(find_port("syslog", Protocol::tcp), std::nullopt);
+TEST(PortRegistry, FindsByNumberAndByName) {
+  const PortRegistry registry;
+  EXPECT_EQ(registry.name_of(Port{110}, Protocol::tcp), "pop3");
+  EXPECT_EQ(registry.find(Port{43}, Protocol::tcp)->name, "whois");
+  EXPECT_EQ(registry.find(Port{43}, Protocol::tcp)->registered, "nicname");
+  EXPECT_EQ(registry.find(Port{51820}, Protocol::udp)->registered, "") << "not in the registry of IANA";
+  EXPECT_EQ(registry.find(Port{51820}, Protocol::tcp), std::nullopt);
+  EXPECT_EQ(registry.find(Port{4}, Protocol::tcp), std::nullopt);
+  EXPECT_THAT(registry.ports_named("smtp", Protocol::tcp), ElementsAre(Port{25}));
+  EXPECT_THAT(registry.ports_named("NICNAME", Protocol::tcp), ElementsAre(Port{43}));
+  EXPECT_THAT(registry.ports_named("syslog", Protocol::udp), ElementsAre(Port{514}));
+  EXPECT_THAT(registry.ports_named("no-such-service", Protocol::udp), IsEmpty());
+  EXPECT_THAT(registry.nearest("htttps"), Contains("https"));
+  EXPECT_EQ(registry.nearest("htpts", 1), std::vector<std::string_view>{"https"});
 }
 
 }  // namespace drpf::registry
