@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cli/admin_client.h"
 #include "cli/exit_code.h"
@@ -51,6 +52,9 @@ void add_lease_commands(CLI::App& root, CommandLine& line);
 void add_backup_commands(CLI::App& root, CommandLine& line);
 void add_who_command(CLI::App& root, CommandLine& line);
 void add_status_command(CLI::App& root, CommandLine& line);
+void add_scan_command(CLI::App& root, CommandLine& line);
+// The words behind `drpf scan`, with letters that other scanners have (-sS, -Pn) as its own options; remarks are said on standard error.
+Result<std::vector<std::string>> scan_words(const std::vector<std::string>& words);
 void add_selftest_command(CLI::App& root, CommandLine& line);
 void add_check_command(CLI::App& root, CommandLine& line);
 void add_completion_command(CLI::App& root, CommandLine& line);

@@ -44,7 +44,8 @@ class AddressSet {
   AddressSet common_with(const AddressRange& range) const;
   bool empty() const { return ranges_.empty(); }
   std::uint64_t size() const;  // held at the greatest number where there are more
-  std::span<const AddressRange> ranges() const { return ranges_; }
+  std::span<const AddressRange> ranges() const& { return ranges_; }
+  std::span<const AddressRange> ranges() const&& = delete;
   std::vector<Address> addresses() const;  // ask size() before
   bool operator==(const AddressSet&) const = default;
 

@@ -39,7 +39,8 @@ bool is_loopback(const AddressRange& range) {
 }
 
 void take_out(AddressSet& from, const AddressRange& range, std::string_view why, std::vector<LeftOut>& left_out) {
-  for (const auto& part : from.common_with(range).ranges()) left_out.push_back({part, std::string(why)});
+  const auto common = from.common_with(range);
+  for (const auto& part : common.ranges()) left_out.push_back({part, std::string(why)});
   from.remove(range);
 }
 

@@ -1,0 +1,62 @@
+// Carries a plan out, group of hosts by group of hosts, and writes the reports as it goes. The scanner comes in as a function: tests have
+// one without a network.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/scan/plan.h"
+#include "cli/scan/progress.h"
+#include "core/time.h"
+#include "probe/scanner.h"
+#include "scan/report.h"
+#include "scan/verdict_table.h"
+
+namespace drpf::cli::scanning {
+
+inline constexpr std::uint64_t ports_at_once_max = 1'048'576;  // hosts times ports of one group
+inline constexpr std::uint64_t ports_kept_max = 16'777'216;    // of a scan that can be resumed; 16 bytes each
+inline constexpr std::size_t undecided_lines_max = 1000;
+
+using Scanner = std::function<Result<scan::Tally>(const scan::Request&, probe::ScanObserver&, const std::function<bool()>& stop)>;
+// What open TCP services say about themselves, in the order of the endpoints.
+using BannerReader = std::function<std::vector<std::string>(const std::vector<Endpoint>&, const std::function<bool()>& stop)>;
+
+// One form of report on its way into a file.
+struct Output {
+  std::unique_ptr<scan::Report> report;
+  std::function<Status(std::string_view text)> write;
+};
+
+struct Surroundings {
+  Scanner scanner;
+  BannerReader banners;  // none: not asked
+  const Clock& clock;
+  std::function<bool()> stop;
+  std::function<std::string(std::uint16_t number, scan::Kind kind)> service_name;
+  std::function<void(const ProgressState&)> progress;
+};
+
+// What a scan knows, whole: what is resumed, and what is written when it is interrupted.
+struct Knowledge {
+  std::uint64_t seed = 0;
+  std::vector<scan::HostStatus> statuses;    // by target
+  std::vector<std::string> status_reasons;   // the same
+  std::vector<scan::VerdictTable> verdicts;  // by pass
+  explicit Knowledge(const Plan& plan);
+};
+
+struct Outcome {
+  scan::ReportTail tail;
+  std::optional<Error> error;  // the scan ended early by it; the reports are complete with what was found
+};
+
+Outcome run_plan(const Plan& plan, scan::ReportHead head, Knowledge& knowledge, std::vector<Output>& outputs,
+                 const Surroundings& surroundings);
+
+}  // namespace drpf::cli::scanning
