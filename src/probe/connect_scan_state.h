@@ -1,0 +1,147 @@
+// The state of one connect scan under way: which ports wait for what, and the sockets at work for them. Included by connect_scan.cpp alone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <queue>
+#include <vector>
+
+#include "probe/connect_attempt.h"
+#include "probe/scanner.h"
+#include "scan/loss.h"
+#include "scan/order.h"
+#include "scan/round_trip.h"
+#include "system/boot_clock.h"
+#include "system/links_and_routes.h"
+
+namespace drpf::probe {
+
+class ConnectScan {
+ public:
+  static constexpr std::size_t attempts_max = 16'384;                     // sockets at a time
+  static constexpr Duration pause_first = std::chrono::milliseconds(10);  // after an error of this machine; doubled up to pause_max
+  ConnectScan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop)
+      : request_(request), observer_(observer), stop_(stop) {}
+
+  Result<scan::Tally> run();
+
+ private:
+  static constexpr std::uint32_t none = 0xffffffff;
+
+  struct ProbedPort {
+    std::uint32_t attempts = none;  // the first of its attempts under way
+    std::uint16_t probes = 0;
+    std::uint16_t lost = 0;  // attempts given up: lost, if it turns out that the port answers
+    bool decided = false;
+    Time first_probe{};
+  };
+
+  struct Attempt {
+    system::Fd fd;
+    std::uint32_t port = none;  // in the group
+    std::uint32_t next = none;  // attempt at the same port
+    std::uint32_t generation = 0;
+    Time sent{};
+    bool canary = false;
+  };
+
+  struct Host {
+    scan::RoundTrip round_trip;
+    scan::Loss loss;
+    std::vector<std::uint32_t> canaries;  // ports that answered with SYN/ACK or RST
+    unsigned canaries_under_way = 0;
+    std::size_t next_canary = 0;
+    unsigned unreachable = 0;
+  };
+
+  struct Timer {
+    Time when;
+    std::uint32_t index;       // of the port, or of the attempt of a canary
+    std::uint32_t generation;  // of the attempt; of a port: its number of probes
+    bool canary;
+    bool operator>(const Timer& other) const { return when > other.when; }
+  };
+
+  std::size_t total() const { return request_.targets.size() * request_.numbers.size(); }
+  std::size_t target_of(std::uint32_t port) const { return first_target_ + port / request_.numbers.size(); }
+  std::size_t number_of(std::uint32_t port) const { return port % request_.numbers.size(); }
+  Host& host_of(std::uint32_t port) { return hosts_[port / request_.numbers.size()]; }
+  Endpoint endpoint_of(std::uint32_t port) const { return {request_.targets[target_of(port)], Port(request_.numbers[number_of(port)])}; }
+
+  void read_own_addresses();
+  bool on_link(const Address& target) const;
+  void begin_group(std::size_t first, std::size_t count);
+  void run_group();
+  void leave_group();
+  bool something_to_send() const { return !canaries_due_.empty() || !retries_.empty() || fresh_ < order_count_; }
+  void send();
+  bool attempt(std::uint32_t port, bool canary);
+  void local_error(std::uint32_t port, bool canary, int error);
+  void schedule(std::uint32_t port);
+  void due(std::uint32_t port);
+  void want_canaries(Host& host);
+  unsigned needed(const Host& host) const;
+  void read_events();
+  void read(std::uint32_t slot, int refused_with);
+  void expire();
+  void answered(std::uint32_t slot, scan::Verdict verdict);
+  void silence(std::uint32_t port);
+  void decide(std::uint32_t port, scan::Verdict verdict);
+  void count(const scan::Verdict& verdict);
+  void give_up(std::uint32_t slot);
+  void close(std::uint32_t slot);
+  void unlink(std::uint32_t slot);
+  std::uint32_t oldest(std::uint32_t port) const;
+  void refill();
+  void progress(bool now);
+  scan::Tally finished();
+
+  const scan::Request& request_;
+  ScanObserver& observer_;
+  const std::function<bool()>& stop_;
+  system::SystemClock clock_;
+  system::Fd epoll_;
+  bool errors_queued_ = kernel_queues_handshake_errors();
+  int scope_ = 0;
+  std::uint64_t seed_ = 0;
+  std::vector<system::InterfaceAddress> own_;
+
+  // The group of hosts that is asked at present.
+  std::size_t first_target_ = 0;
+  std::size_t group_undecided_ = 0;
+  std::vector<ProbedPort> ports_;
+  std::vector<Host> hosts_;
+  std::uint64_t fresh_ = 0;
+  std::uint64_t order_count_ = 0;
+  std::optional<scan::Order> order_;
+  std::deque<std::uint32_t> retries_;
+  std::deque<std::uint32_t> canaries_due_;
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+
+  std::vector<Attempt> attempts_;
+  std::vector<std::uint32_t> free_slots_;
+  std::size_t under_way_ = 0;
+  std::size_t attempts_limit_ = attempts_max;
+
+  double rate_ = 0;
+  double tokens_ = 0;
+  Time now_{};
+  Time refilled_{};
+  Time begun_{};
+  Time last_progress_{};
+  Time paused_until_{};
+  Duration pause_ = pause_first;
+  unsigned local_errors_in_a_row_ = 0;
+  int last_local_error_ = 0;
+  bool stopped_ = false;
+  double worst_miss_ = 0;
+  std::uint64_t silent_ = 0;
+  std::uint64_t forced_ = 0;
+  scan::Loss loss_;
+  scan::Tally tally_;
+};
+
+}  // namespace drpf::probe
