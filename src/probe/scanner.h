@@ -17,6 +17,8 @@ class ScanObserver {
   virtual void on_verdict(std::size_t target, std::size_t number, const scan::Verdict& verdict) = 0;
   // About five times a second.
   virtual void on_progress(const scan::Tally& tally) = 0;
+  // All sockets are open: from here on CAP_NET_RAW is not needed, and who scans nothing else gives it up.
+  virtual void on_sockets_open() {}
 };
 
 // Runs until everything is decided or `stop` is true (asked at least every 50 ms); then the rest is undecided and the tally marked

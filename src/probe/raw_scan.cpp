@@ -1,0 +1,315 @@
+#include "probe/raw_scan.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "probe/neighbours.h"
+#include "probe/raw_link.h"
+#include "scan/probe_packet.h"
+#include "scan/reply_packet.h"
+#include "scan/schedule.h"
+#include "system/boot_clock.h"
+#include "system/route_lookup.h"
+#include "system/sysctl.h"
+
+namespace drpf::probe {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Duration progress_interval = milliseconds(200);
+constexpr Duration stop_asked_every = milliseconds(20);
+constexpr std::size_t paths_max = 64;
+constexpr std::uint16_t source_ports_wanted = 61'000;  // above Linux's usual range for its own sockets
+
+class KernelRandom final : public Random {
+ public:
+  void fill(MutableByteView out) override {
+    for (std::size_t done = 0; done < out.size();) {
+      const auto got = ::getrandom(out.data() + done, out.size() - done, 0);
+      if (got > 0) done += static_cast<std::size_t>(got);
+    }
+  }
+};
+
+// An interface and a local address, with all that is sent and received there.
+struct Path {
+  RawLink link;
+  scan::ReplyReader reader;
+  Address local;
+};
+
+struct Destination {
+  std::uint16_t path = 0;
+  system::MacAddress next_hop{};
+};
+
+class RawScan {
+ public:
+  RawScan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop)
+      : request_(request), observer_(observer), stop_(stop), key_(random_), ports_{choose_source_ports()} {}
+
+  Status open();
+  Result<scan::Tally> run();
+
+ private:
+  Result<std::uint16_t> path_for(const system::PathTo& route);
+  Status find_routes();
+  Status find_neighbours();
+  void settle(std::size_t target, scan::Cause cause, int detail, std::string note);
+  double start_rate() const;
+  bool send_batch();
+  void transmit(std::uint16_t path, std::span<const scan::Probe> probes);
+  void receive();
+  void wait();
+  bool stopped();
+
+  const scan::Request& request_;
+  ScanObserver& observer_;
+  const std::function<bool()>& stop_;
+  system::SystemClock clock_;
+  KernelRandom random_;
+  scan::ProbeKey key_;
+  scan::SourcePorts ports_;
+  std::vector<std::unique_ptr<Path>> paths_;
+  std::vector<int> path_interfaces_;
+  std::vector<Destination> destinations_;
+  std::vector<std::optional<Address>> next_hops_;  // Ethernet: whose address is to be found
+  std::vector<scan::HostStart> hosts_;
+  std::unique_ptr<scan::Schedule> schedule_;
+  bool all_on_link_ = true;
+  std::uint64_t ring_drops_ = 0;
+  Time stop_asked_{};
+  bool stopped_ = false;
+};
+
+Result<std::uint16_t> RawScan::path_for(const system::PathTo& route) {
+  for (std::size_t i = 0; i < paths_.size(); ++i)
+    if (path_interfaces_[i] == route.interface_index && paths_[i]->local == route.source) return static_cast<std::uint16_t>(i);
+  if (paths_.size() == paths_max)
+    return fail(failure("too_many_paths", fmt::format("the targets lie behind more than {} interfaces and source addresses", paths_max),
+                        "scan them in parts"));
+  auto link = RawLink::open({.interface = route.interface_index,
+                             .family = route.source.family(),
+                             .first_port = ports_.first,
+                             .last_port = static_cast<std::uint16_t>(ports_.first + scan::SourcePorts::count - 1),
+                             .every_protocol = request_.kind == scan::Kind::ip_protocol});
+  if (!link) return fail(std::move(link.error()));
+  paths_.push_back(
+      std::make_unique<Path>(Path{std::move(*link), scan::ReplyReader(request_.kind, key_, ports_, route.source), route.source}));
+  path_interfaces_.push_back(route.interface_index);
+  return static_cast<std::uint16_t>(paths_.size() - 1);
+}
+
+void RawScan::settle(std::size_t target, scan::Cause cause, int detail, std::string note) {
+  scan::Verdict verdict;
+  verdict.state = cause == scan::Cause::local_error ? scan::State::undecided : scan::State::filtered;
+  verdict.cause = cause;
+  verdict.detail = detail;
+  verdict.note = std::move(note);
+  hosts_[target].settled = std::move(verdict);
+}
+
+Status RawScan::find_routes() {
+  auto lookup = system::RouteLookup::open();
+  if (!lookup) return fail(std::move(lookup.error()));
+  int interface = 0;
+  if (!request_.interface.empty()) {
+    auto index = system::interface_index(request_.interface);
+    if (!index) return fail(std::move(index.error()));
+    interface = *index;
+  }
+  std::optional<Error> first_error;
+  for (std::size_t i = 0; i < request_.targets.size(); ++i) {
+    const auto& target = request_.targets[i];
+    const auto source = request_.source && request_.source->family() == target.family() ? request_.source : std::nullopt;
+    auto route = lookup->path_to(target, interface, source);
+    if (!route) {
+      if (!first_error) first_error = route.error();
+      settle(i, scan::Cause::no_route, 0, "this host has no route to it");
+      continue;
+    }
+    auto path = path_for(*route);
+    if (!path) return fail(std::move(path.error()));
+    destinations_[i].path = *path;
+    const auto& kind = paths_[*path]->link.kind();
+    const bool on_link = (kind.ethernet && !route->gateway) || route->local;
+    if (kind.ethernet && !route->local) next_hops_[i] = route->gateway.value_or(target);
+    hosts_[i].first_timeout = on_link ? scan::first_timeout_on_link : scan::first_timeout_routed;
+    all_on_link_ = all_on_link_ && on_link;
+  }
+  if (paths_.empty() && first_error) return fail(std::move(*first_error));
+  return {};
+}
+
+Status RawScan::find_neighbours() {
+  for (std::size_t path = 0; path < paths_.size(); ++path) {
+    const auto& kind = paths_[path]->link.kind();
+    if (!kind.ethernet) continue;
+    std::vector<Address> wanted;
+    for (std::size_t i = 0; i < next_hops_.size(); ++i)
+      if (next_hops_[i] && destinations_[i].path == path && !hosts_[i].settled) wanted.push_back(*next_hops_[i]);
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    Neighbours found;
+    const NeighbourLink link{path_interfaces_[path], kind.mac, paths_[path]->local};
+    if (auto asked = resolve_neighbours(link, wanted, request_.pace.ceiling, found, [this] { return stopped(); }); !asked) return asked;
+    for (std::size_t i = 0; i < next_hops_.size(); ++i) {
+      if (!next_hops_[i] || destinations_[i].path != path || hosts_[i].settled) continue;
+      if (const auto mac = found.find(*next_hops_[i]); mac != found.end())
+        destinations_[i].next_hop = mac->second;
+      else
+        settle(i, scan::Cause::host_unreach, 0, fmt::format("{} does not answer on {}", to_string(*next_hops_[i]), kind.name));
+    }
+  }
+  return {};
+}
+
+double RawScan::start_rate() const {
+  return request_.pace.start.value_or(all_on_link_ ? scan::rate_start_on_link : scan::rate_start_routed);
+}
+
+Status RawScan::open() {
+  destinations_.resize(request_.targets.size());
+  next_hops_.resize(request_.targets.size());
+  hosts_.resize(request_.targets.size());
+  if (auto found = find_routes(); !found) return found;
+  if (auto found = find_neighbours(); !found) return found;
+  observer_.on_sockets_open();
+  return {};
+}
+
+bool RawScan::stopped() {
+  const auto now = clock_.now();
+  if (!stopped_ && now - stop_asked_ >= stop_asked_every) {
+    stop_asked_ = now;
+    stopped_ = stop_();
+  }
+  return stopped_;
+}
+
+void RawScan::transmit(std::uint16_t path_index, std::span<const scan::Probe> probes) {
+  auto& path = *paths_[path_index];
+  static constexpr std::size_t room = RawLink::headroom + scan::probe_size_max;
+  static thread_local std::vector<std::uint8_t> buffer(room * RawLink::batch_max);
+  std::array<OutgoingPacket, RawLink::batch_max> packets;
+  for (std::size_t i = 0; i < probes.size(); ++i) {
+    const auto& probe = probes[i];
+    const auto& target = request_.targets[probe.target];
+    const auto frame = std::span(buffer).subspan(i * room, room);
+    const auto size =
+        scan::write_probe(frame.subspan(RawLink::headroom), request_.kind, {path.local, target, probe.source_port, probe.number}, key_);
+    packets[i] = {frame.first(RawLink::headroom + size), target, destinations_[probe.target].next_hop};
+  }
+  for (std::size_t done = 0; done < probes.size();) {
+    const auto sent = path.link.send(std::span(packets).subspan(done, probes.size() - done));
+    done += sent.count;
+    if (sent.error == 0) continue;
+    schedule_->not_sent(probes[done], sent.error, clock_.now());
+    ++done;
+  }
+}
+
+bool RawScan::send_batch() {
+  std::array<scan::Probe, RawLink::batch_max> probes;
+  const auto count = schedule_->next(clock_.now(), probes);
+  if (count == 0) return false;
+  if (paths_.size() == 1) {
+    transmit(0, std::span(probes).first(count));
+    return true;
+  }
+  std::stable_sort(probes.begin(), probes.begin() + static_cast<std::ptrdiff_t>(count), [this](const scan::Probe& a, const scan::Probe& b) {
+    return destinations_[a.target].path < destinations_[b.target].path;
+  });
+  for (std::size_t from = 0; from < count;) {
+    const auto path = destinations_[probes[from].target].path;
+    auto to = from;
+    while (to < count && destinations_[probes[to].target].path == path) ++to;
+    transmit(path, std::span(probes).subspan(from, to - from));
+    from = to;
+  }
+  return true;
+}
+
+void RawScan::receive() {
+  scan::Reply reply;
+  for (const auto& path : paths_) {
+    path->link.receive([&](ByteView packet, Time received) {
+      const auto reading = path->reader.read(packet, reply);
+      if (reading == scan::Reading::not_ours) return;
+      if (reading == scan::Reading::stray || !schedule_->answered(reply, received)) schedule_->count_stray();
+    });
+  }
+}
+
+void RawScan::wait() {
+  const auto now = clock_.now();
+  const auto when = std::min(schedule_->wake(now), now + stop_asked_every);
+  if (when <= now) return;
+  std::array<pollfd, paths_max> waiting;
+  for (std::size_t i = 0; i < paths_.size(); ++i) waiting[i] = {paths_[i]->link.receive_fd(), POLLIN, 0};
+  const auto left = when - now;
+  const timespec timeout{left / std::chrono::seconds(1), left % std::chrono::seconds(1) / std::chrono::nanoseconds(1)};
+  ::ppoll(waiting.data(), paths_.size(), &timeout, nullptr);
+}
+
+Result<scan::Tally> RawScan::run() {
+  const auto sink = [this](std::size_t target, std::size_t number, const scan::Verdict& verdict) {
+    observer_.on_verdict(target, number, verdict);
+  };
+  const auto seed = request_.resume ? request_.resume->seed : random_.u64();
+  const auto start = clock_.now();
+  schedule_ = std::make_unique<scan::Schedule>(request_, hosts_, start_rate(), ports_, seed, start, sink);
+  const auto drops = [this] {
+    for (const auto& path : paths_) ring_drops_ += path->link.take_drops();
+  };
+  const auto tally = [this] {
+    auto out = schedule_->tally(clock_.now());
+    out.ring_drops = ring_drops_;
+    return out;
+  };
+  auto told = start;
+  for (;;) {
+    receive();
+    const auto now = clock_.now();
+    if (stopped()) {
+      schedule_->stop();
+      break;
+    }
+    if (schedule_->finished(now)) break;
+    if (now - told >= progress_interval) {
+      told = now;
+      drops();
+      observer_.on_progress(tally());
+    }
+    if (!send_batch()) wait();
+  }
+  drops();
+  return tally();
+}
+
+}  // namespace
+
+std::uint16_t choose_source_ports() {
+  const auto own = system::read_ephemeral_ports();
+  if (!own || own->last().value() < source_ports_wanted) return source_ports_wanted;
+  if (own->last().value() < 65535 - scan::SourcePorts::count) return static_cast<std::uint16_t>(own->last().value() + 1);
+  return static_cast<std::uint16_t>(std::max(1024 + scan::SourcePorts::count, int{own->first().value()}) - scan::SourcePorts::count);
+}
+
+Result<scan::Tally> run_raw_scan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop) {
+  RawScan scan(request, observer, stop);
+  if (auto opened = scan.open(); !opened) return fail(std::move(opened.error()));
+  return scan.run();
+}
+
+}  // namespace drpf::probe

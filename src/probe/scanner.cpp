@@ -1,0 +1,16 @@
+#include "probe/scanner.h"
+
+#include "probe/raw_scan.h"
+#include "system/privileges.h"
+
+namespace drpf::probe {
+
+Result<scan::Tally> run_scan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop) {
+  if (request.kind == scan::Kind::connect || request.kind == scan::Kind::idle)
+    return fail(failure("scan_kind_missing", std::string("the scan kind ") + std::string(to_string(request.kind)) + " is not there yet"));
+  return run_raw_scan(request, observer, stop);
+}
+
+bool raw_sockets_allowed() { return system::has_capability(system::Capability::net_raw); }
+
+}  // namespace drpf::probe

@@ -1,0 +1,32 @@
+// Builds the packets that ask: TCP, UDP and bare IP probes of both families, checksums and all. What is asked is in udp_payloads.h.
+#pragma once
+
+#include <cstdint>
+
+#include "core/address.h"
+#include "core/bytes.h"
+#include "scan/kind.h"
+#include "scan/probe_key.h"
+
+namespace drpf::scan {
+
+// An IPv6 header, a transport header and the longest payload.
+inline constexpr std::size_t probe_size_max = 40 + 24 + 1280;
+
+struct ProbeEnds {
+  Address local;
+  Address target;  // of the same family
+  std::uint16_t source_port = 0;
+  std::uint16_t number = 0;  // port or IP protocol
+};
+
+// Writes the IP packet and returns its size; `out` holds at least probe_size_max bytes.
+std::size_t write_probe(MutableByteView out, Kind kind, const ProbeEnds& ends, const ProbeKey& key);
+
+// The flags that a TCP probe of this kind carries.
+std::uint8_t tcp_flags_of(Kind kind);
+
+// Where the probe of the IP protocols TCP and UDP goes: a port that nobody is known to serve.
+inline constexpr std::uint16_t protocol_probe_port = 40125;
+
+}  // namespace drpf::scan

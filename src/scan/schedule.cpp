@@ -1,0 +1,521 @@
+#include "scan/schedule.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "scan/udp_payloads.h"
+
+namespace drpf::scan {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Duration needs_update_interval = milliseconds(10);
+constexpr Duration grace_unknown = milliseconds(50);  // beyond the timeouts of a host that never answered
+constexpr Duration resend_after_error = milliseconds(20);
+constexpr Duration wake_max = milliseconds(50);
+constexpr double canary_interval_first = 16;  // probes without a natural sample, until there are some fates
+constexpr double canary_interval = 256;
+constexpr std::uint64_t canary_fates_few = 64;
+constexpr double sample_worth = 32;  // one fate of an ordinary probe saves that many probes until the next canary
+constexpr double prior_weight = 10;  // of all hosts' loss, in samples of one host
+// Among ports that answer a few silent ones are asked more often than the loss of their host demands: theirs may be worse, and it costs
+// little.
+constexpr unsigned few_silent_probes = 1024;
+constexpr unsigned few_silent_attempts_max = 20;
+
+bool counts_as_sample(AnswerType type) { return type != AnswerType::icmp; }  // ICMP errors are limited by who sends them
+
+}  // namespace
+
+Schedule::Schedule(const Request& request, std::vector<HostStart> hosts, double start_rate, SourcePorts ports, std::uint64_t seed,
+                   Time start, Sink sink)
+    : request_(request),
+      starts_(std::move(hosts)),
+      ports_(ports),
+      seed_(seed),
+      start_(start),
+      sink_(std::move(sink)),
+      rate_(start_rate, request.pace.ceiling),
+      number_index_(65536, -1),
+      wheel_(start),
+      tokens_at_(start) {
+  assert(starts_.size() == request_.targets.size());
+  for (std::uint32_t i = 0; i < request_.targets.size(); ++i) targets_.emplace(request_.targets[i], i);
+  for (std::size_t i = 0; i < request_.numbers.size(); ++i) number_index_[request_.numbers[i]] = static_cast<std::int32_t>(i);
+  if (request_.numbers.empty() || request_.targets.empty()) {
+    all_done_ = true;
+    return;
+  }
+  group_hosts_max_ = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, PortTable::cells_max / request_.numbers.size()));
+  begin_group();
+}
+
+void Schedule::begin_group() {
+  const auto left = static_cast<std::uint32_t>(request_.targets.size()) - first_target_;
+  group_hosts_ = std::min(left, group_hosts_max_);
+  const auto numbers = static_cast<std::uint32_t>(request_.numbers.size());
+  table_.reset(group_hosts_, numbers);
+  order_ = Order(seed_ + first_target_, table_.size());
+  hosts_.assign(group_hosts_, {});
+  next_index_ = 0;
+  pass_ = request_.kind == Kind::udp ? 0 : 1;
+  answering_.clear();
+  canaries_ = {};
+  for (std::uint32_t host = 0; host < group_hosts_; ++host) {
+    const auto& start = starts_[first_target_ + host];
+    hosts_[host].round_trip = RoundTrip(start.first_timeout);
+    for (std::uint32_t number = 0; number < numbers; ++number) {
+      auto& cell = table_[table_.index(host, number)];
+      if (start.settled) {
+        cell.state = start.settled->state;
+        cell.cause = start.settled->cause;
+        cell.known_before = true;
+      } else if (request_.resume) {
+        const auto index = std::size_t{first_target_ + host} * numbers + number;
+        if (index < request_.resume->verdicts.size() && request_.resume->verdicts[index].state != State::undecided) {
+          cell.state = request_.resume->verdicts[index].state;
+          cell.known_before = true;
+        }
+      }
+      if (cell.answered()) {
+        ++tally_.decided;
+        if (cell.state == State::open) ++tally_.open;
+      } else {
+        ++hosts_[host].unanswered;
+      }
+    }
+  }
+}
+
+double Schedule::loss_of(const Host& host) const { return host.loss.cautious(loss_.cautious(), prior_weight); }
+
+unsigned Schedule::needed(const Host& host) const { return host.probes_needed; }
+
+void Schedule::update_needs() {
+  std::uint64_t unanswered = 0;
+  for (const auto& host : hosts_) unanswered += host.unanswered;
+  for (auto& host : hosts_) {
+    if (request_.pace.probes_max) {
+      host.probes_needed = std::max(1U, *request_.pace.probes_max);
+      continue;
+    }
+    unsigned probes = probes_min;
+    if (loss_.samples() > 0) probes = probes_needed(loss_of(host), unanswered);
+    if (host.answered > 0 && host.unanswered > 0)
+      probes = std::max(probes, std::min(few_silent_attempts_max, few_silent_probes / host.unanswered));
+    host.probes_needed = probes;
+  }
+}
+
+Duration Schedule::wait_after(const PortCell& cell, const Host& host) const {
+  // A little longer each time, so that the attempts do not all fall into one bad moment.
+  const auto timeout = host.round_trip.timeout();
+  return std::min<Duration>(timeout + timeout * (std::max<int>(cell.attempts, 1) - 1) / 4, RetryWheel::wait_max);
+}
+
+Probe Schedule::send(std::uint32_t index, Time now) {
+  auto& cell = table_[index];
+  const auto host = table_.host_of(index);
+  const auto number = request_.numbers[table_.number_of(index)];
+  const bool special = request_.kind == Kind::udp && answers_from_another_port(number);
+  const auto slot = special ? SourcePorts::count - 1 : cell.attempts % attempt_ports;
+  ++cell.attempts;
+  cell.previous_sent_us = cell.last_sent_us;
+  cell.last_sent_us = micros(now);
+  cell.waiting = true;
+  ++waiting_;
+  wheel_.add(index, now + wait_after(cell, hosts_[host]));
+  return {first_target_ + host, number, static_cast<std::uint16_t>(ports_.first + slot), index};
+}
+
+std::optional<std::uint32_t> Schedule::next_first() {
+  for (;;) {
+    while (next_index_ < order_.count()) {
+      const auto cell = static_cast<std::uint32_t>(order_.at(next_index_++));
+      if (table_[cell].answered()) continue;
+      if (request_.kind == Kind::udp && has_udp_payload(request_.numbers[table_.number_of(cell)]) != (pass_ == 0)) continue;
+      return cell;
+    }
+    if (pass_ != 0) return std::nullopt;
+    pass_ = 1;
+    next_index_ = 0;
+  }
+}
+
+std::optional<std::uint32_t> Schedule::next_again() {
+  while (!again_.empty()) {
+    const auto cell = again_.front();
+    again_.pop_front();
+    if (!table_[cell].answered()) return cell;
+  }
+  return std::nullopt;
+}
+
+std::optional<Probe> Schedule::next_canary(Time now) {
+  if (answering_.empty() || quiet_ < (canary_fates_ < canary_fates_few ? canary_interval_first : canary_interval)) return std::nullopt;
+  const auto slot = canary_turn_ % canary_ports;
+  if (canaries_[slot].under_way) return std::nullopt;
+  quiet_ = 0;
+  const auto cell = answering_[canary_turn_++ % answering_.size()];
+  canaries_[slot] = {cell, now, true};
+  return Probe{first_target_ + table_.host_of(cell), request_.numbers[table_.number_of(cell)],
+               static_cast<std::uint16_t>(ports_.first + attempt_ports + slot), cell};
+}
+
+std::size_t Schedule::next(Time now, std::span<Probe> out) {
+  rate_.tick(now, timeout_known_ * 5 / 2);
+  const auto passed = std::chrono::duration<double>(now - tokens_at_).count();
+  tokens_at_ = now;
+  tokens_ = std::min(tokens_ + passed * rate_.rate(), std::max(1.0, rate_.rate() * std::chrono::duration<double>(burst).count()));
+  wheel_.advance(now, [this](std::uint32_t cell) { expire(cell); });
+  expire_canaries(now);
+  if (now - needs_updated_ >= needs_update_interval) {
+    needs_updated_ = now;
+    update_needs();
+  }
+  std::size_t count = 0;
+  while (count < out.size() && tokens_ >= 1) {
+    if (auto canary = next_canary(now)) {
+      out[count++] = *canary;
+    } else {
+      auto cell = next_again();
+      if (!cell) cell = next_first();
+      if (!cell) break;
+      out[count++] = send(*cell, now);
+    }
+    tokens_ -= 1;
+    quiet_ += 1;
+    ++tally_.probes;
+  }
+  if (count > 0) last_sent_ = now;
+  return count;
+}
+
+void Schedule::not_sent(const Probe& probe, int error, Time now) {
+  ++tally_.send_errors;
+  --tally_.probes;
+  rate_.send_error(now);
+  const auto slot = static_cast<std::size_t>(probe.source_port - ports_.first);
+  if (slot >= attempt_ports && slot < attempt_ports + canary_ports) {
+    canaries_[slot - attempt_ports].under_way = false;
+    return;
+  }
+  auto& cell = table_[probe.cell];
+  if (cell.answered()) return;
+  --cell.attempts;
+  cell.last_sent_us = cell.previous_sent_us;
+  if (++cell.send_failures > send_failures_max) {
+    if (cell.waiting) --waiting_;
+    cell.waiting = false;
+    cell.cause = Cause::local_error;
+    table_.remark(probe.cell, {.sender = {}, .detail = error, .from_port = {}});
+    return;
+  }
+  wheel_.add(probe.cell, now + resend_after_error * cell.send_failures);
+}
+
+void Schedule::expire(std::uint32_t index) {
+  auto& cell = table_[index];
+  if (!cell.waiting) return;
+  cell.waiting = false;
+  --waiting_;
+  if (cell.attempts < needed(hosts_[table_.host_of(index)])) again_.push_back(index);
+}
+
+void Schedule::expire_canaries(Time now) {
+  for (auto& canary : canaries_) {
+    if (!canary.under_way) continue;
+    auto& host = hosts_[table_.host_of(canary.cell)];
+    if (now - canary.sent < std::max<Duration>(3 * host.round_trip.timeout(), milliseconds(60))) continue;
+    canary.under_way = false;
+    ++canary_fates_;
+    ++host.loss.lost;
+    ++loss_.lost;
+    rate_.lost(canary.sent);
+  }
+}
+
+void Schedule::canary_answered(std::size_t slot, std::uint32_t cell, const Reply& reply, Time received) {
+  auto& canary = canaries_[slot];
+  if (!canary.under_way || canary.cell != cell || !counts_as_sample(reply.answer.type)) return;
+  canary.under_way = false;
+  auto& host = hosts_[table_.host_of(cell)];
+  host.round_trip.add(received - canary.sent);
+  ++canary_fates_;
+  ++host.loss.received;
+  ++loss_.received;
+  rate_.answered(canary.sent);
+}
+
+void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received) {
+  auto& cell = table_[index];
+  auto& host = hosts_[table_.host_of(index)];
+  const auto last = cell.attempts - 1U;
+  std::optional<std::uint32_t> sent_us;
+  if (attempt == last) sent_us = cell.last_sent_us;
+  if (attempt + 1 == last) sent_us = cell.previous_sent_us;
+  const auto time_of = [this, received](std::uint32_t us) { return received - std::chrono::microseconds(micros(received) - us); };
+  if (cell.answered_first == 0) {
+    cell.answered_first = static_cast<std::uint16_t>(attempt + 1);
+    ++host.loss.received;
+    ++loss_.received;
+    host.loss.lost += attempt;
+    loss_.lost += attempt;
+    if (sent_us) rate_.answered(time_of(*sent_us));
+    if (attempt == last && attempt > 0) rate_.lost(time_of(cell.previous_sent_us));
+    quiet_ = std::max(0.0, quiet_ - sample_worth);
+  } else if (attempt + 1 < cell.answered_first) {
+    cell.answered_first = static_cast<std::uint16_t>(attempt + 1);
+    ++host.loss.received;
+    ++loss_.received;
+    if (host.loss.lost > 0) --host.loss.lost;
+    if (loss_.lost > 0) --loss_.lost;
+    if (sent_us) rate_.lost_came_late(time_of(*sent_us));
+  }
+}
+
+void Schedule::remember_as_canary(std::uint32_t cell) {
+  if (answering_.size() < canaries_max)
+    answering_.push_back(cell);
+  else if (answered_ports_ % 16 == 0)
+    answering_[answered_ports_ / 16 % canaries_max] = cell;
+}
+
+bool Schedule::answered(const Reply& reply, Time received) {
+  const auto target = targets_.find(reply.target);
+  if (all_done_ || target == targets_.end() || target->second < first_target_ || target->second >= first_target_ + group_hosts_)
+    return false;
+  if (number_index_[reply.number] < 0) return false;
+  const auto index = table_.index(target->second - first_target_, static_cast<std::uint32_t>(number_index_[reply.number]));
+  auto& cell = table_[index];
+  const auto meaning = meaning_of(request_.kind, reply.answer);
+  if (cell.attempts == 0 || cell.known_before || !meaning) return false;
+
+  auto& host = hosts_[table_.host_of(index)];
+  const auto slot = static_cast<std::size_t>(reply.source_port - ports_.first);
+  const bool by_canary = reply.source_port != 0 && slot >= attempt_ports && slot < attempt_ports + canary_ports;
+  std::optional<std::uint32_t> attempt;
+  if (by_canary) {
+    canary_answered(slot - attempt_ports, index, reply, received);
+  } else if (reply.source_port != 0) {
+    const auto last = cell.attempts - 1U;
+    if (slot < attempt_ports) {
+      if (slot > last) return false;  // that probe was never sent
+      attempt = last - (last - static_cast<std::uint32_t>(slot)) % attempt_ports;
+    } else {
+      attempt = last;
+    }
+  }
+  ++tally_.answers;
+  const bool first = !cell.answered();
+  if (first && attempt) {
+    std::optional<std::uint32_t> sent_us;
+    if (*attempt + 1U == cell.attempts) sent_us = cell.last_sent_us;
+    if (*attempt + 2U == cell.attempts) sent_us = cell.previous_sent_us;
+    if (sent_us) {
+      cell.rtt_us = std::max(1U, micros(received) - *sent_us);
+      host.round_trip.add(std::chrono::microseconds(cell.rtt_us));
+      timeout_known_ = host.round_trip.timeout();
+    }
+  }
+  if (attempt && counts_as_sample(reply.answer.type)) sample(index, *attempt, received);
+  if (!first && !replaces(request_.kind, cell.state, meaning->state)) return true;
+
+  if (first) {
+    --host.unanswered;
+    ++host.answered;
+    ++answered_ports_;
+    ++tally_.decided;
+    if (cell.waiting) --waiting_;
+    cell.waiting = false;
+    if (counts_as_sample(reply.answer.type)) remember_as_canary(index);
+  } else if (cell.state == State::open) {
+    --tally_.open;
+    --host.open;
+  }
+  cell.state = meaning->state;
+  cell.cause = meaning->cause;
+  cell.ttl = reply.answer.ttl;
+  if (cell.state == State::open) {
+    ++tally_.open;
+    ++host.open;
+  }
+  PortRemark remark{.sender = {}, .detail = meaning->detail, .from_port = reply.answer.from_port};
+  if (!reply.answer.from_target) remark.sender = reply.answer.sender;
+  if (remark.sender || remark.detail != 0 || remark.from_port)
+    table_.remark(index, remark);
+  else
+    table_.forget_remark(index);
+  if (reply.answer.from_target && reply.answer.type != AnswerType::icmp) {
+    ++host.ttls[cell.ttl];
+    if (cell.state == State::open) ++host.ttls_of_open[cell.ttl];
+  }
+  return true;
+}
+
+bool Schedule::ask_parked() {
+  update_needs();
+  bool any = false;
+  for (std::uint32_t index = 0; index < table_.size(); ++index) {
+    const auto& cell = table_[index];
+    if (cell.answered() || cell.waiting || cell.cause == Cause::local_error) continue;
+    if (cell.attempts >= needed(hosts_[table_.host_of(index)])) continue;
+    again_.push_back(index);
+    any = true;
+  }
+  return any;
+}
+
+bool Schedule::group_is_done(Time now) {
+  if (next_index_ < order_.count() || pass_ == 0 || waiting_ > 0) return false;
+  while (!again_.empty() && table_[again_.front()].answered()) again_.pop_front();
+  if (!again_.empty()) return false;
+  Duration grace{};
+  for (const auto& host : hosts_)
+    if (host.unanswered > 0) grace = std::max(grace, host.round_trip.known() ? 2 * host.round_trip.timeout() : grace_unknown);
+  if (now - last_sent_ < grace) return false;
+  return !ask_parked();
+}
+
+bool Schedule::finished(Time now) {
+  while (!all_done_ && group_is_done(now)) {
+    end_group();
+    if (first_target_ >= request_.targets.size())
+      all_done_ = true;
+    else
+      begin_group();
+  }
+  return all_done_;
+}
+
+void Schedule::stop() {
+  tally_.interrupted = true;
+  while (!all_done_) {
+    end_group();
+    if (first_target_ >= request_.targets.size())
+      all_done_ = true;
+    else
+      begin_group();
+  }
+}
+
+void Schedule::judge_ttls(Host& host) {
+  const auto& counts = host.ttls_of_open.empty() ? host.ttls : host.ttls_of_open;
+  std::uint32_t most = 0;
+  for (const auto& [ttl, count] : counts) {
+    if (count < most || (count == most && ttl > host.usual_ttl)) continue;
+    most = count;
+    host.usual_ttl = ttl;
+  }
+}
+
+void Schedule::end_group() {
+  for (std::uint32_t local = 0; local < group_hosts_; ++local) {
+    auto& host = hosts_[local];
+    judge_ttls(host);
+    silent_ += host.unanswered;
+    if (host.unanswered > 0) worst_miss_ = std::max(worst_miss_, miss_probability(loss_of(host), host.probes_needed));
+    for (std::uint32_t number = 0; number < table_.numbers(); ++number) {
+      const auto index = table_.index(local, number);
+      const auto out = verdict(index);
+      if (!table_[index].answered() && out.state != State::undecided) ++tally_.decided;
+      sink_(first_target_ + local, number, out);
+    }
+  }
+  first_target_ += group_hosts_;
+  wheel_.clear();
+  again_.clear();
+  waiting_ = 0;
+}
+
+Verdict Schedule::silent_verdict(const PortCell& cell, const Host& host, std::uint32_t number) const {
+  Verdict out;
+  out.probes = cell.attempts;
+  if (cell.cause == Cause::local_error || cell.attempts == 0) {
+    out.cause = cell.cause;
+    return out;
+  }
+  out.cause = Cause::no_response;
+  if (request_.pace.probes_max) out.note = "forced";
+  const auto enough = request_.pace.probes_max ? std::max(1U, *request_.pace.probes_max) : probes_min;
+  if (cell.attempts < enough || (tally_.interrupted && cell.waiting)) return out;
+  if (loss_.samples() > 0 && miss_probability(loss_of(host), cell.attempts) > undecided_above) return out;
+  const bool asked_service = request_.udp_fast && has_udp_payload(request_.numbers[number]);
+  out.state = meaning_of_silence(request_.kind, asked_service).state;
+  return out;
+}
+
+Verdict Schedule::verdict(std::uint32_t index) const {
+  const auto& cell = table_[index];
+  const auto local = table_.host_of(index);
+  const auto number = table_.number_of(index);
+  if (cell.known_before) {
+    const auto& settled = starts_[first_target_ + local].settled;
+    return settled ? *settled : request_.resume->verdicts[std::size_t{first_target_ + local} * table_.numbers() + number];
+  }
+  const auto* remark = table_.remark_of(index);
+  if (!cell.answered()) {
+    auto out = silent_verdict(cell, hosts_[local], number);
+    if (remark != nullptr) out.detail = remark->detail;
+    return out;
+  }
+  Verdict out{.state = cell.state, .cause = cell.cause, .ttl = cell.ttl, .probes = cell.attempts};
+  if (cell.rtt_us > 0) out.rtt = std::chrono::microseconds(cell.rtt_us);
+  if (request_.pace.probes_max) out.note = "forced";
+  if (remark != nullptr) {
+    out.sender = remark->sender;
+    out.detail = remark->detail;
+    if (remark->from_port) out.note = fmt::format("answered from port {}", *remark->from_port);
+  }
+  // A router that answers for the host is fewer hops away, so more of its TTL is left.
+  if (!out.sender && hosts_[local].usual_ttl != 0 && cell.ttl > hosts_[local].usual_ttl && cell.cause == Cause::reset)
+    out.note = "answered by a device nearer than the host";
+  return out;
+}
+
+Time Schedule::wake(Time now) const {
+  auto when = now + wake_max;
+  if (all_done_) return now;
+  if (!again_.empty() || next_index_ < order_.count() || pass_ == 0) {
+    if (tokens_ >= 1) return now;
+    const auto until_token = std::chrono::duration<double>((1 - tokens_) / rate_.rate());
+    when = std::min(when, until_token < wake_max ? now + std::chrono::duration_cast<Duration>(until_token) : when);
+  }
+  if (!wheel_.empty()) when = std::min(when, wheel_.next_due());
+  if (waiting_ == 0) when = std::min(when, now + milliseconds(5));
+  return std::max(when, now);
+}
+
+Tally Schedule::tally(Time now) const {
+  auto out = tally_;
+  const auto total = static_cast<std::uint64_t>(request_.targets.size()) * request_.numbers.size();
+  out.undecided = total - std::min(total, out.decided);
+  const auto passed = std::chrono::duration<double>(now - start_).count();
+  out.rate = all_done_ ? (passed > 0 ? static_cast<double>(out.probes) / passed : 0) : rate_.rate();
+  if (loss_.samples() > 0) {
+    out.loss = loss_.share();
+    const auto ports = loss_.samples() - std::min(loss_.samples(), canary_fates_);
+    out.loss_measured_by = canary_fates_ > 0 ? fmt::format("{} probes to answering ports and {} canaries", ports, canary_fates_)
+                                             : fmt::format("{} probes to answering ports", ports);
+  } else {
+    out.loss_measured_by = answered_ports_ > 0 ? "nothing but ICMP errors answered" : "nothing answered";
+  }
+  out.miss_probability = worst_miss_;
+  std::uint64_t left = 0;
+  if (!all_done_)
+    for (const auto& host : hosts_) left += host.unanswered;
+  if (loss_.samples() == 0 && silent_ + left > 0) out.miss_probability = 1;
+  if (!all_done_) {
+    const auto later = (request_.targets.size() - first_target_ - group_hosts_) * request_.numbers.size();
+    const auto first = order_.count() - next_index_ + later;
+    out.time_left = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>((static_cast<double>(first) + static_cast<double>(left) * probes_min) / rate_.rate()));
+  }
+  return out;
+}
+
+}  // namespace drpf::scan
