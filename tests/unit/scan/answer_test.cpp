@@ -56,22 +56,26 @@ TEST(Answer, IcmpErrorsMeanWhatTheTableSays) {
   for (const auto kind : kinds()) {
     if (kind == Kind::idle) continue;
     for (const auto& answer : {port_unreach_v4, port_unreach_v6}) {
-      EXPECT_EQ(state(kind, answer), kind == Kind::udp ? State::closed : kind == Kind::ip_protocol ? State::open : State::filtered)
+      EXPECT_EQ(state(kind, answer), kind == Kind::udp           ? State::closed
+                                     : kind == Kind::ip_protocol ? State::open
+                                                                 : State::filtered)
           << to_string(kind);
     }
     EXPECT_EQ(state(kind, icmp("192.0.2.1", 3, 2)), kind == Kind::ip_protocol ? State::closed : State::filtered);
     EXPECT_EQ(state(kind, icmp("2001:db8::1", 4, 1)), kind == Kind::ip_protocol ? State::closed : State::filtered);
     EXPECT_EQ(state(kind, icmp("2001:db8::1", 4, 0)), kind == Kind::ip_protocol ? State::open : State::filtered);
     EXPECT_EQ(state(kind, icmp("2001:db8::1", 4, 2)), State::filtered);
-    for (const auto code : {0, 1, 5, 9, 10, 13, 15}) EXPECT_EQ(state(kind, icmp("192.0.2.1", 3, static_cast<std::uint8_t>(code))), State::filtered);
-    for (const auto code : {0, 1, 2, 3, 5, 6}) EXPECT_EQ(state(kind, icmp("2001:db8::1", 1, static_cast<std::uint8_t>(code))), State::filtered);
+    for (const auto code : {0, 1, 5, 9, 10, 13, 15})
+      EXPECT_EQ(state(kind, icmp("192.0.2.1", 3, static_cast<std::uint8_t>(code))), State::filtered);
+    for (const auto code : {0, 1, 2, 3, 5, 6})
+      EXPECT_EQ(state(kind, icmp("2001:db8::1", 1, static_cast<std::uint8_t>(code))), State::filtered);
     EXPECT_EQ(state(kind, icmp("192.0.2.1", 11, 0)), State::filtered);
     EXPECT_EQ(state(kind, icmp("2001:db8::1", 3, 0)), State::filtered);
     for (const auto& answer : {icmp("192.0.2.9", 3, 3, false), icmp("192.0.2.9", 3, 2, false), icmp("2001:db8::9", 1, 4, false),
                                icmp("2001:db8::9", 4, 1, false)})
       EXPECT_EQ(state(kind, answer), State::filtered);
-    EXPECT_FALSE(meaning_of(kind, icmp("192.0.2.1", 3, 4)));   // fragmentation needed
-    EXPECT_FALSE(meaning_of(kind, icmp("192.0.2.1", 4, 0)));   // source quench
+    EXPECT_FALSE(meaning_of(kind, icmp("192.0.2.1", 3, 4)));    // fragmentation needed
+    EXPECT_FALSE(meaning_of(kind, icmp("192.0.2.1", 4, 0)));    // source quench
     EXPECT_FALSE(meaning_of(kind, icmp("2001:db8::1", 2, 0)));  // packet too big
   }
   EXPECT_EQ(meaning_of(Kind::syn, icmp("192.0.2.1", 3, 7))->detail, 7);

@@ -19,7 +19,8 @@ bool is_permutation(const Order& order) {
 }
 
 TEST(Order, EachIsAskedExactlyOnceWhateverTheCount) {
-  for (const std::uint64_t count : {1, 2, 3, 4, 5, 15, 16, 17, 255, 256, 257, 1000, 65535, 65536, 65537}) EXPECT_TRUE(is_permutation(Order(7, count))) << count;
+  for (const std::uint64_t count : {1, 2, 3, 4, 5, 15, 16, 17, 255, 256, 257, 1000, 65535, 65536, 65537})
+    EXPECT_TRUE(is_permutation(Order(7, count))) << count;
 }
 
 RC_GTEST_PROP(Order, IsAPermutationForEverySeed, (std::uint64_t seed)) {
