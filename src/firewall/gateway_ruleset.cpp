@@ -58,6 +58,7 @@ struct Words {
   std::string_view nfproto;  // "meta nfproto"
   std::string tunnel;        // the tunnel prefix; empty = this family is not carried
   std::string hosts;         // "{ addresses }"; empty = none
+  std::string probe;         // the address that the gateway's own visits come from; empty = none
   std::string endpoint_key;  // what is looked up in the endpoint set
 };
 
@@ -67,17 +68,22 @@ class Builder {
  public:
   explicit Builder(const GatewayRuleset& ruleset)
       : ruleset_(ruleset), public_(quoted(ruleset.public_interfaces)), tunnel_(fmt::format("\"{}\"", ruleset.tunnel_interface)) {
+    auto visitors = ruleset.public_interfaces;
+    if (ruleset.probe) visitors.push_back(ruleset.probe->interface);
+    visitors_ = quoted(visitors);
     families_ = {Words{.suffix = "4",
                        .ip = "ip",
                        .nfproto = "ipv4",
                        .tunnel = ruleset.tunnel_v4 ? to_string(*ruleset.tunnel_v4) : std::string(),
                        .hosts = host_set(ruleset.hosts, Family::v4),
+                       .probe = ruleset.probe ? to_string(ruleset.probe->v4) : std::string(),
                        .endpoint_key = "ip saddr"},
                  Words{.suffix = "6",
                        .ip = "ip6",
                        .nfproto = "ipv6",
                        .tunnel = ruleset.tunnel_v6 ? to_string(*ruleset.tunnel_v6) : std::string(),
                        .hosts = host_set(ruleset.hosts, Family::v6),
+                       .probe = ruleset.probe ? to_string(ruleset.probe->v6) : std::string(),
                        .endpoint_key = "ip6 saddr & ffff:ffff:ffff:ffff::"}};
   }
 
@@ -130,6 +136,13 @@ class Builder {
           fmt::format("iifname != {{ {}, \"lo\" }} {} saddr {} counter drop", tunnel_, family.ip, family.tunnel));
     }
     add("early", "tunnel_source_route", fmt::format("iifname {} fib saddr . iif oif missing counter drop", tunnel_));
+    for (const auto& family : families_) {
+      if (family.probe.empty()) continue;
+      add("early", fmt::format("probe_source{}", family.suffix),
+          fmt::format("iifname \"{}\" {} saddr != {} counter drop", ruleset_.probe->interface, family.ip, family.probe));
+      add("early", fmt::format("probe_source_from_outside{}", family.suffix),
+          fmt::format("iifname != {{ \"{}\", \"lo\" }} {} saddr {} counter drop", ruleset_.probe->interface, family.ip, family.probe));
+    }
     if (ruleset_.entry_shares_lease_address) {
       for (const auto& family : families_) {
         if (family.hosts.empty()) continue;
@@ -141,9 +154,9 @@ class Builder {
     // The middle of a conversation that we do not know: its owner is gone. The old peer is told, so that it starts again.
     const auto no_syn = "ct state new tcp flags & (fin|syn|rst|ack) != syn";
     add("early", "tcp_without_syn_reset",
-        fmt::format("iifname {} {} tcp dport {} limit rate 200/second burst 100 packets counter reject with tcp reset", public_, no_syn,
+        fmt::format("iifname {} {} tcp dport {} limit rate 200/second burst 100 packets counter reject with tcp reset", visitors_, no_syn,
                     to_string(ruleset_.pool)));
-    add("early", "tcp_without_syn", fmt::format("iifname {} {} tcp dport {} counter drop", public_, no_syn, to_string(ruleset_.pool)));
+    add("early", "tcp_without_syn", fmt::format("iifname {} {} tcp dport {} counter drop", visitors_, no_syn, to_string(ruleset_.pool)));
     add("early", "tcp_without_syn_from_tunnel", fmt::format("iifname {} {} counter drop", tunnel_, no_syn));
     add("early", "invalid", "iifname != \"lo\" ct state invalid counter drop");
   }
@@ -154,7 +167,7 @@ class Builder {
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
       add("marking", fmt::format("mark_inbound{}", family.suffix),
-          fmt::format("iifname {} ct state new ct mark 0 ct mark set {} daddr . meta l4proto . th dport map @genin{}", public_, family.ip,
+          fmt::format("iifname {} ct state new ct mark 0 ct mark set {} daddr . meta l4proto . th dport map @genin{}", visitors_, family.ip,
                       family.suffix));
       add("marking", fmt::format("mark_outbound{}", family.suffix),
           fmt::format("iifname {} ct state new ct mark 0 ct mark set meta l4proto . {} saddr . th sport map @genout{}", tunnel_, family.ip,
@@ -166,13 +179,14 @@ class Builder {
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
       add("inbound", fmt::format("redirect{}", family.suffix),
-          fmt::format("iifname {} ct mark @live dnat {} to {} daddr . meta l4proto . th dport map @dnat{}", public_, family.ip, family.ip,
+          fmt::format("iifname {} ct mark @live dnat {} to {} daddr . meta l4proto . th dport map @dnat{}", visitors_, family.ip, family.ip,
                       family.suffix));
     }
   }
 
   void input() {
     add("input", "loopback", "iifname \"lo\" accept");
+    if (ruleset_.probe) add("input", "probe_input", fmt::format("iifname \"{}\" counter drop", ruleset_.probe->interface));
     // Before conversations that go on: one device's flood is not to keep the others' requests waiting.
     if (ruleset_.requests_per_device_per_s != 0) {
       for (const auto& family : families_) {
@@ -230,17 +244,19 @@ class Builder {
   }
 
   void forward() {
+    const auto visit = fmt::format("iifname {} oifname {}", visitors_, tunnel_);  // the gateway's own visits too
+    const auto answer = fmt::format("iifname {} oifname {}", tunnel_, visitors_);
     const auto in = fmt::format("iifname {} oifname {}", public_, tunnel_);
     const auto out = fmt::format("iifname {} oifname {}", tunnel_, public_);
     add("forward", "revoked_reset",
         "ct mark != 0 ct mark != @live meta l4proto tcp limit rate 1000/second burst 500 packets counter reject with tcp reset");
     add("forward", "revoked", "ct mark != 0 ct mark != @live counter drop");
-    add("forward", "inbound_without_lease", fmt::format("{} ct direction original ct mark != @live counter drop", in));
+    add("forward", "inbound_without_lease", fmt::format("{} ct direction original ct mark != @live counter drop", visit));
     // Between the tunnel and the public side only: when the tunnel device is gone, a redirected packet would follow the default route.
-    add("forward", "established_inbound", fmt::format("{} ct state established accept", in));
-    add("forward", "established_outbound", fmt::format("{} ct state established accept", out));
+    add("forward", "established_inbound", fmt::format("{} ct state established accept", visit));
+    add("forward", "established_outbound", fmt::format("{} ct state established accept", answer));
     add("forward", "related_inbound", fmt::format("{} ct state related meta l4proto {{ icmp, 58 }} accept", in));
-    add("forward", "related_outbound", fmt::format("{} ct state related meta l4proto {{ icmp, 58 }} accept", out));
+    add("forward", "related_outbound", fmt::format("{} ct state related meta l4proto {{ icmp, 58 }} accept", answer));
     add("forward", "device_to_device", fmt::format("iifname {} oifname {} counter drop", tunnel_, tunnel_));
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
@@ -259,7 +275,7 @@ class Builder {
                       in, ruleset_.new_connections_per_lease_per_s, ruleset_.new_connections_per_lease_per_s));
     // No other protocols: what has no ports cannot be kept apart from the gateway's own traffic.
     add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, 58 }} accept", out));
-    add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", in));
+    add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", visit));
   }
 
   // The gateway's own packets with or for a tunnel address stay on the tunnel, also while the device is gone.
@@ -289,6 +305,7 @@ class Builder {
 
   const GatewayRuleset& ruleset_;
   std::string public_;
+  std::string visitors_;  // the public interfaces, and where the gateway's own visits come from: those count against no limit
   std::string tunnel_;
   std::array<Words, 2> families_;
   std::vector<Rule> rules_;
@@ -348,12 +365,13 @@ Status check(const GatewayRuleset& ruleset) {
   if (ruleset.public_interfaces.empty()) return refuse("the rule set names no public interface", "name one in the configuration");
   auto names = ruleset.public_interfaces;
   names.push_back(ruleset.tunnel_interface);
+  if (ruleset.probe) names.push_back(ruleset.probe->interface);
   for (const auto& name : names)
     if (!is_interface_name(name))
       return refuse(fmt::format("'{}' is not a name for a network interface", name), "use the name that ip link shows");
   std::sort(names.begin(), names.end());
   if (std::adjacent_find(names.begin(), names.end()) != names.end())
-    return refuse("a network interface is named twice, as tunnel and public or as public twice", "name each once");
+    return refuse("a network interface is named twice, as public, as tunnel or as the gateway's own door to its leases", "name each once");
   if (!is_table_name(ruleset.table)) return refuse(fmt::format("'{}' is not a name for a table", ruleset.table), "use letters and digits");
   if (!ruleset.tunnel_v4 && !ruleset.tunnel_v6) return refuse("the tunnel has neither an IPv4 nor an IPv6 prefix", "configure one");
   if (ruleset.tunnel_v4 && (ruleset.tunnel_v4->family() != Family::v4 || ruleset.tunnel_v4->length() == 0))
@@ -371,6 +389,11 @@ Status check(const GatewayRuleset& ruleset) {
         return refuse(fmt::format("the public address {} lies inside the tunnel prefix", to_string(*address)),
                       "choose another tunnel prefix");
   }
+  if (ruleset.probe)
+    for (const auto& address : {ruleset.probe->v4, ruleset.probe->v6})
+      if ((ruleset.tunnel_v4 && ruleset.tunnel_v4->contains(address)) || (ruleset.tunnel_v6 && ruleset.tunnel_v6->contains(address)))
+        return refuse(fmt::format("{}, which the gateway visits its leases from, lies inside the tunnel prefix", to_string(address)),
+                      "choose another tunnel prefix");
   if (ruleset.connections_per_device == 0) return refuse("a limit of 0 connections per device would stop every device", "use 1 or more");
   std::vector<PortClaim> claims{{ruleset.pool, PortUse::lease_pool, "pool"},
                                 {ruleset.snat, PortUse::snat, "snat"},

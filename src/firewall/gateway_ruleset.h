@@ -17,6 +17,15 @@
 
 namespace drpf::firewall {
 
+// Where the gateway's own visits to its leases come from: an interface that counts as public, and an address of each family that nobody
+// else may use. From it only leases can be visited, and devices can only answer.
+struct ProbeDoor {
+  std::string interface;
+  Address v4;
+  Address v6;
+  bool operator==(const ProbeDoor&) const = default;
+};
+
 struct GatewayRuleset {
   std::string table = "drpf";  // family inet
   std::vector<std::string> public_interfaces;
@@ -34,6 +43,8 @@ struct GatewayRuleset {
   bool upnp = true;                  // UDP 1900 for searches; its HTTP is on the API's port
   std::vector<PortRange> input_tcp;  // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
+
+  std::optional<ProbeDoor> probe;
 
   // Devices connect to the address that leases are on: packets from devices' own addresses to leases are then dropped (Port Fail).
   // False where the gateway has an entry address of its own, which is safer and has no such cost.
