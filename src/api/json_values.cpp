@@ -114,6 +114,33 @@ void append_lease_json(const Service& service, const lease::Lease& lease, json::
   if (!v4 && !v6) append(std::nullopt, device ? std::optional(device->tunnel_v4) : std::nullopt);  // its host has no address at present
 }
 
+json::object to_json(const TestedLease& tested) {
+  const auto& evidence = tested.evidence;
+  const auto time_or_null = [](const std::optional<WallTime>& time) {
+    return time ? json::value(rfc3339_utc(*time)) : json::value(nullptr);
+  };
+  json::object object{{"host", tested.on.host},
+                      {"protocol", view(to_string(evidence.protocol))},
+                      {"public_address", to_string(evidence.public_side.address)},
+                      {"public_port", evidence.public_side.port.value()},
+                      {"finding", view(scan::to_string(tested.diagnosis.finding))},
+                      {"sentence", tested.diagnosis.sentence},
+                      {"cure", tested.diagnosis.cure},
+                      {"device", evidence.holder ? json::value(evidence.holder->device) : json::value(nullptr)},
+                      {"account", evidence.holder ? json::value(evidence.holder->account) : json::value(nullptr)},
+                      {"leads_to", evidence.holder ? json::value(to_string(evidence.holder->at)) : json::value(nullptr)},
+                      {"last_handshake", time_or_null(evidence.last_handshake)},
+                      {"visits", evidence.visits},
+                      {"visit", nullptr}};
+  if (const auto& visit = evidence.visit)
+    object["visit"] = json::object{
+        {"from", to_string(evidence.visitor)},
+        {"reason", scan::reason_text(*visit)},
+        {"round_trip_ms", visit->rtt ? json::value(std::chrono::duration<double, std::milli>(*visit->rtt).count()) : json::value(nullptr)},
+        {"packets", visit->probes}};
+  return object;
+}
+
 json::object self_json(const Service& service, const lease::Device& device) {
   const auto& book = service.book();
   const auto* account = book.account(device.account);

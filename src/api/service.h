@@ -15,6 +15,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "lease/lease_book.h"
+#include "scan/lease_diagnosis.h"
 #include "store/lease_history.h"
 
 namespace drpf::api {
@@ -71,6 +72,24 @@ struct Finding {
   std::string cure;
 };
 
+// What is asked of the port doctor.
+struct LeaseTest {
+  static constexpr Duration wait_default = std::chrono::milliseconds(900);
+  static constexpr Duration wait_max = std::chrono::seconds(10);
+
+  lease::PublicPort on;
+  bool passive = false;                  // no visit: only what is known already
+  Duration wait = wait_default;          // how long an answer may take
+  std::optional<lease::DeviceId> asker;  // a device: of others' leases it learns nothing, not even that they are
+};
+
+// One public address of the lease. A lease that is not there is told of too.
+struct TestedLease {
+  lease::PublicPort on;
+  scan::LeaseEvidence evidence;
+  scan::Diagnosis diagnosis;
+};
+
 // Something changed that a listener may care about.
 struct Change {
   std::optional<lease::DeviceId> device;  // the device whose leases or connection changed; none = something else
@@ -106,6 +125,10 @@ class Service {
   virtual Result<std::size_t> end_mappings(const lease::MappingEnd& end) = 0;
   virtual Status set_lease(const lease::PublicPort& on, Port local_port) = 0;
   virtual Status remove_lease(const lease::PublicPort& on) = 0;
+
+  // Calls `done` once, in the call or after it.
+  using LeaseTested = std::function<void(Result<std::vector<TestedLease>>)>;
+  virtual void test_lease(const LeaseTest& test, LeaseTested done) = 0;
 
   // The listener is called on the control thread after each change until the handle is destroyed.
   class Subscription {

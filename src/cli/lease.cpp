@@ -4,6 +4,7 @@
 #include <set>
 
 #include "cli/command_line.h"
+#include "cli/lease_test.h"
 #include "cli/port_argument.h"
 #include "cli/terminal.h"
 #include "net/http_message.h"
@@ -142,6 +143,7 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
   add_command<LeaseOptions>(
       group, line, "remove", "End a lease; its port closes at once", "drpf lease remove 20025/tcp",
       [](CLI::App& command, LeaseOptions& options) { declare_port(command, options, "The public port"); }, remove);
+  add_lease_test_command(group, line);
 }
 
 }  // namespace drpf::cli

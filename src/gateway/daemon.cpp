@@ -148,6 +148,7 @@ firewall::GatewayRuleset Daemon::ruleset_for(const Configuration& configuration,
   ruleset.tunnel_v6 = configuration.tunnel_v6;
   ruleset.pool = configuration.pool;
   ruleset.snat = configuration.snat;
+  ruleset.probe = ProbeInterface::door();
   ruleset.wireguard_port = configuration.wireguard_port;
   ruleset.api_port = configuration.api_port;
   ruleset.upnp = configuration.upnp;
@@ -291,6 +292,7 @@ template <class Api>
 void Daemon::answer(Api& api, const net::Request& request, const net::Respond& respond) {
   (void)gateway_->take_unsettled();  // nobody was told of these
   auto response = api.handle(request);
+  if (response.later) return response.later(respond);
   const auto ticket = gateway_->take_unsettled();
   if (ticket == 0) return respond(std::move(response));
   held_answers_->hold(ticket, [respond, kept = std::make_shared<net::Response>(std::move(response))] { respond(std::move(*kept)); });
@@ -333,9 +335,16 @@ Status Daemon::open_doors() {
     servers_.push_back(std::move(*server));
   }
 
+  probe_interface_ = std::make_unique<ProbeInterface>(configuration_.tunnel_v6.has_value());
+  auto doctor = PortDoctor::start({*gateway_, *redirect_, *tunnel_, *network_, *probe_interface_, loop_, clock_, random_, log_});
+  if (!doctor) return fail(doctor.error());
+  port_doctor_ = std::move(*doctor);
+  gateway_->set_port_doctor(
+      [this](const api::LeaseTest& test, api::Service::LeaseTested done) { port_doctor_->test(test, std::move(done)); });
+
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
-  auto self_repair =
-      SelfRepair::start({*redirect_, *network_, *tunnel_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
+  auto self_repair = SelfRepair::start(
+      {*redirect_, *network_, *tunnel_interface_, *probe_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
   if (!self_repair) return fail(self_repair.error());
   self_repair_ = std::move(*self_repair);
   gateway_->set_repair_report([this] { return self_repair_->report(); });

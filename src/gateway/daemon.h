@@ -17,8 +17,10 @@
 #include "gateway/gateway.h"
 #include "gateway/held_answers.h"
 #include "gateway/policy.h"
+#include "gateway/port_doctor.h"
 #include "gateway/port_mapping_door.h"
 #include "gateway/port_mappings.h"
+#include "gateway/probe_interface.h"
 #include "gateway/run.h"
 #include "gateway/self_repair.h"
 #include "gateway/tunnel_interface.h"
@@ -85,6 +87,7 @@ class Daemon {
   Configuration configuration_;
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::unique_ptr<TunnelInterface> tunnel_interface_;
+  std::unique_ptr<ProbeInterface> probe_interface_;
   std::vector<FoundHost> hosts_;
   bool leases_must_follow_ = false;   // the rule set has the hosts of now, and the leases not yet
   std::optional<Time> address_lost_;  // since when a host has had fewer addresses than its leases are on
@@ -102,6 +105,7 @@ class Daemon {
   std::unique_ptr<PortMappings> port_mappings_;
   std::unique_ptr<PortMappingDoor> port_mapping_door_;
   std::unique_ptr<UpnpDoor> upnp_door_;
+  std::unique_ptr<PortDoctor> port_doctor_;
   std::unique_ptr<api::AdminApi> admin_api_;
   std::unique_ptr<api::DeviceApi> device_api_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;

@@ -68,6 +68,7 @@ class Gateway final : public api::Service {
   Result<std::size_t> reconcile();  // repairs the kernel; counts and logs
   // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
   Status reconfigure(Configuration configuration, lease::Policy policy);
+  void set_port_doctor(std::function<void(const api::LeaseTest&, LeaseTested)> test) { port_doctor_ = std::move(test); }
   void set_repair_report(std::function<api::RepairReport()> report) { repair_report_ = std::move(report); }
   // This host's address is another than before: devices are called from it, so that they learn it.
   void call_connected_devices();
@@ -108,6 +109,7 @@ class Gateway final : public api::Service {
   Result<std::size_t> end_mappings(const lease::MappingEnd& end) override;
   Status set_lease(const lease::PublicPort& on, Port local_port) override;
   Status remove_lease(const lease::PublicPort& on) override;
+  void test_lease(const api::LeaseTest& test, LeaseTested done) override;
   std::unique_ptr<Subscription> subscribe(std::function<void(const api::Change&)> listener) override;
 
  private:
@@ -169,6 +171,7 @@ class Gateway final : public api::Service {
   redirect::Redirect::Ticket unsettled_ = 0;
   std::uint64_t repairs_ = 0;
   std::function<api::RepairReport()> repair_report_;
+  std::function<void(const api::LeaseTest&, LeaseTested)> port_doctor_;
   std::vector<std::string> warnings_;
   std::optional<Error> store_trouble_;  // why the last write of the store failed, or would if it added something
   std::string store_trouble_told_;      // its code, when it was logged last

@@ -79,6 +79,11 @@ std::optional<api::DeviceTunnel> Gateway::device_tunnel(lease::DeviceId device) 
   return tunnel;
 }
 
+void Gateway::test_lease(const api::LeaseTest& test, LeaseTested done) {
+  if (!port_doctor_) return done(fail(failure("doctor_unavailable", "leases cannot be tested here")));
+  port_doctor_(test, std::move(done));
+}
+
 Result<lease::Account> Gateway::add_account(std::string_view name, std::optional<std::string_view> plan) {
   auto decided = book_.add_account(name, plan);
   if (!decided) return fail(decided.error());

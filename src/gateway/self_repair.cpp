@@ -122,6 +122,9 @@ void SelfRepair::look_at_network() {
   if (repaired->link) note("the tunnel's interface, which was down", false);
   if (repaired->addresses > 0) note("the addresses of the tunnel's interface", false);
   if (repaired->routes > 0) note("the routes to the tunnel", false);
+  const auto probe = parts_.probe.repair(parts_.network);
+  if (!probe) return complain("the interface that leases are tested from", probe.error());
+  if (*probe) note("the interface that leases are tested from", false);
   keep_parameter("net.ipv4.ip_forward", "1");
   if (parts_.tunnel.carries_v6()) keep_parameter("net.ipv6.conf.all.forwarding", "1");
 }

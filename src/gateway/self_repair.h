@@ -11,6 +11,7 @@
 
 #include "core/time.h"
 #include "gateway/gateway.h"
+#include "gateway/probe_interface.h"
 #include "gateway/repair_record.h"
 #include "gateway/tunnel_interface.h"
 #include "net/event_loop.h"
@@ -33,6 +34,7 @@ class SelfRepair {
     redirect::NftRedirect& redirect;
     system::LinksAndRoutes& network;
     const TunnelInterface& tunnel;
+    ProbeInterface& probe;
     Gateway& gateway;
     net::EventLoop& loop;
     const Clock& clock;

@@ -43,6 +43,8 @@ struct Response {
   // When set, the body is a stream of newline-delimited JSON: called once after the head is sent. What it returns is kept until the
   // stream has ended, by either side, and destroyed then: put the subscription there.
   std::function<std::shared_ptr<void>(std::shared_ptr<LineSink>)> stream;
+  // When set, this is not the answer yet: whoever handles the request calls it once with the way to answer, and the answer comes from it.
+  std::function<void(std::function<void(Response)>)> later;
 };
 
 inline constexpr std::size_t path_segments_max = 16;

@@ -65,6 +65,13 @@ class NftRedirect final : public Redirect {
   // Cheap when nothing happened (0.2 ms); ask every 2 s, and when an event tells. Missing routing rules are put back at once.
   Result<Drift> inspect();
   std::size_t take_routing_rules_repaired() { return std::exchange(routing_rules_repaired_, 0); }
+  // What the kernel holds of one redirection, for whoever asks why it does not work. Changes nothing, also of what inspect() will say.
+  struct Standing {
+    bool structure = false;    // chains and rules are as we left them
+    bool elements = false;     // the redirect, its generation and the generation's leave to pass are there
+    std::uint64_t visits = 0;  // connections that were given the generation
+  };
+  Result<Standing> look_at(const lease::Redirection& redirection);
   // Tables and chains of other programs, for guessing who it was.
   Result<std::vector<std::string>> names_of_others() { return table_.names_of_others(); }
   // Puts the whole structure back, then the elements. Returns the number of elements that were missing or wrong.

@@ -177,6 +177,27 @@ Result<NftRedirect::Drift> NftRedirect::inspect() {
   return owned_ ? Drift::none : Drift::elements;
 }
 
+Result<NftRedirect::Standing> NftRedirect::look_at(const lease::Redirection& redirection) {
+  Standing standing;
+  const auto fingerprint = table_.fingerprint();
+  if (!fingerprint) return fail(fingerprint.error());
+  standing.structure = *fingerprint == fingerprint_;
+  if (fingerprint->empty()) return standing;
+  auto elements = public_elements(redirection);
+  elements.push_back(live_element(redirection.generation));
+  standing.elements = true;
+  for (const auto& element : elements) {
+    const auto found = table_.find_counted(element.set, element.key);
+    if (!found) return fail(found.error());
+    if (!*found || (*found)->data != element.data) {
+      standing.elements = false;
+      continue;
+    }
+    if (gives_marks(element.set)) standing.visits = (*found)->packets.value_or(0);
+  }
+  return standing;
+}
+
 Result<std::size_t> NftRedirect::restore(std::span<const lease::Redirection> desired, Time now) {
   {
     // A new socket: the old one may own a table that must be given a structure again. It is closed at the end of this block.

@@ -1,6 +1,7 @@
 #include "system/conntrack.h"
 
 #include <fmt/format.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
@@ -86,6 +87,7 @@ std::optional<ConntrackEntry> Conntrack::parse_entry(const NetlinkMessage& messa
       entry.reply = *tuple;
       reply = true;
     }
+    if (field->type == CTA_STATUS) entry.answered = (field->u32_big_endian() & IPS_SEEN_REPLY) != 0;
     if (field->type == CTA_MARK) entry.mark = field->u32_big_endian();
     if (field->type == CTA_ID) entry.id = field->u32();  // opaque: given back as it came
   }
@@ -121,9 +123,46 @@ Result<std::size_t> Conntrack::delete_where(const std::function<bool(const Connt
   return found.size();
 }
 
-Result<std::vector<ConntrackEntry>> Conntrack::entries() {
+NetlinkWriter Conntrack::encode_find(const ConntrackTuple& original, std::uint32_t sequence) {
+  const bool v4 = original.source.address.is_v4();
+  NetlinkWriter message;
+  message.message(conntrack_message(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_ACK, sequence)
+      .header(netfilter_header(v4 ? AF_INET : AF_INET6, 0));
+  const auto tuple = message.open(CTA_TUPLE_ORIG);
+  const auto ip = message.open(CTA_TUPLE_IP);
+  message.attribute(v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, original.source.address.bytes())
+      .attribute(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, original.destination.address.bytes())
+      .close(ip);
+  const auto proto = message.open(CTA_TUPLE_PROTO);
+  message.u8(CTA_PROTO_NUM, original.protocol)
+      .u16_big_endian(CTA_PROTO_SRC_PORT, original.source.port.value())
+      .u16_big_endian(CTA_PROTO_DST_PORT, original.destination.port.value())
+      .close(proto)
+      .close(tuple);
+  return message;
+}
+
+Result<std::optional<ConntrackEntry>> Conntrack::find(const ConntrackTuple& original) {
+  auto message = encode_find(original, socket_.next_sequence());
+  std::optional<ConntrackEntry> found;
+  const auto asked = socket_.request(message, "look up a connection", [&](const NetlinkMessage& reply) {
+    if (auto entry = parse_entry(reply)) found = std::move(*entry);
+  });
+  if (!asked && !is_errno(asked.error(), ENOENT)) return fail(asked.error());
+  return found;
+}
+
+Status Conntrack::remove(const ConntrackEntry& entry) {
+  NetlinkWriter message;
+  if (!put_deletion(message, entry, socket_.next_sequence(), true)) return {};
+  const auto removed = socket_.request(message, "delete a connection");
+  if (!removed && !is_errno(removed.error(), ENOENT)) return removed;
+  return {};
+}
+
+Result<std::vector<ConntrackEntry>> Conntrack::entries(std::optional<MarkBlock> among) {
   std::vector<ConntrackEntry> out;
-  const auto read = visit([&](ConntrackEntry entry) { out.push_back(std::move(entry)); }, {});
+  const auto read = visit([&](ConntrackEntry entry) { out.push_back(std::move(entry)); }, among);
   if (!read) return fail(read.error());
   return out;
 }

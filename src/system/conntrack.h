@@ -31,6 +31,7 @@ struct ConntrackEntry {
   ConntrackTuple original;
   ConntrackTuple reply;
   std::uint32_t mark = 0;
+  bool answered = false;  // packets were seen in both directions
   // What the kernel needs to name exactly this entry.
   std::uint8_t family = 0;
   std::uint32_t id = 0;
@@ -46,7 +47,12 @@ class Conntrack {
   // Walks the table once and deletes the entries that `chosen` says, among those with marks in the block if one is given: the kernel then
   // leaves out the others. Returns how many there were.
   Result<std::size_t> delete_where(const std::function<bool(const ConntrackEntry&)>& chosen, std::optional<MarkBlock> among = {});
-  Result<std::vector<ConntrackEntry>> entries();
+  Result<std::vector<ConntrackEntry>> entries(std::optional<MarkBlock> among = {});
+  // The entry whose connection began with this packet.
+  Result<std::optional<ConntrackEntry>> find(const ConntrackTuple& original);
+  Status remove(const ConntrackEntry& entry);  // no error where it is gone already
+
+  static NetlinkWriter encode_find(const ConntrackTuple& original, std::uint32_t sequence);
 
   static NetlinkWriter encode_read(std::optional<MarkBlock> among, std::uint32_t sequence);
   // Appends the order to delete one entry; nothing, and false, where the entry has no tuple, which would delete all.

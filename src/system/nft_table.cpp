@@ -113,19 +113,35 @@ Result<std::vector<NftElement>> NftTable::dump(const std::string& set) {
       failure("dump_interrupted", fmt::format("could not {}: the rule set changed during each of {} readings", attempt, dump_tries_max)));
 }
 
-Result<std::optional<NftElement>> NftTable::find(const std::string& set, const NftData& key) {
+Status NftTable::ask_for(const std::string& set, const NftData& key, const NetlinkSocket::Visitor& visit) {
   auto message = request(reads_, NFT_MSG_GETSETELEM, NLM_F_ACK);
   message.text(NFTA_SET_ELEM_LIST_TABLE, name_).text(NFTA_SET_ELEM_LIST_SET, set);
   const auto list = message.open(NFTA_SET_ELEM_LIST_ELEMENTS);
   const auto item = message.open(NFTA_LIST_ELEM);
   const auto key_field = message.open(NFTA_SET_ELEM_KEY);
   message.attribute(NFTA_DATA_VALUE, key.bytes()).close(key_field).close(item).close(list);
+  auto asked = reads_.request(message, fmt::format("look up an element of {}", set), visit);
+  if (!asked && is_errno(asked.error(), ENOENT)) return {};
+  return asked;
+}
+
+Result<std::optional<NftElement>> NftTable::find(const std::string& set, const NftData& key) {
   std::optional<NftElement> found;
-  const auto asked = reads_.request(message, fmt::format("look up an element of {}", set), [&](const NetlinkMessage& reply) {
+  const auto asked = ask_for(set, key, [&](const NetlinkMessage& reply) {
     const auto elements = parse_elements(reply);
     if (!elements.empty()) found = elements.front();
   });
-  if (!asked && !is_errno(asked.error(), ENOENT)) return fail(asked.error());
+  if (!asked) return fail(asked.error());
+  return found;
+}
+
+Result<std::optional<NftCounted>> NftTable::find_counted(const std::string& set, const NftData& key) {
+  std::optional<NftCounted> found;
+  const auto asked = ask_for(set, key, [&](const NetlinkMessage& reply) {
+    const auto elements = parse_counted(reply);
+    if (!elements.empty()) found = elements.front();
+  });
+  if (!asked) return fail(asked.error());
   return found;
 }
 

@@ -34,6 +34,9 @@ class NftTable {
   Result<std::vector<NftElement>> dump(const std::string& set);
   Result<std::optional<NftElement>> find(const std::string& set, const NftData& key);
 
+  // The same, with what its counter says.
+  Result<std::optional<NftCounted>> find_counted(const std::string& set, const NftData& key);
+
   // Counts the changes of all tables of this network namespace. 0.05 ms.
   Result<std::uint32_t> generation();
   // Chains, their policies and rules, by the numbers that the kernel gave them: equal as long as nobody touched the structure.
@@ -47,6 +50,8 @@ class NftTable {
  private:
   NftTable(std::string name, NetlinkSocket writes, NetlinkSocket reads)
       : name_(std::move(name)), writes_(std::move(writes)), reads_(std::move(reads)) {}
+
+  Status ask_for(const std::string& set, const NftData& key, const NetlinkSocket::Visitor& visit);
 
   std::string name_;
   NetlinkSocket writes_;  // the owner

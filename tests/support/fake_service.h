@@ -39,6 +39,9 @@ class FakeService final : public api::Service {
   std::optional<Error> failure;  // every change fails with this
   std::vector<lease::DeviceId> disconnected;
 
+  std::vector<api::LeaseTest> tests;     // what was asked for
+  std::vector<api::TestedLease> tested;  // what every test finds
+
   void connect(std::string_view device) {
     const auto id = book_.device(device)->id;
     book_.apply(book_.connect(id, time)->transaction);
@@ -113,6 +116,11 @@ class FakeService final : public api::Service {
   }
   Status set_lease(const lease::PublicPort& on, Port local_port) override { return done(book_.set_lease(on, local_port, time), "leases"); }
   Status remove_lease(const lease::PublicPort& on) override { return done(book_.remove_lease(on, time), "leases"); }
+  void test_lease(const api::LeaseTest& test, LeaseTested tell) override {
+    tests.push_back(test);
+    if (failure) return tell(fail(*failure));
+    tell(tested);
+  }
   std::unique_ptr<Subscription> subscribe(std::function<void(const api::Change&)> listener) override {
     listeners_[++next_listener_] = std::move(listener);
     return std::make_unique<Listener>(*this, next_listener_);

@@ -99,7 +99,11 @@ class Probe {
       ruleset_.without.push_back(value);
     else if (key == "with_all")
       ruleset_.without.clear();
-    else if (key == "entry_shared")
+    else if (key == "probe") {
+      std::string v4, v6;
+      words >> v4 >> v6;
+      ruleset_.probe = firewall::ProbeDoor{value, *parse_address(v4), *parse_address(v6)};
+    } else if (key == "entry_shared")
       ruleset_.entry_shares_lease_address = value == "yes";
     else
       return "error unknown key " + key;

@@ -50,10 +50,13 @@ Result<net::Response> remove_lease(Call& call) {
   return no_content();
 }
 
+Result<net::Response> test_any_lease(Call& call) { return test_lease(call, {}); }
+
 constexpr Route routes[] = {{"GET", "/v1/leases", list_leases},
                             {"POST", "/v1/leases", add_lease},
                             {"PATCH", "/v1/leases/{host}/{protocol}/{port}", set_lease},
-                            {"DELETE", "/v1/leases/{host}/{protocol}/{port}", remove_lease}};
+                            {"DELETE", "/v1/leases/{host}/{protocol}/{port}", remove_lease},
+                            {"POST", "/v1/leases/{host}/{protocol}/{port}/test", test_any_lease}};
 
 }  // namespace
 

@@ -1,0 +1,272 @@
+#include "cli/lease_test.h"
+
+#include <fmt/format.h>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "api/error_json.h"
+#include "api/json_text.h"
+#include "cli/port_argument.h"
+#include "cli/terminal.h"
+#include "net/http_message.h"
+#include "system/process.h"
+
+namespace drpf::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::uint16_t device_api_port = 5351;
+constexpr std::chrono::seconds hook_time_max{60};
+
+struct TestOptions : AdminOptions {
+  std::string port;
+  std::string host;
+  std::string gateway;
+  bool passive = false;
+  int wait_ms = 900;
+  bool watch = false;
+  unsigned every_s = 60;
+  std::string on_change;
+};
+
+// What a finding ends with; docs/exit-codes.md has the same table.
+constexpr std::pair<std::string_view, int> exit_codes[] = {
+    {"answers", 0},       {"nobody_listens", 10},     {"rejected_by_device", 11}, {"dropped_by_device", 12},
+    {"silent", 13},       {"not_answered", 14},       {"not_visited", 15},        {"tunnel_silent", 20},
+    {"tunnel_down", 21},  {"account_suspended", 22},  {"lease_ended", 30},        {"lease_unknown", 31},
+    {"rule_missing", 40}, {"blocked_on_gateway", 41}, {"gone_astray", 42},        {"no_statement", 43},
+};
+
+int exit_code_of_finding(std::string_view finding) {
+  const auto* const found =
+      std::find_if(std::begin(exit_codes), std::end(exit_codes), [&](const auto& one) { return one.first == finding; });
+  return found == std::end(exit_codes) ? int{exit_refused} : found->second;
+}
+
+// The gateway, asked by its administrator or by a device through the tunnel.
+class Asker {
+ public:
+  static Result<Asker> make(const TestOptions& options) {
+    if (options.gateway.empty()) return Asker(net::HttpClient::over_unix(options.socket), "/v1/leases");
+    auto endpoint = parse_endpoint(options.gateway);
+    if (!endpoint) {
+      const auto address = parse_address(options.gateway);
+      if (!address)
+        return fail(invalid("usage", "'" + options.gateway + "' is not an address of a gateway",
+                            "for example 10.77.0.1, its address inside the tunnel"));
+      endpoint = Endpoint{*address, Port(device_api_port)};
+    }
+    return Asker(net::HttpClient::over_tcp(*endpoint), "/v1/self/leases");
+  }
+
+  // The leases that may be tested.
+  Result<json::array> leases() const {
+    const bool self = path_ != "/v1/leases";
+    const auto answer = call("GET", self ? "/v1/self" : "/v1/leases", {});
+    if (!answer) return fail(answer.error());
+    if (self) return list_of(*answer, "leases");
+    return answer->is_array() ? answer->get_array() : json::array{};
+  }
+  // The public host of a port that nobody holds.
+  Result<std::string> any_host() const {
+    if (path_ != "/v1/leases") return std::string("main");
+    const auto status = call("GET", "/v1/status", {});
+    if (!status) return fail(status.error());
+    const auto& hosts = list_of(*status, "hosts");
+    return hosts.empty() ? std::string("main") : text_of(hosts.front(), "name");
+  }
+  Result<json::array> test(const std::string& lease, const TestOptions& options) const {
+    const auto answer = call("POST", path_ + lease + "/test", json::object{{"passive", options.passive}, {"wait_ms", options.wait_ms}});
+    if (!answer) return fail(answer.error());
+    return answer->is_array() ? answer->get_array() : json::array{};
+  }
+
+ private:
+  Asker(net::HttpClient client, std::string path) : client_(std::move(client)), path_(std::move(path)) {}
+  Result<json::value> call(std::string_view method, std::string_view target, const std::optional<json::object>& body) const {
+    const auto response = client_.request(method, target, body ? json::serialize(*body) : std::string());
+    if (!response) return fail(response.error());
+    if (response->status >= 400) return fail(api::error_from_json(response->status, response->body));
+    json::error_code error;
+    auto value = json::parse(response->body, error);
+    if (error) return fail(failure("gateway_confused", "the gateway's answer could not be read", "check that a drpf gateway is asked"));
+    return value;
+  }
+
+  net::HttpClient client_;
+  std::string path_;
+};
+
+std::string path_of(const std::string& host, std::string_view protocol, Port port) {
+  return "/" + net::percent_encode(host) + "/" + std::string(protocol) + "/" + to_string(port);
+}
+
+// host/protocol/port of what is meant: the leases of that number, or the number itself where there is none.
+Result<std::set<std::string>> targets(const Asker& asker, const TestOptions& options) {
+  const auto argument = parse_port_argument(options.port);
+  if (!argument) return fail(argument.error());
+  if (!argument->port) return fail(invalid("usage", "'any' names no lease", "give the public port's number"));
+  const auto leases = asker.leases();
+  if (!leases) return fail(leases.error());
+  std::set<std::string> out;
+  for (const auto& lease : *leases) {
+    if (number_of(lease, "public_port") != argument->port->value()) continue;
+    if (argument->protocol && text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
+    if (!options.host.empty() && text_of(lease, "host") != options.host) continue;
+    out.insert(path_of(text_of(lease, "host"), text_of(lease, "protocol"), *argument->port));
+  }
+  if (!out.empty()) return out;
+  auto host = options.host;
+  if (host.empty()) {
+    const auto any = asker.any_host();
+    if (!any) return fail(any.error());
+    host = *any;
+  }
+  out.insert(path_of(host, to_string(argument->protocol.value_or(Protocol::tcp)), *argument->port));
+  return out;
+}
+
+// One answer per public address of each lease.
+Result<json::array> test_once(const TestOptions& options) {
+  const auto asker = Asker::make(options);
+  if (!asker) return fail(asker.error());
+  const auto leases = targets(*asker, options);
+  if (!leases) return fail(leases.error());
+  json::array out;
+  for (const auto& lease : *leases) {
+    const auto tested = asker->test(lease, options);
+    if (!tested) return fail(tested.error());
+    out.insert(out.end(), tested->begin(), tested->end());
+  }
+  return out;
+}
+
+std::string name_of(const json::value& tested) {
+  const auto address = text_of(tested, "public_address");
+  const bool v6 = address.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}/{}", v6 ? "[" : "", address, v6 ? "]" : "", text_of(tested, "public_port"), text_of(tested, "protocol"));
+}
+
+std::string as_text(const json::value& tested) {
+  const bool colour = standard_output_has_colour();
+  const bool good = text_of(tested, "finding") == "answers";
+  const auto name = name_of(tested);
+  auto text = fmt::format("{}  {}\n", colour ? coloured(name, good ? Colour::green : Colour::yellow) : name,
+                          api::printable(text_of(tested, "sentence")));
+  if (const auto cure = text_of(tested, "cure"); !cure.empty()) text += "  cure: " + api::printable(cure) + "\n";
+  return text;
+}
+
+// One that answers is enough: a program needs one protocol, and visitors choose the address that works.
+int code_of(const json::array& tested) {
+  int code = -1;
+  for (const auto& one : tested) {
+    const int found = exit_code_of_finding(text_of(one, "finding"));
+    if (code < 0 || found < code) code = found;
+  }
+  return code < 0 ? int{exit_refused} : code;
+}
+
+void run_hook(const std::string& command, const json::value& tested, const std::string& before) {
+  system::Command shell{.arguments = {"/bin/sh", "-c", command}};
+  shell.environment = {{"DRPF_EVENT", "lease_test"},
+                       {"DRPF_FINDING", text_of(tested, "finding")},
+                       {"DRPF_FINDING_BEFORE", before},
+                       {"DRPF_PORT", text_of(tested, "public_port")},
+                       {"DRPF_PROTOCOL", text_of(tested, "protocol")},
+                       {"DRPF_PUBLIC_ADDRESS", text_of(tested, "public_address")},
+                       {"DRPF_DEVICE", text_of(tested, "device")},
+                       {"DRPF_SENTENCE", api::printable(text_of(tested, "sentence"))},
+                       {"DRPF_CURE", api::printable(text_of(tested, "cure"))}};
+  const auto output = system::run(shell, hook_time_max);
+  if (!output)
+    remark("the program of --on-change failed: " + output.error().message);
+  else if (output->exit_code != 0)
+    remark(fmt::format("the program of --on-change ended with code {}", output->exit_code));
+}
+
+std::string time_now() {
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
+}
+
+// Until somebody ends it; tells what it finds first, and then what changes.
+int watch(const TestOptions& options) {
+  std::map<std::string, std::string> findings;
+  std::string trouble;
+  for (;; std::this_thread::sleep_for(std::chrono::seconds(options.every_s))) {
+    const auto tested = test_once(options);
+    if (!tested) {
+      if (tested.error().code == "usage") return report(tested.error());
+      if (std::exchange(trouble, tested.error().message) != tested.error().message) (void)report(tested.error());
+      continue;
+    }
+    trouble.clear();
+    for (const auto& one : *tested) {
+      auto& before = findings[name_of(one)];
+      const auto finding = text_of(one, "finding");
+      if (finding == before) continue;
+      const auto line = options.json ? json::serialize(one) + "\n" : time_now() + "  " + as_text(one);
+      if (const auto printed = print(line); printed != exit_ok) return printed;
+      if (!options.on_change.empty() && !before.empty()) run_hook(options.on_change, one, before);
+      before = finding;
+    }
+  }
+}
+
+int test(const TestOptions& options) {
+  if (!options.on_change.empty() && !options.watch)
+    return report(invalid("usage", "--on-change needs --watch", "add --watch, or use the exit code"));
+  if (options.watch) return watch(options);
+  const auto tested = test_once(options);
+  if (!tested) return report(tested.error());
+  std::string text;
+  for (const auto& one : *tested) text += as_text(one);
+  if (const auto printed = print(options.json ? json::serialize(*tested) + "\n" : text); printed != exit_ok) return printed;
+  return code_of(*tested);
+}
+
+}  // namespace
+
+void add_lease_test_command(CLI::App& group, CommandLine& line) {
+  add_command<TestOptions>(
+      group, line, "test", "Visit a leased port as a stranger would, and say why it answers or not",
+      "drpf lease test 20025/tcp\n  drpf lease test 20025 --watch --on-change 'logger \"$DRPF_SENTENCE\"'\n  drpf lease test 20025 "
+      "--gateway "
+      "10.77.0.1    (on a device, of its own leases)\n\nExit codes: 0 the program answers, 10-15 the device or its program does not, 20-22 "
+      "the tunnel or the account,\n30-31 there is no lease, 40-43 the gateway; docs/exit-codes.md has each.",
+      [](CLI::App& command, TestOptions& options) {
+        command.add_option("port", options.port, "The public port; both protocols unless one is named")
+            ->required()
+            ->type_name("PORT[/tcp|/udp]");
+        command.add_option("--host", options.host, "The public host, where there are several")->type_name("HOST");
+        command.add_option("--gateway", options.gateway, "On a device: the gateway's address inside the tunnel")
+            ->type_name("ADDRESS[:PORT]");
+        command.add_flag("--passive", options.passive, "Send nothing: tell what is known of the visits so far");
+        command.add_option("--wait", options.wait_ms, "Milliseconds that an answer may take")
+            ->type_name("MS")
+            ->check(CLI::Range(100, 10'000))
+            ->capture_default_str();
+        command.add_flag("--watch", options.watch, "Again and again; tells what changes");
+        command.add_option("--every", options.every_s, "Seconds between, with --watch")
+            ->type_name("SECONDS")
+            ->check(CLI::Range(1, 86'400))
+            ->capture_default_str();
+        command.add_option("--on-change", options.on_change, "With --watch: run this when the finding is another one")
+            ->type_name("COMMAND");
+        add_admin_options(command, options);
+      },
+      test);
+}
+
+}  // namespace drpf::cli
