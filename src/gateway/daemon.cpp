@@ -336,7 +336,8 @@ Status Daemon::open_doors() {
   }
 
   probe_interface_ = std::make_unique<ProbeInterface>(configuration_.tunnel_v6.has_value());
-  auto doctor = PortDoctor::start({*gateway_, *redirect_, *tunnel_, *network_, *probe_interface_, loop_, clock_, random_, log_});
+  auto doctor = PortDoctor::start({*gateway_, *redirect_, *tunnel_, *network_, *probe_interface_, loop_, clock_, random_, log_,
+                                   configuration_.engine != TunnelEngine::kernel});
   if (!doctor) return fail(doctor.error());
   port_doctor_ = std::move(*doctor);
   gateway_->set_port_doctor(

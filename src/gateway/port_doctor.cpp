@@ -26,6 +26,7 @@ struct PortDoctor::Visit {
   lease::PublicPort on;
   std::optional<lease::Redirection> redirection;  // none = there is nothing to visit
   LeaseEvidence evidence;
+  bool answered = false;  // what comes now comes too late
   bool finished = false;
 
   // While one is under way.
@@ -37,6 +38,7 @@ struct PortDoctor::Visit {
   Time sent{};
   std::uint16_t times_sent = 0;
   bool called = false;
+  int looks = 0;
   net::Timer timer;
 };
 
@@ -211,12 +213,12 @@ void PortDoctor::on_turn(Visit& visit) {
     send(visit, visit.packets->packet());
     if (visit.evidence.visit) return conclude(visit);
   }
-  if (!visit.called && now - visit.began >= call_after) {
+  if (parts_.can_call && !visit.called && now - visit.began >= call_after) {
     visit.called = true;
     if (const auto tunnel = visit.tunnel_before) parts_.tunnel.initiate(tunnel->public_key);
   }
   auto next = std::min(visit.sent + send_interval, visit.deadline);
-  if (!visit.called) next = std::min(next, visit.began + call_after);
+  if (parts_.can_call && !visit.called) next = std::min(next, visit.began + call_after);
   visit.timer = parts_.loop.after(std::max<Duration>(next - now, std::chrono::milliseconds(1)), [this, &visit] { on_turn(visit); });
 }
 
@@ -239,9 +241,10 @@ void PortDoctor::on_readable() {
     const ByteView packet(buffer.data(), static_cast<std::size_t>(size));
     for (const auto& [number, test] : tests_) {
       for (const auto& visit : test->visits) {
-        if (!visit->packets || visit->finished) continue;
+        if (!visit->packets || visit->answered || visit->finished) continue;
         auto verdict = visit->packets->answer_in(packet);
         if (!verdict) continue;
+        visit->answered = true;
         verdict->rtt = parts_.clock.now() - visit->began;
         verdict->probes = visit->times_sent;
         visit->evidence.visit = std::move(verdict);
@@ -250,10 +253,18 @@ void PortDoctor::on_readable() {
           send(*visit, visit->packets->reset());
           visit->evidence.visit = std::move(answer);
         }
-        conclude(*visit);
+        conclude_soon(*visit);
       }
     }
   }
+}
+
+// What went through the tunnel is counted a moment after it went, and an answer may be here before.
+void PortDoctor::conclude_soon(Visit& visit) {
+  look_at_tunnel(visit);
+  if (visit.evidence.tunnel_sent || visit.looks >= looks_max) return conclude(visit);
+  ++visit.looks;
+  visit.timer = parts_.loop.after(look_interval, [this, &visit] { conclude_soon(visit); });
 }
 
 void PortDoctor::look_at_tunnel(Visit& visit) {
@@ -261,7 +272,10 @@ void PortDoctor::look_at_tunnel(Visit& visit) {
   if (!after || !visit.tunnel_before) return;
   const auto& before = *visit.tunnel_before;
   visit.evidence.tunnel_sent = after->bytes_sent > before.bytes_sent;
-  visit.evidence.tunnel_answered = after->bytes_received > before.bytes_received || after->last_handshake != before.last_handshake;
+  const bool just_before = before.last_handshake && visit.evidence.now - *before.last_handshake < handshake_fresh;
+  visit.evidence.tunnel_answered =
+      after->bytes_received > before.bytes_received || after->last_handshake != before.last_handshake || just_before;
+  visit.evidence.tunnel_called = visit.called;
   visit.evidence.last_handshake = after->last_handshake;
 }
 

@@ -31,7 +31,10 @@ class PortDoctor {
   static constexpr std::size_t tests_per_device_max = 4;  // of those, asked for by one device
   static constexpr Duration send_interval = std::chrono::milliseconds(300);
   static constexpr Duration call_after = std::chrono::milliseconds(450);  // of silence: then the tunnel itself is asked
-  static constexpr std::size_t own_visits_max = 65'536;                   // leases of which we know how often we came
+  static constexpr Duration handshake_fresh = std::chrono::seconds(6);    // a younger one need not, and cannot, be repeated
+  static constexpr Duration look_interval = std::chrono::milliseconds(5);
+  static constexpr int looks_max = 10;
+  static constexpr std::size_t own_visits_max = 65'536;  // leases of which we know how often we came
 
   struct Parts {
     Gateway& gateway;
@@ -43,6 +46,7 @@ class PortDoctor {
     const Clock& clock;
     Random& random;
     std::shared_ptr<spdlog::logger> log;
+    bool can_call = true;  // Tunnel::initiate() makes a device answer, whatever its session; the kernel's engine does not do that
   };
 
   static Result<std::unique_ptr<PortDoctor>> start(Parts parts);
@@ -68,6 +72,7 @@ class PortDoctor {
   void on_turn(Visit& visit);
   void on_readable();
   void close_probe();
+  void conclude_soon(Visit& visit);
   void conclude(Visit& visit);
   void finish(Visit& visit, scan::LeaseEvidence evidence);
   void tell_finished();

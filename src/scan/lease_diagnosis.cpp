@@ -160,8 +160,15 @@ class Doctor {
 
   Diagnosis silence() const {
     if (!e_.led_to) return blocked("without a word");
+    const auto last = e_.last_handshake ? fmt::format("; its last handshake was at {}", clock_text(*e_.last_handshake, e_.now)) : "";
+    if (!e_.tunnel_answered && !e_.tunnel_called)
+      return {
+          Finding::silent,
+          fmt::format("The visit went into the tunnel, and nothing came back: {} either cannot be reached just now, or drops {} without a "
+                      "word{}.",
+                      device_, local_, last),
+          "See that the device is on and online. " + allow()};
     if (!e_.tunnel_answered) {
-      const auto last = e_.last_handshake ? fmt::format("; its last handshake was at {}", clock_text(*e_.last_handshake, e_.now)) : "";
       return {Finding::tunnel_silent,
               fmt::format("The visit went into the tunnel, and {} is not heard, not even when it is called{}.", device_, last),
               "See that the device is on, awake and online; with keepalives (PersistentKeepalive = 25) its way in stays open."};

@@ -63,7 +63,8 @@ struct LeaseEvidence {
 
   // The tunnel's.
   std::optional<WallTime> last_handshake;
-  bool tunnel_answered = false;  // something of the device's was received since we began to look
+  bool tunnel_answered = false;  // the device was heard since we began to look, or in the seconds before
+  bool tunnel_called = true;     // it was called, if need be; not every kind of tunnel can do that
 
   // The kernel's.
   Rules rules = Rules::standing;

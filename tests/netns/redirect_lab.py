@@ -22,6 +22,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PROBE = os.environ.get("DRPF_REDIRECT_PROBE", os.path.join(ROOT, "build", "test", "tests", "redirect_probe"))
 LIFETIME_MS = 600_000
 CABLE_MAC = "020000000001"
+PROBE_INTERFACE, PROBE_ADDRESS = "drpf-probe", {4: "192.0.2.77", 6: "2001:db8:6472:7066::77"}
+PROBE_DOOR = f"probe {PROBE_INTERFACE} {PROBE_ADDRESS[4]} {PROBE_ADDRESS[6]}"
 
 
 class ProbeError(RuntimeError):
@@ -76,6 +78,7 @@ class RedirectLab:
         self.gw.sh("ip addr add 10.77.0.1/16 dev tun0; ip addr add fd77::1/64 dev tun0 nodad")
         self.engine.sh("ip route add default dev gateway table 100; ip -6 route add default dev gateway table 100")
         self.a, self.b = self._device("ann", 2), self._device("bob", 3)
+        self.make_door()
         self.probe = None
 
     def _device(self, name, number):
@@ -87,6 +90,14 @@ class RedirectLab:
             host.sh(f"{ip} route add default dev tunnel table 100; {ip} rule add from {address} lookup 100")
             self.engine.sh(f"{ip} rule add iif {name} lookup 100; {ip} route add {address} dev {name}")
         return device
+
+    def make_door(self):
+        """What the gateway would send on its interface for visits of its own comes from a host here."""
+        self.door = self.lab.namespaces.host("door")
+        self._cable(self.gw, PROBE_INTERFACE, self.door, "door")
+        for version, ip in ((4, "ip"), (6, "ip -6")):
+            self.door.sh(f"{ip} addr add {PROBE_ADDRESS[version]} dev door; {ip} route add default dev door")
+            self.gw.sh(f"{ip} route add {PROBE_ADDRESS[version]} dev {PROBE_INTERFACE}")
 
     def _cable(self, a, a_name, b, b_name):
         """Without link addresses, as a TUN device is: the same one at both ends and nobody asks."""
@@ -103,7 +114,7 @@ class RedirectLab:
     def new_probe(self, *settings):
         probe = Probe(self.gw)
         for setting in ("public wan", "tunnel tun0", "tunnel_v4 10.77.0.0/16", "tunnel_v6 fd77::/64", f"host {self.lab.gw_v4}",
-                        f"host {self.lab.gw_v6}", "input_tcp 22", *settings):
+                        f"host {self.lab.gw_v6}", "input_tcp 22", PROBE_DOOR, *settings):
             probe.ask("set", setting)
         self.probe = probe
         return probe

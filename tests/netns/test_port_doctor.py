@@ -60,7 +60,7 @@ class DeviceRules:
 
     def __init__(self, host, rule):
         self.host = host
-        host.nft(f"table inet own {{ chain input {{ type filter hook input priority 0; {rule} }} }}")
+        host.nft(f"table inet own {{ chain input {{ type filter hook input priority 0; {rule}; }}; }}")
 
     def __enter__(self):
         return self

@@ -11,7 +11,7 @@ import re
 import subprocess
 
 from namespaces import wait_for
-from redirect_lab import Device, Probe, RedirectLab
+from redirect_lab import PROBE_DOOR, Device, Probe, RedirectLab
 from test_wireguard_engine import ENGINE
 
 TUNNEL_V4, TUNNEL_V6 = "10.77.0.0/16", "fd77::/64"
@@ -60,12 +60,13 @@ class TunnelLab(RedirectLab):
         self.gw.sh("ip addr add 10.77.0.1/16 dev tun0; ip addr add fd77::1/64 dev tun0 nodad; ip link set tun0 mtu 1420 up")
         self.inet.sh(f"ip route add {TUNNEL_V4} via {lab.gw_v4}; ip -6 route add {TUNNEL_V6} via {lab.gw_v6}")  # an attacker's route
         self.inet.nft(f"table inet silent {{ chain out {{ type filter hook output priority 0; tcp sport {self.SILENT_PORT} tcp flags & rst == rst drop; }}; }}\n")
+        self.make_door()
         self.generations = itertools.count(1000)
         self.installed, self.taken = {}, []
         # Not owned, so that a test can bend a rule with nft; that the structure is the same is another test's business.
         self.probe = Probe(self.gw)
         for setting in ("public wan", "tunnel tun0", f"tunnel_v4 {TUNNEL_V4}", f"tunnel_v6 {TUNNEL_V6}", f"host {lab.gw_v4}", f"host {lab.gw_v6}",
-                        "input_tcp 22"):
+                        "input_tcp 22", PROBE_DOOR):
             self.probe.ask("set", setting)
         self.probe.ask("start", "no-ownership")
         for device in (self.a, self.b):

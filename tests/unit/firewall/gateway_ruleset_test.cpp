@@ -62,6 +62,29 @@ TEST(GatewayRuleset, SeveralInterfacesAndAddressesAndAnEntryOfItsOwn) {
   expect_golden("several.nft", ruleset);
 }
 
+const ProbeDoor probe{"drpf-probe", *parse_address("192.0.2.77"), *parse_address("2001:db8:6472:7066::77")};
+
+TEST(GatewayRuleset, ADoorForTheGatewaysOwnVisits) {
+  auto ruleset = dual_stack();
+  ruleset.probe = probe;
+  ruleset.new_connections_per_lease_per_s = 50;
+  expect_golden("probe.nft", ruleset);
+}
+
+// It visits leases as anybody does, and neither counts against their limits nor can be spoken to first.
+TEST(GatewayRuleset, TheProbesInterfaceIsPublicWhereVisitsPass) {
+  auto ruleset = dual_stack();
+  ruleset.new_connections_per_lease_per_s = 50;
+  ruleset.probe = probe;
+  std::set<std::string> with_probe;
+  for (const auto& rule : rules(ruleset))
+    if (rule.text.find("drpf-probe") != std::string::npos) with_probe.insert(rule.name);
+  EXPECT_THAT(with_probe, ::testing::UnorderedElementsAre(
+                              "probe_source4", "probe_source6", "probe_source_from_outside4", "probe_source_from_outside6", "probe_input",
+                              "tcp_without_syn_reset", "tcp_without_syn", "mark_inbound4", "mark_inbound6", "redirect4", "redirect6",
+                              "inbound_without_lease", "established_inbound", "established_outbound", "related_outbound", "new_inbound"));
+}
+
 TEST(GatewayRuleset, WithoutIpv6InTheTunnelIpv6FromItIsDropped) {
   auto ruleset = dual_stack();
   ruleset.tunnel_v6.reset();
@@ -99,6 +122,10 @@ TEST(GatewayRuleset, RefusesWhatMakesNoSense) {
     return !nft_text(ruleset);
   };
   EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.probe = probe, r.public_interfaces = {"drpf-probe"}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.probe = probe, r.probe->interface = "a\"b"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.probe = probe, r.probe->v4 = r.tunnel_v4->nth(7); }));
+  EXPECT_TRUE(refused([](auto& r) { r.probe = probe, r.probe->v6 = r.tunnel_v6->nth(7); }));
   EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"wan\" accept #"}; }));
   EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"wan*"}; }));
   EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"sixteen_letters_"}; }));

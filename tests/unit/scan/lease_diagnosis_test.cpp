@@ -115,6 +115,13 @@ TEST(LeaseDiagnosis, TheTunnelIsSilent) {
   expect(evidence, Finding::tunnel_silent, "not even when it is called; its last handshake was at 11:59:04 UTC.", "PersistentKeepalive");
 }
 
+TEST(LeaseDiagnosis, ATunnelThatCannotBeCalledLeavesItOpen) {
+  auto evidence = visited(Cause::no_response);
+  evidence.tunnel_answered = evidence.tunnel_called = false;
+  expect(evidence, Finding::silent,
+         "either cannot be reached just now, or drops TCP port 8080 without a word; its last handshake was at 11:59:04", "192.0.2.77");
+}
+
 TEST(LeaseDiagnosis, TheTunnelIsDown) {
   auto evidence = standing();
   evidence.active = evidence.connected = false;
