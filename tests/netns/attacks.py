@@ -10,7 +10,7 @@ import time
 import packets
 from namespaces import wait_for
 from packets import ACK, FIN, PSH, RST, SYN, URG, Tap
-from redirect_lab import PROBE_ADDRESS, drain, new_socket
+from redirect_lab import drain, new_socket
 from traffic import TcpServer, UdpServer, connect, read_line, tcp_visit, udp_visit
 
 INSIDE = {4: "10.77.0.1", 6: "fd77::1"}
@@ -345,20 +345,6 @@ def services_through_the_tunnel(net, version):
         return list(server.peers)
 
 
-def services_through_the_door(net, version):
-    """The gateway's own visits are to leases; nothing else is reached that way."""
-    with TcpServer(net.gw, 22, versions=(version,)) as server:
-        greeting = tcp_visit(net.door, net.public(version), 22, seconds=net.patience)
-        return server.peers + [greeting] * bool(greeting)
-
-
-def device_to_the_door(net, version):
-    """A device speaks to the address that the gateway visits it from."""
-    with new_socket(net.door, version, UDP, 4000) as receiver, net.a.socket(version, UDP) as sender:
-        sender.sendto(b"x", (PROBE_ADDRESS[version], 4000))
-        return arrivals(receiver, net.patience)
-
-
 def device_to_device(net, version):
     with net.b.socket(version, UDP, 30001) as other, net.a.socket(version, UDP) as sender:
         sender.sendto(b"x", (net.b.address(version), 30001))
@@ -417,16 +403,6 @@ def spoofed_visit(net, version, host, source):
 def tunnel_source_from_outside(net, version):
     """A visitor who says that he is a device."""
     return spoofed_visit(net, version, net.inet, NO_DEVICE[version])
-
-
-def door_source_from_outside(net, version):
-    """A visitor who says that he is the gateway on a visit of its own."""
-    return spoofed_visit(net, version, net.inet, PROBE_ADDRESS[version])
-
-
-def spoof_through_the_door(net, version):
-    """What comes in by the gateway's interface for its own visits with another address than that one."""
-    return spoofed_visit(net, version, net.door, STRANGER[version])
 
 
 def gateway_to_lost_device(net, version):

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 import attacks
+import door_attacks
 
 
 @dataclass
@@ -180,9 +181,9 @@ WALLS = (
     Wall("D7", "a device reaches the gateway's services through the tunnel", "only the devices' own services answer there",
          attacks.services_through_the_tunnel, removals=(("tunnel_input",),)),
     Wall("D7", "a service of the gateway is reached by the interface of its own visits", "from there only leases are reached",
-         attacks.services_through_the_door, removals=(("probe_input",),)),
+         door_attacks.services_through_the_door, removals=(("probe_input",),)),
     Wall("D8", "a device speaks first to the address that the gateway visits it from", "there only answers pass",
-         attacks.device_to_the_door,
+         door_attacks.device_to_the_door,
          removals=(("new_outbound -> iifname tun0 oifname { wan, drpf-probe } ct state new meta l4proto { tcp, udp, icmp, 58 } accept",),)),
     Wall("D8", "a device reaches another device", "dropped",
          attacks.device_to_device, removals=(("device_to_device", "policy forward"),)),
@@ -200,9 +201,9 @@ WALLS = (
          attacks.spoof_as_no_device,
          given=(CARELESS, "! {i} route add {nobody} via {isp} dev wan : {i} route del {nobody}"), removals=(("tunnel_source_route",),)),
     Wall("D9", "a visitor says that he is the gateway on a visit of its own", "that address is valid on its own interface only",
-         attacks.door_source_from_outside, removals=(("probe_source_from_outside{v}",),)),
+         door_attacks.door_source_from_outside, removals=(("probe_source_from_outside{v}",),)),
     Wall("D9", "a visit by the gateway's own interface in another's name", "that interface has one address",
-         attacks.spoof_through_the_door, removals=(("probe_source{v}",),)),
+         door_attacks.spoof_through_the_door, removals=(("probe_source{v}",),)),
     Wall("D10", "the gateway's inner address is visited from outside", "inner addresses are valid inside only",
          attacks.inside_of_the_gateway,
          removals=(("tunnel_address_from_outside{v}", "tunnel_source_leaving{v}"),)),
