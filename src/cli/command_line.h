@@ -14,7 +14,8 @@
 namespace drpf::cli {
 
 struct CommandLine {
-  std::function<int()> chosen;  // set by the subcommand that was named
+  std::function<int()> chosen;     // set by the subcommand that was named
+  std::vector<std::string> words;  // those behind it
 };
 
 // What every command that speaks to the gateway has.

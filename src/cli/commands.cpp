@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 
 #include "cli/command_line.h"
@@ -23,6 +24,23 @@ int print_answer(const Result<boost::json::value>& answer, bool json, const std:
   return print(json ? boost::json::serialize(*answer) + "\n" : show(*answer));
 }
 
+namespace {
+
+// CLI11 takes the words from the last to the first. `drpf scan` knows letters that are no options of CLI11's kind.
+Result<std::vector<std::string>> words_of(int argc, char** argv) {
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (!words.empty() && words.front() == "scan") {
+    auto translated = scan_words({words.begin() + 1, words.end()});
+    if (!translated) return fail(translated.error());
+    translated->insert(translated->begin(), "scan");
+    words = std::move(*translated);
+  }
+  std::reverse(words.begin(), words.end());
+  return words;
+}
+
+}  // namespace
+
 int run(int argc, char** argv) {
   CLI::App root("Ports on the public Internet for machines behind NAT: a VPN gateway that leases them, and its client.", "drpf");
   CommandLine line;
@@ -34,6 +52,7 @@ int run(int argc, char** argv) {
   add_who_command(root, line);
   add_status_command(root, line);
   add_check_command(root, line);
+  add_scan_command(root, line);
   add_selftest_command(root, line);
   add_backup_commands(root, line);
   add_connect_command(root, line);
@@ -43,7 +62,10 @@ int run(int argc, char** argv) {
   root.footer("`drpf COMMAND --help` explains a command. `drpf demo` shows everything on this machine.");
   root.require_subcommand(1);
   try {
-    root.parse(argc, argv);
+    auto words = words_of(argc, argv);
+    if (!words) return report(words.error());
+    if (!words->empty()) line.words.assign(words->rbegin() + 1, words->rend());
+    root.parse(std::move(*words));
   } catch (const CLI::Success& help) {
     return root.exit(help);
   } catch (const CLI::ParseError& error) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "cli/scan/options.h"
 #include "cli/scan/plan.h"
 #include "cli/scan/progress.h"
+#include "cli/scan/resume.h"
 #include "cli/scan/run.h"
 #include "cli/scan/words.h"
 #include "cli/terminal.h"
@@ -99,6 +101,17 @@ void declare(CLI::App& command, Options& options) {
   command.add_option("--interface", options.interface, "Leave by this interface")->type_name("NAME")->group(group);
   command.add_option("--source", options.source, "From this address of this machine")->type_name("ADDRESS")->group(group);
   declare_output(command, options);
+  const std::string later = "Going on with an interrupted scan";
+  command.add_option("--resume", options.resume, "Go on with the scan of this file, exactly where it ended")
+      ->type_name("FILE")
+      ->group(later);
+  command.add_option("--resume-file", options.resume_file, "Where an interrupted scan leaves what it knows")
+      ->type_name("FILE")
+      ->group(later);
+  command.add_flag("--no-resume", options.no_resume, "Leave no such file")->group(later);
+  // A resumed scan may be given these anew.
+  for (const auto* name : {"--max-rate", "--start-rate", "--retries", "--format", "--progress"})
+    command.get_option(name)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
 Result<scan::Format> screen_format(const Options& options) {
@@ -173,52 +186,130 @@ void tell_the_end(const scan::ReportHead& head, const scan::ReportTail& tail) {
   for (const auto& ports : tail.undecided) remark("undecided: " + ports);
 }
 
-int scan_targets(const Options& options) {
-  const auto screen = screen_format(options);
-  if (!screen) return report(screen.error());
-  const auto form = progress_form(options.progress, isatty(STDERR_FILENO) == 1);
-  if (!form) return report(invalid("usage", fmt::format("there is no progress '{}'", options.progress), "auto, none, line or json"));
-  const auto environment = environment_here();
-  const auto plan = make_plan(options, environment);
-  if (!plan) return report(plan.error());
-  for (const auto& sentence : plan->remarks) remark(sentence);
+// The words of the file with those of this command line behind them; permissions count only from the latter.
+Result<Options> options_to_resume(const Options& given, const std::vector<std::string>& words, const scan::ResumeFile& file) {
+  auto all = words_to_keep(file.words);
+  const auto more = words_to_keep(words);
+  all.insert(all.end(), more.begin(), more.end());
+  std::reverse(all.begin(), all.end());  // CLI11 takes the last first
+  CLI::App command("", "drpf scan");
+  Options options;
+  declare(command, options);
+  try {
+    command.parse(std::move(all));
+  } catch (const CLI::ParseError& error) {
+    return fail(invalid("usage", error.what(),
+                        "with --resume FILE and no target, the options come from the file; only output and rates may be given anew"));
+  }
+  options.i_own_these = given.i_own_these;
+  options.more_than_65536 = given.more_than_65536;
+  options.resume = given.resume;
+  options.resume_file = given.resume_file;
+  return options;
+}
+
+struct Job {
+  Options options;
+  std::vector<std::string> words;  // of the command line that this scan can be resumed by
+  std::optional<scan::ResumeFile> earlier;
+};
+
+Result<Job> job_of(const Options& options, const std::vector<std::string>& words, const Environment& environment) {
+  if (options.resume.empty()) return Job{options, words_to_keep(words), std::nullopt};
+  const auto text = environment.read_file(options.resume, scan::resume_file_max);
+  if (!text) return fail(text.error());
+  auto file = scan::parse_resume_file(*text);
+  if (!file) return fail(file.error());
+  if (!options.targets.empty() || !options.targets_files.empty()) return Job{options, words_to_keep(words), std::move(*file)};
+  auto merged = options_to_resume(options, words, *file);
+  if (!merged) return fail(merged.error());
+  auto kept = words_to_keep(file->words);
+  return Job{std::move(*merged), std::move(kept), std::move(*file)};
+}
+
+std::string resume_path(const Options& options, WallTime now) {
+  if (!options.resume_file.empty()) return options.resume_file;
+  if (!options.resume.empty()) return options.resume;
+  auto stamp = scan::utc_text(now);
+  std::erase_if(stamp, [](char c) { return c == '-' || c == ':'; });
+  return "drpf-scan-" + stamp + ".resume";
+}
+
+void leave_resume_file(const Job& job, const Plan& plan, const Knowledge& knowledge, const scan::ReportTail& tail) {
+  const bool wanted = tail.tally.interrupted || (tail.tally.undecided > 0 && !job.options.resume_file.empty());
+  if (!wanted || job.options.no_resume) return;
+  if (!keeps_everything(plan))
+    return remark(fmt::format("no resume file: a scan of more than {} ports in all is not kept", ports_kept_max));
+  const auto path = resume_path(job.options, tail.finished);
+  const auto written = write_resume_file(path, resume_file_of(plan, knowledge, job.words));
+  if (!written) return void(report(written.error()));
+  remark(fmt::format("to go on: drpf scan --resume {}", path));
+}
+
+int carry_out(const Job& job, const Plan& plan, scan::Format screen, ProgressForm form, const Environment& environment) {
+  const auto& options = job.options;
   const system::SystemClock clock;
-  if (!plan->admitted.vouched_for().empty()) {
-    const auto written = write_audit(audit_file(), {clock.wall_now(), who_is_asking(), described(*plan), plan->pace.ceiling});
+  Knowledge knowledge(plan);
+  if (job.earlier) {
+    auto known = knowledge_of(*job.earlier, plan);
+    if (!known) return report(known.error());
+    knowledge = std::move(*known);
+  } else {
+    crypto::SystemRandom random;
+    knowledge.seed = random.u64();
+  }
+  if (!plan.admitted.vouched_for().empty()) {
+    const auto written = write_audit(audit_file(), {clock.wall_now(), who_is_asking(), described(plan), plan.pace.ceiling});
     if (!written) return report(written.error());
   }
-  Progress progress(*form);
-  auto outputs = outputs_of(options, *screen, progress);
+  Progress progress(form);
+  auto outputs = outputs_of(options, screen, progress);
   if (!outputs) return report(outputs.error());
   const StopSignals signals;
-  Surroundings around{.scanner = probe::run_scan,
-                      .banners = nullptr,
-                      .clock = clock,
-                      .stop = [&] { return signals.asked(); },
-                      .service_name = environment.service_name,
-                      .progress = [&](const ProgressState& state) { progress.show(state); }};
-  Knowledge knowledge(*plan);
-  crypto::SystemRandom random;
-  knowledge.seed = random.u64();
-  scan::ReportHead head{.version = DRPF_VERSION,
-                        .command = "drpf scan",
-                        .started = clock.wall_now(),
-                        .passes = plan->passes,
-                        .targets = plan->targets.size(),
-                        .forced = plan->pace.probes_max.has_value()};
-  const auto outcome = run_plan(*plan, head, knowledge, *outputs, around);
+  const probe::BannerLimits banner_limits{.interface = plan.interface};
+  const Surroundings around{.scanner = probe::run_scan,
+                            .banners = options.banner ? BannerReader([&](const auto& wishes, const auto& stop) {
+                              return probe::read_banners(wishes, banner_limits, stop);
+                            })
+                                                      : nullptr,
+                            .clock = clock,
+                            .stop = [&] { return signals.asked(); },
+                            .service_name = environment.service_name,
+                            .progress = [&](const ProgressState& state) { progress.show(state); }};
+  const scan::ReportHead head{.version = DRPF_VERSION,
+                              .command = fmt::format("drpf scan {}", fmt::join(job.words, " ")),
+                              .started = clock.wall_now(),
+                              .passes = plan.only_discovery ? std::vector<scan::PassHead>{} : plan.passes,
+                              .targets = plan.targets.size(),
+                              .forced = plan.pace.probes_max.has_value()};
+  const auto outcome = run_plan(plan, head, knowledge, *outputs, around);
   progress.clear();
-  if (*screen != scan::Format::table) tell_the_end(head, outcome.tail);
+  if (screen != scan::Format::table) tell_the_end(head, outcome.tail);
+  leave_resume_file(job, plan, knowledge, outcome.tail);
   if (outcome.error) return report(*outcome.error);
   if (outcome.tail.tally.interrupted) return exit_interrupted;
   return outcome.tail.tally.undecided > 0 ? exit_undecided : exit_ok;
+}
+
+int scan_targets(const Options& given, const std::vector<std::string>& words) {
+  const auto environment = environment_here();
+  const auto job = job_of(given, words, environment);
+  if (!job) return report(job.error());
+  const auto screen = screen_format(job->options);
+  if (!screen) return report(screen.error());
+  const auto form = progress_form(job->options.progress, isatty(STDERR_FILENO) == 1);
+  if (!form) return report(invalid("usage", fmt::format("there is no progress '{}'", job->options.progress), "auto, none, line or json"));
+  const auto plan = make_plan(job->options, environment);
+  if (!plan) return report(plan.error());
+  for (const auto& sentence : plan->remarks) remark(sentence);
+  return carry_out(*job, *plan, *screen, *form, environment);
 }
 
 }  // namespace
 
 void add_scan_command(CLI::App& root, CommandLine& line) {
   auto& command = add_command<Options>(root, line, "scan", "See which ports of your hosts are open, closed or filtered, and why", "",
-                                       declare, scan_targets);
+                                       declare, [&line](const Options& options) { return scan_targets(options, line.words); });
   command.footer(std::string("Examples:\n") + examples);
 }
 

@@ -131,6 +131,8 @@ void note_odd_ttls(HostReport& host) {
 
 std::vector<std::string> findings(const HostReport& host) {
   std::vector<std::string> sentences;
+  if (host.status == HostStatus::unknown && !host.passes.empty() && !host.interrupted)
+    sentences.emplace_back("nothing answered: the host is down, or something drops every packet to it");
   for (const auto& pass : host.passes) {
     const auto count = [&](auto holds) { return static_cast<std::size_t>(std::count_if(pass.ports.begin(), pass.ports.end(), holds)); };
     const auto open = count([](const auto& port) { return port.verdict.state == State::open; });

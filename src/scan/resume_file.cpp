@@ -81,8 +81,8 @@ std::string verdict_text(const Verdict& verdict) {
   const auto or_none = [](const auto& value) { return value ? fmt::format("{}", *value) : std::string(none); };
   std::optional<std::int64_t> rtt_us;
   if (verdict.rtt) rtt_us = std::chrono::duration_cast<std::chrono::microseconds>(*verdict.rtt).count();
-  return fmt::format("{} {} {} {} {} {} {} {}", to_string(verdict.state), to_string(verdict.cause), or_none(verdict.ttl), or_none(rtt_us), verdict.probes,
-                     verdict.detail, verdict.sender ? to_string(*verdict.sender) : none, packed(verdict.note));
+  return fmt::format("{} {} {} {} {} {} {} {}", to_string(verdict.state), to_string(verdict.cause), or_none(verdict.ttl), or_none(rtt_us),
+                     verdict.probes, verdict.detail, verdict.sender ? to_string(*verdict.sender) : none, packed(verdict.note));
 }
 
 // The eight words behind the place.
@@ -124,11 +124,14 @@ class Parser {
     if (text_.size() > resume_file_max) return damaged(fmt::format("it is larger than {} bytes", resume_file_max));
     const auto first = words_of(line());
     if (first.size() != 2 || first[0] != magic)
-      return fail(invalid("resume_damaged", "this is no resume file of a scan", "--resume takes the file that an interrupted scan has named"));
+      return fail(
+          invalid("resume_damaged", "this is no resume file of a scan", "--resume takes the file that an interrupted scan has named"));
     const auto version = number<unsigned>(first[1]);
     if (version != resume_version)
-      return fail(invalid("resume_damaged", fmt::format("the resume file is of version {}, and version {} is known here", first[1].substr(0, 20), resume_version),
-                          "scan from the beginning, or with the drpf that wrote it"));
+      return fail(
+          invalid("resume_damaged",
+                  fmt::format("the resume file is of version {}, and version {} is known here", first[1].substr(0, 20), resume_version),
+                  "scan from the beginning, or with the drpf that wrote it"));
     while (true) {
       if (rest_begin() >= text_.size()) return damaged("it has no end");
       const auto covered = text_.substr(0, rest_begin());

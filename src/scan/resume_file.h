@@ -45,7 +45,7 @@ struct ResumeFile {
   std::uint64_t targets = 0;
   std::uint64_t targets_hash = 0;
   std::vector<Pass> passes;
-  std::vector<Host> hosts;     // whose status is known
+  std::vector<Host> hosts;  // whose status is known
   std::vector<Entry> entries;
 };
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -22,18 +23,18 @@
 namespace drpf::cli::scanning {
 namespace {
 
-Result<std::string> read_list(const std::string& path) {
+Result<std::string> read_whole(const std::string& path, std::size_t size_max) {
   std::ifstream file(path, std::ios::binary);
   const int error = errno;
   const auto unreadable = [&](const char* why) { return fmt::format("cannot read {}: {}", path, why); };
   if (!file && error == ENOENT) return fail(not_found("usage", unreadable("there is no such file"), "check the path"));
   if (!file) return fail(failure("file_unreadable", unreadable(std::strerror(error)), "check the path and its rights"));
-  std::string text(list_file_max + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  std::string text;
+  std::array<char, 65'536> part{};
+  while (text.size() <= size_max && (file.read(part.data(), part.size()) || file.gcount() > 0))
+    text.append(part.data(), static_cast<std::size_t>(file.gcount()));
   if (file.bad()) return fail(failure("file_unreadable", unreadable("reading failed"), "check the disk"));
-  if (static_cast<std::size_t>(file.gcount()) > list_file_max)
-    return fail(invalid("usage", fmt::format("{} is larger than {} bytes", path, list_file_max), "divide it"));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > size_max) return fail(invalid("usage", fmt::format("{} is larger than {} bytes", path, size_max), "divide it"));
   return text;
 }
 
@@ -78,7 +79,7 @@ Result<std::vector<system::InterfaceAddress>> addresses_here() {
 std::shared_ptr<const registry::PortRegistry> registry_here() {
   auto known = std::make_shared<registry::PortRegistry>();
   const std::string path(registry::services_path);
-  if (const auto text = read_list(path)) known->overlay(path, registry::parse_services(*text).services);
+  if (const auto text = read_whole(path, list_file_max)) known->overlay(path, registry::parse_services(*text).services);
   return known;
 }
 
@@ -94,7 +95,7 @@ sigset_t stop_signals() {
 
 Environment environment_here() {
   Environment here;
-  here.read_file = read_list;
+  here.read_file = read_whole;
   here.resolve = resolve;
   here.addresses = addresses_here;
   here.likely_ports = registry::default_scan_ports;

@@ -8,8 +8,6 @@
 
 namespace drpf::cli::scanning {
 
-inline constexpr std::size_t list_file_max = 16 << 20;  // bytes
-
 Environment environment_here();
 
 // Ctrl-C and SIGTERM as a question. The first one is kept from ending the process; the second ends it.

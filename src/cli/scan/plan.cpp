@@ -51,7 +51,7 @@ class Planner {
 
   // A list that cannot be read or understood ends the scan: nobody is asked because of a slip of the pen.
   Status add_file(const std::string& path, bool optional, std::vector<scan::AddressRange>& to) {
-    const auto text = environment_.read_file(path);
+    const auto text = environment_.read_file(path, list_file_max);
     if (!text && optional && text.error().kind == Error::Kind::not_found) return {};
     if (!text) return fail(text.error());
     const auto targets = scan::parse_target_list(*text);
@@ -146,7 +146,7 @@ class Planner {
       targets.push_back(std::move(*target));
     }
     for (const auto& path : options_.targets_files) {
-      const auto text = environment_.read_file(path);
+      const auto text = environment_.read_file(path, list_file_max);
       if (!text) return fail(text.error());
       auto listed = scan::parse_target_list(*text);
       if (!listed) return fail(invalid("usage", fmt::format("{}: {}", path, listed.error().message), listed.error().cure));

@@ -23,8 +23,10 @@ inline constexpr unsigned tcp_ports_default = 1000;
 inline constexpr unsigned udp_ports_default = 100;  // closed ones are told one a second by most systems
 inline constexpr std::uint16_t zombie_port_default = 80;
 
+inline constexpr std::size_t list_file_max = 16 << 20;  // bytes
+
 struct Environment {
-  std::function<Result<std::string>(const std::string& path)> read_file;  // not_found where there is none
+  std::function<Result<std::string>(const std::string& path, std::size_t size_max)> read_file;  // not_found where there is none
   std::function<Result<std::vector<Address>>(const std::string& name)> resolve;
   std::function<Result<std::vector<system::InterfaceAddress>>()> addresses;
   std::function<std::vector<Port>(std::size_t count, Protocol protocol)> likely_ports;

@@ -32,8 +32,8 @@ std::vector<scan::ResumeFile::Pass> passes_of(const Plan& plan) {
 }
 
 bool same(const scan::Verdict& a, const scan::Verdict& b) {
-  return a.state == b.state && a.cause == b.cause && a.sender == b.sender && a.ttl == b.ttl && a.rtt == b.rtt && a.probes == b.probes && a.detail == b.detail &&
-         a.note == b.note;
+  return a.state == b.state && a.cause == b.cause && a.sender == b.sender && a.ttl == b.ttl && a.rtt == b.rtt && a.probes == b.probes &&
+         a.detail == b.detail && a.note == b.note;
 }
 
 Error differs(std::string_view what) {
@@ -115,7 +115,8 @@ Status write_resume_file(const std::string& path, const scan::ResumeFile& file) 
   const auto failed = [&] {
     const int error = errno;
     ::unlink(fresh.c_str());
-    return fail(failure("output_failed", fmt::format("cannot write the resume file {}: {}", path, std::strerror(error)), "name another place: --resume-file FILE"));
+    return fail(failure("output_failed", fmt::format("cannot write the resume file {}: {}", path, std::strerror(error)),
+                        "name another place: --resume-file FILE"));
   };
   system::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, file_mode));
   if (!fd.valid()) return failed();

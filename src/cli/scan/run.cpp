@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "scan/port_list.h"
+#include "scan/service_guess.h"
 
 namespace drpf::cli::scanning {
 namespace {
@@ -24,6 +25,12 @@ bool shows_host(const scan::Verdict& verdict, const Address& host) {
   if (verdict.cause == scan::Cause::none || verdict.cause == scan::Cause::no_response || verdict.cause == scan::Cause::local_error)
     return false;
   return !verdict.sender || *verdict.sender == host;
+}
+
+std::uint64_t ports_per_host(const Plan& plan) {
+  std::uint64_t sum = 0;
+  for (const auto& pass : plan.passes) sum += pass.numbers.size();
+  return sum;
 }
 
 class Discoverer : public probe::ScanObserver {
@@ -70,8 +77,8 @@ class Run {
         outputs_(outputs),
         around_(surroundings),
         begun_(surroundings.clock.now()) {
-    for (const auto& pass : plan.passes) ports_per_host_ += pass.numbers.size();
-    keep_ = plan.targets.size() * ports_per_host_ <= ports_kept_max;
+    ports_per_host_ = ports_per_host(plan);
+    keep_ = keeps_everything(plan);
   }
 
   Outcome whole() {
@@ -273,15 +280,19 @@ class Run {
     if (!around_.banners || !going()) return;
     for (auto& pass : out.passes) {
       if (scan::protocol_of(pass.kind) != Protocol::tcp) continue;
-      std::vector<Endpoint> open;
+      std::vector<probe::BannerWish> open;
       std::vector<scan::PortReport*> ports;
       for (auto& port : pass.ports) {
         if (port.verdict.state != State::open) continue;
-        open.push_back({out.address, Port{port.number}});
+        open.push_back({{out.address, Port{port.number}}, port.service.starts_with("http")});
         ports.push_back(&port);
       }
+      if (open.empty()) continue;
       const auto said = around_.banners(open, around_.stop);
-      for (std::size_t i = 0; i < ports.size() && i < said.size(); ++i) ports[i]->banner = said[i];
+      for (std::size_t i = 0; i < ports.size() && i < said.size(); ++i) {
+        ports[i]->banner = said[i];
+        ports[i]->guess = scan::guess_service(said[i]);
+      }
     }
   }
 
@@ -330,6 +341,8 @@ class Run {
 Knowledge::Knowledge(const Plan& plan) : statuses(plan.targets.size()), status_reasons(plan.targets.size()) {
   for (const auto& pass : plan.passes) verdicts.emplace_back(plan.targets.size(), pass.numbers.size());
 }
+
+bool keeps_everything(const Plan& plan) { return plan.targets.size() * ports_per_host(plan) <= ports_kept_max; }
 
 Outcome run_plan(const Plan& plan, scan::ReportHead head, Knowledge& knowledge, std::vector<Output>& outputs,
                  const Surroundings& surroundings) {

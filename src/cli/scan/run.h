@@ -13,6 +13,7 @@
 #include "cli/scan/plan.h"
 #include "cli/scan/progress.h"
 #include "core/time.h"
+#include "probe/banner.h"
 #include "probe/scanner.h"
 #include "scan/report.h"
 #include "scan/verdict_table.h"
@@ -24,8 +25,8 @@ inline constexpr std::uint64_t ports_kept_max = 16'777'216;    // of a scan that
 inline constexpr std::size_t undecided_lines_max = 1000;
 
 using Scanner = std::function<Result<scan::Tally>(const scan::Request&, probe::ScanObserver&, const std::function<bool()>& stop)>;
-// What open TCP services say about themselves, in the order of the endpoints.
-using BannerReader = std::function<std::vector<std::string>(const std::vector<Endpoint>&, const std::function<bool()>& stop)>;
+// What open TCP services say about themselves, in the order of the wishes.
+using BannerReader = std::function<std::vector<std::string>(const std::vector<probe::BannerWish>&, const std::function<bool()>& stop)>;
 
 // One form of report on its way into a file.
 struct Output {
@@ -55,6 +56,9 @@ struct Outcome {
   scan::ReportTail tail;
   std::optional<Error> error;  // the scan ended early by it; the reports are complete with what was found
 };
+
+// Whether all verdicts are kept until the end, as a resume file needs it.
+bool keeps_everything(const Plan& plan);
 
 Outcome run_plan(const Plan& plan, scan::ReportHead head, Knowledge& knowledge, std::vector<Output>& outputs,
                  const Surroundings& surroundings);
