@@ -155,7 +155,9 @@ std::vector<std::string> tally_sentences(const ReportHead& head, const ReportTai
   else
     sentences.push_back(
         fmt::format("loss could not be measured: {}", tally.loss_measured_by.empty() ? "nothing answered" : tally.loss_measured_by));
-  if (tally.loss && tally.miss_probability < 1)
+  if (tally.loss && tally.miss_probability <= 0)
+    sentences.emplace_back("nothing was lost that can be seen: no open port is likely to have been missed");
+  else if (tally.loss && tally.miss_probability < 1)
     sentences.push_back(fmt::format("an open port would have been missed with a probability below {:.2g}", tally.miss_probability));
   if (tally.answers_limited_to)
     sentences.push_back(

@@ -170,11 +170,11 @@ class Run {
     add(*seen, true);
   }
 
-  // The verdicts of an earlier run; none where there are none, so that a fresh scan carries nothing about.
-  scan::Progress progress_of(const std::vector<std::size_t>& hosts, const scan::VerdictTable& table) const {
+  // The verdicts of an earlier run; nothing for a fresh scan.
+  std::optional<scan::Progress> progress_of(const std::vector<std::size_t>& hosts, const scan::VerdictTable& table) const {
+    if (std::none_of(hosts.begin(), hosts.end(), [&](auto host) { return table.begun(host); })) return std::nullopt;
     scan::Progress progress;
     progress.seed = knowledge_.seed;
-    if (std::none_of(hosts.begin(), hosts.end(), [&](auto host) { return table.begun(host); })) return progress;
     progress.verdicts.reserve(hosts.size() * table.numbers());
     for (const auto host : hosts)
       for (std::size_t number = 0; number < table.numbers(); ++number) progress.verdicts.push_back(table.at(host, number));
