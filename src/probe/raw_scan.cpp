@@ -56,7 +56,7 @@ struct Destination {
 class RawScan {
  public:
   RawScan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop)
-      : request_(request), observer_(observer), stop_(stop), key_(random_), ports_{choose_source_ports()} {}
+      : request_(request), observer_(observer), stop_(stop), key_(random_), ports_{choose_source_ports(random_)} {}
 
   Status open();
   Result<scan::Tally> run();
@@ -299,11 +299,19 @@ Result<scan::Tally> RawScan::run() {
 
 }  // namespace
 
-std::uint16_t choose_source_ports() {
-  const auto own = system::read_ephemeral_ports();
-  if (!own || own->last().value() < source_ports_wanted) return source_ports_wanted;
-  if (own->last().value() < 65535 - scan::SourcePorts::count) return static_cast<std::uint16_t>(own->last().value() + 1);
-  return static_cast<std::uint16_t>(std::max(1024 + scan::SourcePorts::count, int{own->first().value()}) - scan::SourcePorts::count);
+// Another part of the range each time, so that what is left of one scan does not meet the next.
+std::uint16_t choose_source_ports(Random& random) {
+  int first = source_ports_wanted;
+  int last = 65535;
+  if (const auto own = system::read_ephemeral_ports(); own && own->last().value() >= source_ports_wanted) {
+    first = own->last().value() + 1;
+    if (last - first + 1 < scan::SourcePorts::count) {
+      last = std::max(1024 + scan::SourcePorts::count, int{own->first().value()}) - 1;
+      first = std::max(1024, last - 16 * scan::SourcePorts::count);
+    }
+  }
+  const auto places = static_cast<std::uint32_t>((last - first + 1) / scan::SourcePorts::count);
+  return static_cast<std::uint16_t>(first + static_cast<int>(random.u32() % places) * scan::SourcePorts::count);
 }
 
 Result<scan::Tally> run_raw_scan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop) {

@@ -107,22 +107,18 @@ void RateControl::judge(double rate, const Loss& loss, Time now) {
     if (significantly_more(trial_loss_, loss)) {
       mode_ = Mode::adding;  // fewer packets, less loss: it was congestion
     } else {
-      mode_ = Mode::doubling;
+      mode_ = Mode::doubling;  // it is the line, or a bad moment that has passed
       change(trial_rate_, now);
     }
     return;
   }
-  if (base.samples() < judged_samples_min) {
-    // Nothing to compare with: try half, once per level.
-    if (!still_there || rate_ <= 1 || !significantly_more(loss, {judged_samples_min, 0})) return;
-    trial_rate_ = rate_;
-    trial_loss_ = loss;
-    mode_ = Mode::trial;
-    halve(now);
-    return;
-  }
-  if (!significantly_more(loss, base) || level_of(rate_) < level_of(rate)) return;
-  mode_ = Mode::adding;
+  // With nothing to compare with, any loss is worth a try at half the rate.
+  const bool compared = base.samples() >= judged_samples_min;
+  if (level_of(rate_) < level_of(rate) || (!compared && !still_there)) return;
+  if (!significantly_more(loss, compared ? base : Loss{judged_samples_min, 0})) return;
+  trial_rate_ = rate_;
+  trial_loss_ = loss;
+  mode_ = Mode::trial;
   halve(now);
 }
 

@@ -17,6 +17,7 @@ class RoundTrip {
   explicit RoundTrip(Duration first_timeout) : timeout_(first_timeout) {}
 
   void add(Duration sample) {
+    lowest_ = known_ ? std::min(lowest_, sample) : sample;
     if (!known_) {
       smoothed_ = sample;
       variation_ = sample / 2;
@@ -32,8 +33,11 @@ class RoundTrip {
   bool known() const { return known_; }
   Duration smoothed() const { return smoothed_; }
   Duration timeout() const { return timeout_; }
+  // For few probes, that may as well be sent too early: a bad moment has not made it longer.
+  Duration eager_timeout() const { return known_ ? std::min(timeout_, std::max<Duration>(4 * lowest_, timeout_min)) : timeout_; }
 
  private:
+  Duration lowest_{};
   Duration smoothed_{};
   Duration variation_{};
   Duration timeout_ = std::chrono::seconds(1);

@@ -25,7 +25,10 @@ constexpr double prior_weight = 10;  // of all hosts' loss, in samples of one ho
 // Among ports that answer a few silent ones are asked more often than the loss of their host demands: theirs may be worse, and it costs
 // little.
 constexpr unsigned few_silent_probes = 1024;
-constexpr unsigned few_silent_attempts_max = 20;
+constexpr unsigned few_silent_attempts_max = 16;
+constexpr int waits_lengthened_max = 4;  // quarters of the timeout
+constexpr unsigned eager_ports_max = 256;
+constexpr Duration looked_at_every = milliseconds(50);  // ports that wait, whether their host's timeout has changed
 
 bool counts_as_sample(AnswerType type) { return type != AnswerType::icmp; }  // ICMP errors are limited by who sends them
 
@@ -113,8 +116,9 @@ void Schedule::update_needs() {
 
 Duration Schedule::wait_after(const PortCell& cell, const Host& host) const {
   // A little longer each time, so that the attempts do not all fall into one bad moment.
-  const auto timeout = host.round_trip.timeout();
-  return std::min<Duration>(timeout + timeout * (std::max<int>(cell.attempts, 1) - 1) / 4, RetryWheel::wait_max);
+  const auto timeout = host.unanswered <= eager_ports_max ? host.round_trip.eager_timeout() : host.round_trip.timeout();
+  return std::min<Duration>(timeout + timeout * std::min(std::max<int>(cell.attempts, 1) - 1, waits_lengthened_max) / 4,
+                            RetryWheel::wait_max);
 }
 
 Probe Schedule::send(std::uint32_t index, Time now) {
@@ -128,7 +132,7 @@ Probe Schedule::send(std::uint32_t index, Time now) {
   cell.last_sent_us = micros(now);
   cell.waiting = true;
   ++waiting_;
-  wheel_.add(index, now + wait_after(cell, hosts_[host]));
+  wheel_.add(index, now + std::min(wait_after(cell, hosts_[host]), looked_at_every));
   return {first_target_ + host, number, static_cast<std::uint16_t>(ports_.first + slot), index};
 }
 
@@ -171,7 +175,7 @@ std::size_t Schedule::next(Time now, std::span<Probe> out) {
   const auto passed = std::chrono::duration<double>(now - tokens_at_).count();
   tokens_at_ = now;
   tokens_ = std::min(tokens_ + passed * rate_.rate(), std::max(1.0, rate_.rate() * std::chrono::duration<double>(burst).count()));
-  wheel_.advance(now, [this](std::uint32_t cell) { expire(cell); });
+  wheel_.advance(now, [this, now](std::uint32_t cell) { expire(cell, now); });
   expire_canaries(now);
   if (now - needs_updated_ >= needs_update_interval) {
     needs_updated_ = now;
@@ -218,12 +222,19 @@ void Schedule::not_sent(const Probe& probe, int error, Time now) {
   wheel_.add(probe.cell, now + resend_after_error * cell.send_failures);
 }
 
-void Schedule::expire(std::uint32_t index) {
+void Schedule::expire(std::uint32_t index, Time now) {
   auto& cell = table_[index];
   if (!cell.waiting) return;
+  const auto& host = hosts_[table_.host_of(index)];
+  // The timeout may have changed since it was sent.
+  const Duration waited = std::chrono::microseconds(micros(now) - cell.last_sent_us);
+  if (const auto wait = wait_after(cell, host); waited < wait && cell.send_failures == 0) {
+    wheel_.add(index, now + std::min(wait - waited, looked_at_every));
+    return;
+  }
   cell.waiting = false;
   --waiting_;
-  if (cell.attempts < needed(hosts_[table_.host_of(index)])) again_.push_back(index);
+  if (cell.attempts < needed(host)) again_.push_back(index);
 }
 
 void Schedule::expire_canaries(Time now) {

@@ -95,7 +95,7 @@ class Schedule {
   std::optional<std::uint32_t> next_again();
   std::optional<Probe> next_canary(Time now);
   Probe send(std::uint32_t cell, Time now);
-  void expire(std::uint32_t cell);
+  void expire(std::uint32_t cell, Time now);
   void expire_canaries(Time now);
   void canary_answered(std::size_t slot, std::uint32_t cell, const Reply& reply, Time received);
   void sample(std::uint32_t cell, std::uint32_t attempt, Time received);
