@@ -50,6 +50,7 @@ int run(int argc, char** argv) {
   add_device_commands(root, line);
   add_lease_commands(root, line);
   add_who_command(root, line);
+  add_ports_command(root, line);
   add_status_command(root, line);
   add_check_command(root, line);
   add_scan_command(root, line);

@@ -95,4 +95,18 @@ std::vector<Port> default_scan_ports(std::size_t count, Protocol protocol) {
   return ports;
 }
 
+std::string_view habit_of(Port port, Protocol protocol) {
+  const auto in = [&](std::span<const Written> written) {
+    for (const auto& one : written)
+      if (one.port == port.value()) return one.reason;
+    return std::string_view();
+  };
+  if (protocol == Protocol::udp) return in(udp_written);
+  for (const auto written : {std::span<const Written>(tcp_system), std::span<const Written>(tcp_written)})
+    if (const auto reason = in(written); !reason.empty()) return reason;
+  for (const auto& family : tcp_families)
+    if (port.value() >= family.base && port.value() - family.base < family.count) return family.reason;
+  return {};
+}
+
 }  // namespace drpf::registry

@@ -34,4 +34,7 @@ std::vector<ScanPort> scan_list(std::size_t count, Protocol protocol);
 // The same, only the numbers, in the same order.
 std::vector<Port> default_scan_ports(std::size_t count, Protocol protocol);
 
+// What is found at a port by habit, whatever it is registered for, if anything: the reason of tiers 1 to 3. Empty for most.
+std::string_view habit_of(Port port, Protocol protocol);
+
 }  // namespace drpf::registry

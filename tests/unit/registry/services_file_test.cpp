@@ -1,0 +1,107 @@
+#include "registry/services_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "registry/port_registry.h"
+
+namespace drpf::registry {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+TEST(ServicesFile, IsReadLineByLine) {
+  const auto file = parse_services(
+      "# the head\n"
+      "\n"
+      "http\t80/tcp\twww web # the web\n"
+      "  ntp 123/UDP\r\n"
+      "discard 9/sctp\n"
+      "zip 6/ddp # AppleTalk\n"
+      "last 65535/dccp");
+  EXPECT_THAT(file.problems, IsEmpty());
+  ASSERT_THAT(file.services, SizeIs(4));
+  EXPECT_EQ(file.services[0].name, "http");
+  EXPECT_EQ(file.services[0].port, Port{80});
+  EXPECT_EQ(file.services[0].transport, Transport::tcp);
+  EXPECT_THAT(file.services[0].aliases, ElementsAre("www", "web"));
+  EXPECT_EQ(file.services[0].comment, "the web");
+  EXPECT_EQ(file.services[1].transport, Transport::udp);
+  EXPECT_EQ(file.services[2].transport, Transport::sctp);
+  EXPECT_EQ(file.services[3].port, Port{65535});
+}
+
+TEST(ServicesFile, LinesThatCannotBeUnderstoodArePassedOverAndNamed) {
+  const auto file = parse_services(
+      "good 1/tcp\n"
+      "no-port\n"
+      "no-protocol 80\n"
+      "too-high 65536/tcp\n"
+      "negative -1/tcp\n" +
+      std::string(65, 'x') +
+      " 80/tcp\n"
+      "b\xc3\xa4r 80/tcp\n"
+      "fine 2/tcp\n");
+  ASSERT_THAT(file.services, SizeIs(2));
+  EXPECT_EQ(file.services[1].name, "fine");
+  std::vector<std::size_t> lines;
+  for (const auto& problem : file.problems) lines.push_back(problem.line);
+  EXPECT_THAT(lines, ElementsAre(2, 3, 4, 5, 6, 7));
+}
+
+TEST(ServicesFile, CommentsCannotMoveTheCursor) {
+  const auto file = parse_services("evil 1/tcp # \x1b[2Jgone\a");
+  ASSERT_THAT(file.services, SizeIs(1));
+  EXPECT_EQ(file.services[0].comment, "[2Jgone");
+}
+
+TEST(ServicesFile, ThatIsTooLongIsCutAndSaysSo) {
+  std::string text;
+  for (std::size_t i = 0; i < services_lines_max + 5; ++i) text += "a 1/tcp\n";
+  const auto file = parse_services(text);
+  EXPECT_EQ(file.services.size(), services_lines_max);
+  ASSERT_THAT(file.problems, SizeIs(1));
+  EXPECT_EQ(file.problems[0].line, services_lines_max + 1);
+}
+
+// The promise: at least 99 of 100 lines of this machine's own file come back.
+TEST(ServicesFile, OfThisMachineIsReproduced) {
+  std::ifstream in{std::string(services_path)};
+  ASSERT_TRUE(in) << "this test reads " << services_path;
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  PortRegistry registry;
+  registry.overlay(std::string(services_path), parse_services(text).services);
+  std::size_t lines = 0;
+  std::size_t reproduced = 0;
+  // Counted by other means than the parser's.
+  std::istringstream all(text);
+  for (std::string line; std::getline(all, line);) {
+    std::istringstream words(line.substr(0, line.find('#')));
+    std::string name;
+    std::string place;
+    if (!(words >> name >> place)) continue;
+    ++lines;
+    const auto slash = place.find('/');
+    const auto transport = find_transport(place.substr(slash + 1));
+    if (!transport) continue;
+    const Port port{static_cast<std::uint16_t>(std::stoi(place.substr(0, slash)))};
+    const auto names = registry.names_of(port, *transport);
+    bool good = std::count(names.begin(), names.end(), std::string_view(name)) == 1;
+    for (std::string alias; words >> alias;) good = good && std::count(names.begin(), names.end(), std::string_view(alias)) == 1;
+    const auto found = registry.named(name);
+    good = good && std::any_of(found.begin(), found.end(),
+                               [&](const Service& one) { return one.ports.contains(port) && one.transport == *transport; });
+    reproduced += good ? 1 : 0;
+  }
+  ASSERT_GT(lines, 100U);
+  EXPECT_GE(reproduced * 100, lines * 99) << reproduced << " of " << lines;
+}
+
+}  // namespace drpf::registry
