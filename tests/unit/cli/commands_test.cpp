@@ -253,7 +253,8 @@ TEST(CommandLine, EveryCommandHasHelpWithAnExample) {
                                              {"account", "set"}, {"account", "remove"}, {"device", "add"},    {"device", "list"},
                                              {"device", "show"}, {"device", "config"},  {"device", "remove"}, {"lease", "list"},
                                              {"lease", "add"},   {"lease", "set"},      {"lease", "remove"},  {"status"},
-                                             {"check"},          {"connect"},           {"completion"},       {"version"}}) {
+                                             {"check"},          {"connect"},           {"completion"},       {"version"},
+                                             {"ports"}}) {
     auto with_help = words;
     with_help.emplace_back("--help");
     const auto outcome = drpf(with_help);

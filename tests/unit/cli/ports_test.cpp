@@ -90,12 +90,15 @@ TEST(Ports, AsJson) {
 
 TEST(Ports, AFileOfOnesOwnHasTheLastWord) {
   const test::TemporaryFolder folder;
-  std::ofstream(folder / "mine") << "kiosk 1720/tcp # the screen in the hall\nbroken\n";
+  std::ofstream(folder / "mine") << "hall-screen 1720/tcp # the screen in the hall\nbroken\n";
   const auto mine = drpf({"ports", "1720/tcp", "--services", folder / "mine"});
-  EXPECT_THAT(mine.out,
-              AllOf(HasSubstr("1720/tcp  kiosk"), HasSubstr("the screen in the hall"), HasSubstr("source         " + (folder / "mine"))));
+  EXPECT_THAT(mine.out, AllOf(HasSubstr("1720/tcp  hall-screen"), HasSubstr("the screen in the hall"),
+                              HasSubstr("source         " + (folder / "mine"))));
   EXPECT_THAT(mine.err, HasSubstr("mine, line 2: passed over"));
-  EXPECT_EQ(boost::json::parse(drpf({"ports", "kiosk", "--json", "--services", folder / "mine"}).out).at(0).at("source"), folder / "mine");
+  EXPECT_EQ(
+      std::string(
+          boost::json::parse(drpf({"ports", "hall-screen", "--json", "--services", folder / "mine"}).out).at(0).at("source").as_string()),
+      folder / "mine");
   EXPECT_THAT(drpf({"ports", "1", "--services", folder / "absent"}).err, HasSubstr("cannot be read: No such file"));
   std::ofstream(folder / "empty") << "# nothing\n";
   EXPECT_EQ(drpf({"ports", "1", "--services", folder / "empty"}).code, 1);

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "registry/name_order.h"
 #include "registry/port_registry.h"
 
 namespace drpf::registry {
@@ -71,7 +72,7 @@ TEST(ServicesFile, ThatIsTooLongIsCutAndSaysSo) {
   EXPECT_EQ(file.problems[0].line, services_lines_max + 1);
 }
 
-// The promise: at least 99 of 100 lines of this machine's own file come back.
+// The promise: at least 99 of 100 lines of this machine's own file come back, but for those of AppleTalk, which has no ports.
 TEST(ServicesFile, OfThisMachineIsReproduced) {
   std::ifstream in{std::string(services_path)};
   ASSERT_TRUE(in) << "this test reads " << services_path;
@@ -80,6 +81,7 @@ TEST(ServicesFile, OfThisMachineIsReproduced) {
   registry.overlay(std::string(services_path), parse_services(text).services);
   std::size_t lines = 0;
   std::size_t reproduced = 0;
+  std::string missed;
   // Counted by other means than the parser's.
   std::istringstream all(text);
   for (std::string line; std::getline(all, line);) {
@@ -87,21 +89,25 @@ TEST(ServicesFile, OfThisMachineIsReproduced) {
     std::string name;
     std::string place;
     if (!(words >> name >> place)) continue;
-    ++lines;
     const auto slash = place.find('/');
     const auto transport = find_transport(place.substr(slash + 1));
-    if (!transport) continue;
+    if (!transport) continue;  // AppleTalk has sockets, not ports
+    ++lines;
     const Port port{static_cast<std::uint16_t>(std::stoi(place.substr(0, slash)))};
     const auto names = registry.names_of(port, *transport);
-    bool good = std::count(names.begin(), names.end(), std::string_view(name)) == 1;
-    for (std::string alias; words >> alias;) good = good && std::count(names.begin(), names.end(), std::string_view(alias)) == 1;
+    const auto has = [&](std::string_view wanted) {
+      return std::count_if(names.begin(), names.end(), [&](std::string_view one) { return compare_names(one, wanted) == 0; }) == 1;
+    };
+    bool good = has(name);
+    for (std::string alias; words >> alias;) good = good && has(alias);
     const auto found = registry.named(name);
     good = good && std::any_of(found.begin(), found.end(),
                                [&](const Service& one) { return one.ports.contains(port) && one.transport == *transport; });
     reproduced += good ? 1 : 0;
+    if (!good) missed += line + "\n";
   }
   ASSERT_GT(lines, 100U);
-  EXPECT_GE(reproduced * 100, lines * 99) << reproduced << " of " << lines;
+  EXPECT_GE(reproduced * 100, lines * 99) << missed;
 }
 
 }  // namespace drpf::registry
