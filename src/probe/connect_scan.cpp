@@ -24,8 +24,10 @@ using scan::Cause;
 using scan::State;
 using scan::Verdict;
 
-constexpr std::size_t ports_per_group = 1 << 18;  // hosts are asked in groups, so that a whole network needs no more memory
-constexpr std::size_t descriptors_kept_free = 32;
+constexpr std::size_t ports_per_group = 1 << 18;      // hosts are asked in groups, so that a whole network needs no more memory
+constexpr std::size_t descriptors_kept_free_min = 4;  // for what the rest of the program opens
+constexpr std::size_t descriptors_kept_free_max = 32;
+constexpr Duration kernel_repeats_after = 900ms;  // less than the second after which Linux sends a SYN again
 constexpr std::size_t canary_ports_max = 8;
 constexpr unsigned samples_wanted = 32;  // of the loss, before silence is believed of a host that answers elsewhere
 constexpr Duration first_timeout_on_link = 200ms;
@@ -33,6 +35,7 @@ constexpr Duration first_timeout_routed = 1s;
 constexpr unsigned backoff_max = 4;      // times the host's timeout
 constexpr Duration silence_min = 250ms;  // from the first probe to the verdict: a host with quick ports may have slow ones
 constexpr Duration wait_max = 50ms;
+constexpr Duration wait_for_room = 2ms;
 constexpr Duration progress_every = 200ms;
 constexpr Duration pause_max = 500ms;
 constexpr unsigned local_errors_in_a_row_max = 12;
@@ -74,12 +77,15 @@ Result<scan::Tally> ConnectScan::run() {
       return fail(not_found("interface_unknown", fmt::format("there is no interface \"{}\" to scan from", request_.interface),
                             "name one that `ip link` shows, or none"));
   }
-  const auto descriptors = raised_descriptor_limit();
-  attempts_limit_ = descriptors > 2 * descriptors_kept_free ? std::min(attempts_max, descriptors - descriptors_kept_free) : 1;
+  const auto used = static_cast<std::size_t>(epoll_.get()) + 1;  // the kernel gives the lowest free number
+  const auto left = std::max(raised_descriptor_limit(), used + 1) - used;
+  attempts_limit_ = std::clamp(left - std::min(left - 1, std::clamp(left / 4, descriptors_kept_free_min, descriptors_kept_free_max)),
+                               std::size_t{1}, attempts_max);
   seed_ = request_.resume ? request_.resume->seed : std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
   read_own_addresses();
   const bool all_on_link = std::ranges::all_of(request_.targets, [&](const Address& target) { return on_link(target); });
-  rate_ = std::min(request_.pace.ceiling, request_.pace.start.value_or(all_on_link ? scan::rate_start_on_link : scan::rate_start_routed));
+  rate_.emplace(request_.pace.start.value_or(all_on_link ? scan::rate_start_on_link : scan::rate_start_routed),
+                std::min(request_.pace.ceiling, scan::rate_ceiling));
 
   now_ = begun_ = refilled_ = last_progress_ = clock_.now();
   tokens_ = 1;
@@ -118,6 +124,7 @@ void ConnectScan::run_group() {
   while (group_undecided_ > 0 && !stopped_) {
     read_events();
     expire();
+    age();
     send();
     progress(false);
     if (stop_()) stopped_ = true;
@@ -132,7 +139,7 @@ void ConnectScan::leave_group() {
   timers_ = {};
   for (std::uint32_t port = 0; port < order_count_; ++port) {
     if (ports_[port].decided) continue;
-    decide(port, {.cause = ports_[port].probes > 0 ? Cause::no_response : Cause::none, .probes = ports_[port].probes});
+    decide(port, {.cause = ports_[port].probes > 0 ? Cause::no_response : Cause::none, .probes = ports_[port].sent()});
   }
   for (const auto& host : hosts_) {
     loss_.received += host.loss.received;
@@ -144,14 +151,44 @@ void ConnectScan::refill() {
   now_ = clock_.now();
   const double seconds = std::chrono::duration<double>(now_ - refilled_).count();
   refilled_ = now_;
-  tokens_ = std::min(tokens_ + seconds * rate_, std::max(1.0, rate_ * burst_seconds));
+  tokens_ = std::min(tokens_ + seconds * rate_->rate(), std::max(1.0, rate_->rate() * burst_seconds));
+}
+
+// The kernel repeats a SYN once, after a second. That is a probe as well, and it is paid for before it leaves.
+void ConnectScan::age() {
+  while (!young_.empty() && (!alive(young_.front()) || attempts_[young_.front().first].sent + kernel_repeats_after <= now_)) {
+    if (alive(young_.front())) {
+      auto& attempt = attempts_[young_.front().first];
+      attempt.repeated = true;
+      if (!attempt.canary) ++ports_[attempt.port].probes_of_kernel;
+      ++tally_.probes;
+      tokens_ -= 1;
+      old_.push_back(young_.front());
+    }
+    young_.pop_front();
+  }
+  while (!old_.empty() && !alive(old_.front())) old_.pop_front();
+  rate_->tick(now_, settle_);
+}
+
+// Where all sockets are taken, the oldest one makes room if its answer is overdue.
+bool ConnectScan::make_room() {
+  if (under_way_ < attempts_limit_) return true;
+  auto& aging = old_.empty() ? young_ : old_;
+  while (!aging.empty() && !alive(aging.front())) aging.pop_front();
+  if (aging.empty()) return false;
+  const auto slot = aging.front().first;
+  const auto& attempt = attempts_[slot];
+  if (now_ - attempt.sent < std::max(silence_min, 2 * host_of(attempt.port).round_trip.timeout())) return false;
+  give_up(slot);
+  return true;
 }
 
 void ConnectScan::send() {
   refill();
   if (now_ < paused_until_) return;
   while (tokens_ >= 1 && something_to_send()) {
-    if (!canaries_due_.empty() && under_way_ < attempts_limit_) {
+    if (!canaries_due_.empty() && make_room()) {
       const auto port = canaries_due_.front();
       canaries_due_.pop_front();
       if (!attempt(port, true)) return;
@@ -159,8 +196,8 @@ void ConnectScan::send() {
     }
     if (!retries_.empty()) {
       const auto port = retries_.front();
-      if (!ports_[port].decided && under_way_ >= attempts_limit_) {
-        // No socket is free: it goes on with its own oldest one.
+      if (!ports_[port].decided && !make_room()) {
+        // It goes on with its own oldest socket.
         if (ports_[port].attempts == none) return;
         give_up(oldest(port));
       }
@@ -168,7 +205,7 @@ void ConnectScan::send() {
       if (!ports_[port].decided && !attempt(port, false)) return;
       continue;
     }
-    if (fresh_ == order_count_ || under_way_ >= attempts_limit_) return;
+    if (fresh_ == order_count_ || !make_room()) return;
     const auto port = static_cast<std::uint32_t>(order_->at(fresh_++));
     if (!ports_[port].decided && !attempt(port, false)) return;
   }
@@ -201,7 +238,9 @@ bool ConnectScan::attempt(std::uint32_t port, bool canary) {
   made.port = port;
   made.sent = sent;
   made.canary = canary;
+  made.repeated = false;
   ++made.generation;
+  young_.emplace_back(slot, made.generation);
   epoll_event event{.events = EPOLLOUT, .data = {.u64 = std::uint64_t{made.generation} << 32 | slot}};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, made.fd.get(), &event);
 
@@ -235,12 +274,12 @@ void ConnectScan::local_error(std::uint32_t port, bool canary, int error) {
   } else if (error == ENETUNREACH || error == EHOSTUNREACH || error == EINVAL || error == EACCES || error == ENODEV) {
     // This machine knows no way there; asking for each port again and again will not find one.
     if (++host.unreachable >= unreachable_max) {
-      decide(port, {.cause = Cause::local_error, .probes = ports_[port].probes, .detail = error});
+      decide(port, {.cause = Cause::local_error, .probes = ports_[port].sent(), .detail = error});
       return;
     }
     retries_.push_front(port);
   } else if (local_errors_in_a_row_ >= local_errors_in_a_row_max) {
-    decide(port, {.cause = Cause::local_error, .probes = ports_[port].probes, .detail = error});
+    decide(port, {.cause = Cause::local_error, .probes = ports_[port].sent(), .detail = error});
     return;
   } else {
     retries_.push_front(port);
@@ -250,7 +289,7 @@ void ConnectScan::local_error(std::uint32_t port, bool canary, int error) {
   } else {
     ++local_errors_in_a_row_;
   }
-  rate_ = std::max(1.0, rate_ / 2);
+  rate_->send_error(now_);
   paused_until_ = clock_.now() + pause_;
   pause_ = std::min(pause_ * 2, pause_max);
 }
@@ -262,9 +301,11 @@ void ConnectScan::read_events() {
   if (something_to_send()) {
     if (now_ < paused_until_) {
       until = std::min(until, paused_until_);
-    } else if (under_way_ < attempts_limit_ || !retries_.empty()) {
-      until =
-          std::min(until, now_ + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(0.0, 1 - tokens_) / rate_)));
+    } else if (under_way_ >= attempts_limit_) {
+      until = std::min(until, now_ + wait_for_room);
+    } else {
+      until = std::min(
+          until, now_ + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(0.0, 1 - tokens_) / rate_->rate())));
     }
   }
   const auto left = std::max(Duration::zero(), std::min(until - now_, wait_max));
@@ -321,12 +362,16 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
   const auto port = attempt.port;
   auto& host = host_of(port);
   const bool by_tcp = verdict.cause == Cause::syn_ack || verdict.cause == Cause::reset;
-  const unsigned repeated = retransmissions(attempt.fd.get());
   // After a repetition of the kernel's only the kernel may know which of the two was answered.
-  if (!verdict.rtt && repeated == 0) verdict.rtt = now_ - attempt.sent;
-  if (by_tcp && verdict.rtt) host.round_trip.add(*verdict.rtt);
-  if (by_tcp) ++host.loss.received;
-  rate_ = std::min(request_.pace.ceiling, rate_ + 1);
+  if (!verdict.rtt && !attempt.repeated) verdict.rtt = now_ - attempt.sent;
+  if (by_tcp && verdict.rtt) {
+    host.round_trip.add(*verdict.rtt);
+    settle_ = std::max(settle_, host.round_trip.timeout());
+  }
+  if (by_tcp) {
+    ++host.loss.received;
+    rate_->answered(attempt.sent);
+  }
   if (attempt.canary) {
     --host.canaries_under_way;
     close(slot);
@@ -336,10 +381,13 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
   if (by_tcp) {
     host.loss.lost += state.lost;
     for (auto other = state.attempts; other != none; other = attempts_[other].next)
-      if (other != slot && now_ - attempts_[other].sent > host.round_trip.timeout()) ++host.loss.lost;
+      if (other != slot && now_ - attempts_[other].sent > host.round_trip.timeout()) {
+        ++host.loss.lost;
+        rate_->lost(attempts_[other].sent);
+      }
     if (host.canaries.size() < canary_ports_max) host.canaries.push_back(port);
   }
-  verdict.probes = state.probes;
+  verdict.probes = state.sent();
   decide(port, std::move(verdict));
 }
 
@@ -384,6 +432,7 @@ void ConnectScan::expire() {
       if (!attempt.fd.valid() || attempt.generation != timer.generation) continue;
       auto& host = host_of(attempt.port);
       ++host.loss.lost;
+      rate_->lost(attempt.sent);
       --host.canaries_under_way;
       close(timer.index);
     } else if (!ports_[timer.index].decided && ports_[timer.index].probes == timer.generation) {
@@ -395,12 +444,10 @@ void ConnectScan::expire() {
 void ConnectScan::silence(std::uint32_t port) {
   auto& state = ports_[port];
   const auto& host = host_of(port);
-  for (auto slot = state.attempts; slot != none; slot = attempts_[slot].next)
-    state.probes = static_cast<std::uint16_t>(state.probes + retransmissions(attempts_[slot].fd.get()));
-  Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = state.probes};
+  Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = state.sent()};
   ++silent_;
   if (host.loss.samples() > 0) {
-    const double miss = scan::miss_probability(host.loss.cautious(), state.probes);
+    const double miss = scan::miss_probability(host.loss.cautious(), state.sent());
     worst_miss_ = std::max(worst_miss_, miss);
     if (request_.pace.probes_max) {
       verdict.note = "forced";
@@ -460,12 +507,6 @@ void ConnectScan::unlink(std::uint32_t slot) {
 
 void ConnectScan::close(std::uint32_t slot) {
   auto& attempt = attempts_[slot];
-  // What the kernel sent on its own counts, and was not paid for yet.
-  if (clock_.now() - attempt.sent > 900ms) {
-    const auto repeated = retransmissions(attempt.fd.get());
-    tally_.probes += repeated;
-    tokens_ -= repeated;
-  }
   unlink(slot);
   attempt.fd = system::Fd();
   attempt.next = none;

@@ -13,6 +13,7 @@
 #include "probe/scanner.h"
 #include "scan/loss.h"
 #include "scan/order.h"
+#include "scan/rate_control.h"
 #include "scan/round_trip.h"
 #include "system/boot_clock.h"
 #include "system/links_and_routes.h"
@@ -34,9 +35,11 @@ class ConnectScan {
   struct ProbedPort {
     std::uint32_t attempts = none;  // the first of its attempts under way
     std::uint16_t probes = 0;
+    std::uint16_t probes_of_kernel = 0;
     std::uint16_t lost = 0;  // attempts given up: lost, if it turns out that the port answers
     bool decided = false;
     Time first_probe{};
+    std::uint16_t sent() const { return static_cast<std::uint16_t>(probes + probes_of_kernel); }
   };
 
   struct Attempt {
@@ -45,6 +48,7 @@ class ConnectScan {
     std::uint32_t next = none;  // attempt at the same port
     std::uint32_t generation = 0;
     Time sent{};
+    bool repeated = false;  // by the kernel
     bool canary = false;
   };
 
@@ -96,6 +100,11 @@ class ConnectScan {
   void unlink(std::uint32_t slot);
   std::uint32_t oldest(std::uint32_t port) const;
   void refill();
+  void age();
+  bool make_room();
+  bool alive(const std::pair<std::uint32_t, std::uint32_t>& aging) const {
+    return attempts_[aging.first].fd.valid() && attempts_[aging.first].generation == aging.second;
+  }
   void progress(bool now);
   scan::Tally finished();
 
@@ -126,7 +135,13 @@ class ConnectScan {
   std::size_t under_way_ = 0;
   std::size_t attempts_limit_ = attempts_max;
 
-  double rate_ = 0;
+  // Attempts in the order of their beginning, as (slot, generation): those that the kernel has not repeated yet, and those after it has.
+  using Aging = std::deque<std::pair<std::uint32_t, std::uint32_t>>;
+  Aging young_;
+  Aging old_;
+
+  std::optional<scan::RateControl> rate_;
+  Duration settle_ = std::chrono::milliseconds(100);  // until a loss is noticed
   double tokens_ = 0;
   Time now_{};
   Time refilled_{};

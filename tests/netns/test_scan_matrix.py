@@ -1,7 +1,7 @@
 """The honest matrix: every kind of scan against every behaviour, both families, each cell by its state, its reason and its sender."""
 import pytest
 
-from scan_lab import ScanLab, behaviours, ports_of
+from scan_lab import ScanLab, ports_of, protocols_of
 from scan_table import TCP_KINDS, expected
 
 
@@ -26,6 +26,11 @@ def cells_of(kind, version):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("kind", ["connect"])
+@pytest.mark.parametrize("kind", TCP_KINDS + ["udp"])
 def test_ports(matrix, kind, version):
     assert wrong_cells(matrix, kind, version, cells_of(kind, version)) == {}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_protocols(matrix, version):
+    assert wrong_cells(matrix, "ip-protocol", version, protocols_of(version)) == {}

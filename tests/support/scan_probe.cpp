@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "probe/connect_scan.h"
+#include "probe/scanner.h"
 
 namespace {
 
@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
   std::signal(SIGINT, [](int) { interrupted = 1; });
 
   Collector collector;
-  const auto tally = probe::run_connect_scan(request, collector, [] { return interrupted != 0; });
+  const auto tally = probe::run_scan(request, collector, [] { return interrupted != 0; });
   if (!tally) {
     fmt::print(stderr, "{}; {}\n", tally.error().message, tally.error().cure);
     return 1;
