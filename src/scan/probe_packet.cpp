@@ -110,12 +110,26 @@ std::size_t write_echo(MutableByteView out, const ProbeEnds& ends, const ProbeMa
   return start + size;
 }
 
+// Eight bytes that bring back which probe was answered: IPv6 has no identification field for that. Their checksum is that of ICMPv6 (RFC
+// 4443 section 2.3): Linux routers verify it in packets of every protocol before they reject one.
+std::size_t write_marked(MutableByteView out, const ProbeEnds& ends, std::uint8_t protocol, const ProbeMark& mark) {
+  const auto start = ip_header_size(ends.target.family());
+  write_ip_header(out, ends, protocol, protocol_mark_size, mark);
+  const auto payload = out.subspan(start, protocol_mark_size);
+  store_be32(&payload[0], mark.sequence);
+  store_be16(&payload[4], ends.source_port);
+  store_be16(&payload[6], 0);
+  store_native(&payload[6], checksum_finish(checksum_add(payload, pseudo_header(out, protocol, protocol_mark_size))));
+  return start + protocol_mark_size;
+}
+
 // A protocol that is understood must be spoken well enough to be answered; the others are asked by an empty packet.
 std::size_t write_protocol(MutableByteView out, const ProbeEnds& ends, const ProbeMark& mark) {
   const auto protocol = static_cast<std::uint8_t>(ends.number);
   if (protocol == protocol_tcp) return write_tcp(out, ends, protocol_probe_port, flag_syn, mark);
   if (protocol == protocol_udp) return write_udp(out, ends, protocol_probe_port, {}, mark);
   if (protocol == (ends.target.is_v4() ? protocol_icmp : protocol_icmp6)) return write_echo(out, ends, mark);
+  if (ends.target.is_v6() && !is_ipv6_extension(protocol)) return write_marked(out, ends, protocol, mark);
   write_ip_header(out, ends, protocol, 0, mark);
   return ip_header_size(ends.target.family());
 }

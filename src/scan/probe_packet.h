@@ -29,4 +29,12 @@ std::uint8_t tcp_flags_of(Kind kind);
 // Where the probe of the IP protocols TCP and UDP goes: a port that nobody is known to serve.
 inline constexpr std::uint16_t protocol_probe_port = 40125;
 
+// What an IPv6 probe of a protocol without ports carries: the sequence of its mark, its source port, a checksum. Extension headers do not:
+// it would be taken for their fields.
+inline constexpr std::size_t protocol_mark_size = 8;
+inline constexpr bool is_ipv6_extension(std::uint16_t protocol) {
+  return protocol == 0 || protocol == 43 || protocol == 44 || protocol == 51 || protocol == 60 || protocol == 135 || protocol == 139 ||
+         protocol == 140;
+}
+
 }  // namespace drpf::scan

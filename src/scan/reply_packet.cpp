@@ -178,7 +178,13 @@ Reading ReplyReader::read_quote(ByteView quote, Reply& reply) const {
     return read_quoted_ports(quoted, transport, quoted.protocol, reply);
   }
   reply.number = quoted.protocol;
-  if (local_.is_v6()) return Reading::reply;
+  if (local_.is_v6()) {
+    if (is_ipv6_extension(quoted.protocol)) return Reading::reply;
+    if (transport.size() < protocol_mark_size) return Reading::not_ours;
+    reply.source_port = load_be16(&transport[4]);
+    if (!ports_.contains(reply.source_port)) return Reading::not_ours;
+    return load_be32(&transport[0]) == key_.mark(reply.target, reply.number, reply.source_port).sequence ? Reading::reply : Reading::stray;
+  }
   for (std::uint16_t i = 0; i < SourcePorts::count; ++i) {
     const auto port = static_cast<std::uint16_t>(ports_.first + i);
     if (key_.mark(reply.target, reply.number, port).identification() != quoted.identification) continue;

@@ -202,6 +202,23 @@ TEST_P(BothFamilies, AnIcmpErrorIsReadWithTheEightBytesThatOldRoutersQuote) {
   EXPECT_EQ(reader(Kind::udp, GetParam()).read(icmp_error(asked, router, type, 1, header + 8), reply), Reading::not_ours);
 }
 
+TEST(Packets, AnIpv6ProbeOfAProtocolWithoutPortsIsKnownByWhatItCarries) {
+  const auto asked = probe(Kind::ip_protocol, Family::v6, 103, 61001);
+  ASSERT_EQ(asked.size(), 48U);
+  // A router that verifies the checksum of every protocol rejects it nevertheless.
+  const auto sum = ip::checksum_pseudo_header(ip::addresses(asked), 103, 8);
+  EXPECT_EQ(ip::checksum_finish(ip::checksum_add(ByteView(asked).subspan(40), sum)), 0);
+  const auto known = reader(Kind::ip_protocol, Family::v6);
+  Reply reply;
+  ASSERT_EQ(known.read(icmp_error(asked, ends(Family::v6).target, 4, 1, 48), reply), Reading::reply);
+  EXPECT_EQ(reply.source_port, 61001);
+  EXPECT_EQ(known.read(icmp_error(asked, ends(Family::v6).target, 4, 1, 47), reply), Reading::not_ours);
+  auto forged = asked;
+  forged[40] ^= 1;
+  EXPECT_EQ(known.read(icmp_error(forged, ends(Family::v6).target, 4, 1, 48), reply), Reading::stray);
+  EXPECT_EQ(probe(Kind::ip_protocol, Family::v6, 43).size(), 40U);  // to a routing header it would be a route
+}
+
 TEST(Packets, TheKeyIsSipHash) {
   // The first entries of the reference test vectors of SipHash-2-4: key 00..0f, messages of 0 and 8 bytes 00..07.
   constexpr SipHashKey key{0x0706050403020100, 0x0f0e0d0c0b0a0908};
