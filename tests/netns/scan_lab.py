@@ -5,16 +5,14 @@
 Which port behaves how is in `Behaviour` and its rule; what a scan has to say of it is in scan_table.py.
 """
 import json
-import os
 import select
 import socket
 import threading
 from dataclasses import dataclass
 
+from gateway import DRPF
 from namespaces import Namespaces
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROBE = os.environ.get("DRPF_SCAN_PROBE", os.path.join(ROOT, "build", "test", "tests", "scan_probe"))
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 NOBODY = 65534
 PORT_BASE = 3000
@@ -165,14 +163,20 @@ class ScanLab:
         self.router.nft(f"table inet matrix {{\n  chain forward {{ type filter hook forward priority 0; policy accept;\n    {newline.join(rules['router'])}\n  }}\n"
                         f"  chain before {{ type filter hook prerouting priority mangle; policy accept;\n    iifname inside {newline.join(before)}\n  }}\n}}\n")
 
-    def scan(self, kind, targets, ports, ceiling=None, seconds=60, expect_code=0):
-        """What `ports` (a text) of the targets are: a Report."""
-        command = [PROBE, kind, ",".join([targets] if isinstance(targets, str) else targets), ports] + ([str(ceiling)] if ceiling else [])
-        if kind == "connect":  # needs no privileges, so it gets none
-            command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *command]
+    def command(self, kind, targets, ports, *options):
+        """`drpf scan`. The connect scan needs no privileges, so it gets none."""
+        ports = ports if isinstance(ports, str) else ",".join(map(str, ports))
+        targets = [targets] if isinstance(targets, str) else targets
+        without = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"] if kind == "connect" else []
+        return [*without, DRPF, "scan", f"--{kind}", "--format", "jsonl", "--no-discovery", "--no-resume", "--progress", "none", "-p", ports, *options,
+                *targets]
+
+    def scan(self, kind, targets, ports, *options, seconds=60, codes=(0,)):
+        """What the ports of the targets are: a Report."""
+        command = self.command(kind, targets, ports, *options)
         result = self.scanner.run(*command, seconds=seconds, check=False)
-        assert result.returncode == expect_code, f"{command} ended with code {result.returncode}\n{result.stdout}{result.stderr}"
-        return Report(json.loads(result.stdout))
+        assert result.returncode in codes, f"{command} ended with code {result.returncode}\n{result.stdout}{result.stderr}"
+        return Report(result.stdout)
 
     def close(self):
         self.responder.close()
@@ -180,9 +184,16 @@ class ScanLab:
 
 
 class Report:
-    def __init__(self, document):
-        self.document = document
-        self.hosts = {host["address"]: {port["port"]: port for port in host["ports"]} for host in document["hosts"]}
+    """What `--format jsonl` says: hosts by address, ports by number, and the summary."""
+
+    def __init__(self, text):
+        lines = [json.loads(line) for line in text.splitlines()]
+        self.summary = lines.pop()["summary"]
+        self.notes = {host["address"]: host["notes"] for host in lines}
+        self.hosts = {host["address"]: {port["port"]: port for port in host["ports"]} for host in lines}
+        assert all(len(self.hosts[host["address"]]) == len(host["ports"]) for host in lines), "a port is told twice"
 
     def states(self, address):
-        return {port: (entry["state"], entry["reason"]) for port, entry in self.hosts[address].items()}
+        """{port: (state, reason)}, with the sender where it was another than the host itself."""
+        return {port: (entry["state"], entry["reason"] + (f" from {entry['sender']}" if "sender" in entry else ""))
+                for port, entry in self.hosts[address].items()}

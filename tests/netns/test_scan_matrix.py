@@ -17,7 +17,7 @@ def wrong_cells(lab, kind, version, numbers):
     """{behaviour: (expected, found)} of all cells that differ; `numbers`: {behaviour: port}."""
     address = lab.target_address[version]
     lab.target.run("conntrack", "-F")  # or a probe may belong to a connection that an earlier scan began
-    found = lab.scan(kind, address, ",".join(map(str, numbers.values()))).states(address)
+    found = lab.scan(kind, address, numbers.values()).states(address)
     cells = {behaviour.name: (expected(kind, behaviour, version, lab.router_address[version]), found[number]) for behaviour, number in numbers.items()}
     return {name: cell for name, cell in cells.items() if cell[0] != cell[1]}
 
