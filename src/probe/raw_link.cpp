@@ -100,6 +100,9 @@ Result<system::Fd> open_ip_sender(Family family, const std::string& interface) {
   ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer_bytes, sizeof send_buffer_bytes);
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
+  // An address of this host goes to lo by itself, and its route names another interface: bound to lo, the kernel would take it for a
+  // stranger's and answer nothing.
+  if (interface == "lo") return socket;
   if (::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, interface.c_str(), static_cast<socklen_t>(interface.size())) != 0)
     return fail(system::errno_failure(errno, fmt::format("bind a raw IP socket to {}", interface)));
   return socket;

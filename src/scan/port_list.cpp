@@ -173,9 +173,11 @@ std::string_view ip_protocol_name(std::uint16_t number) {
   return {};
 }
 
-std::string as_ranges(const std::vector<std::uint16_t>& numbers) {
+std::string as_ranges(const std::vector<std::uint16_t>& numbers, std::size_t ranges_max) {
   std::string text;
+  std::size_t ranges = 0;
   for (std::size_t i = 0; i < numbers.size();) {
+    if (ranges++ == ranges_max) return text + fmt::format(" and {} more", numbers.size() - i);
     auto end = i + 1;
     while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) ++end;
     if (!text.empty()) text += ",";

@@ -36,7 +36,7 @@ Result<PortList> parse_port_list(std::string_view text, const ServiceNames& name
 Result<std::vector<std::uint16_t>> parse_protocol_list(std::string_view text);
 std::string_view ip_protocol_name(std::uint16_t number);  // "gre"; empty for most
 
-// "22,80,8000-8100"
-std::string as_ranges(const std::vector<std::uint16_t>& ascending);
+// "22,80,8000-8100"; after so many ranges "and 12 more".
+std::string as_ranges(const std::vector<std::uint16_t>& ascending, std::size_t ranges_max = 65'536);
 
 }  // namespace drpf::scan

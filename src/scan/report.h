@@ -70,7 +70,7 @@ struct ReportTail {
   std::uint64_t hosts_down = 0;
   std::uint64_t hosts_not_begun = 0;
   std::vector<std::string> warnings;   // whole sentences
-  std::vector<std::string> undecided;  // "10.0.0.1: 80-90,443/tcp"
+  std::vector<std::string> undecided;  // "10.0.0.1: 80-90,443 of tcp"
 };
 
 struct ReportOptions {

@@ -1,4 +1,6 @@
 // JSON: an array of hosts with every probed port, written host by host; and the same as one object to a line.
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "scan/report_forms.h"
@@ -8,12 +10,12 @@ namespace {
 
 // RFC 8259, section 7. Bytes beyond ASCII (a banner is any bytes) become the code points U+0080 to U+00FF, so that the text is always
 // valid.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
+void add_quoted(std::string& out, std::string_view text) {
+  out += '"';
   for (const auto c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\')
-      out += {'\\', c};
+      out.append({'\\', c});
     else if (c == '\n')
       out += "\\n";
     else if (c == '\r')
@@ -21,34 +23,48 @@ std::string quoted(std::string_view text) {
     else if (c == '\t')
       out += "\\t";
     else if (byte < 0x20 || byte >= 0x7f)
-      out += fmt::format("\\u{:04x}", byte);
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
     else
       out += c;
   }
-  return out + "\"";
+  out += '"';
 }
 
-std::string port_object(const PassReport& pass, const PortReport& port, bool forced) {
+std::string quoted(std::string_view text) {
+  std::string out;
+  add_quoted(out, text);
+  return out;
+}
+
+// Appended in place: a host has up to 65,536 ports, and Ctrl-C must not wait for them.
+void add_port(std::string& out, const PassReport& pass, const PortReport& port, bool forced) {
   const auto& verdict = port.verdict;
-  std::string out =
-      fmt::format(R"({{"port":{},"protocol":"{}","state":"{}","reason":"{}","service":{})", port.number, transport_name(pass.kind),
-                  to_string(verdict.state), to_string(verdict.cause), port.service.empty() ? "null" : quoted(port.service));
-  if (verdict.cause == Cause::other_unreach || verdict.cause == Cause::local_error)
-    out += fmt::format(R"(,"reason_detail":{})", quoted(reason_text(verdict)));
-  if (verdict.sender) out += fmt::format(R"(,"sender":"{}")", to_string(*verdict.sender));
-  if (verdict.ttl) out += fmt::format(R"(,"ttl":{})", *verdict.ttl);
-  if (verdict.rtt) out += fmt::format(R"(,"rtt_ms":{})", milliseconds_text(*verdict.rtt));
-  out += fmt::format(R"(,"probes":{})", verdict.probes);
+  const auto add = std::back_inserter(out);
+  const auto member = [&](std::string_view name, std::string_view text) {
+    fmt::format_to(add, ",\"{}\":", name);
+    add_quoted(out, text);
+  };
+  fmt::format_to(add, R"({{"port":{},"protocol":"{}","state":"{}","reason":"{}")", port.number, transport_name(pass.kind),
+                 to_string(verdict.state), to_string(verdict.cause));
+  if (port.service.empty())
+    out += R"(,"service":null)";
+  else
+    member("service", port.service);
+  if (verdict.cause == Cause::other_unreach || verdict.cause == Cause::local_error) member("reason_detail", reason_text(verdict));
+  if (verdict.sender) member("sender", to_string(*verdict.sender));
+  if (verdict.ttl) fmt::format_to(add, R"(,"ttl":{})", *verdict.ttl);
+  if (verdict.rtt) fmt::format_to(add, R"(,"rtt_ms":{})", milliseconds_text(*verdict.rtt));
+  fmt::format_to(add, R"(,"probes":{})", verdict.probes);
   if (forced) out += R"(,"forced":true)";
-  if (port.banner) out += fmt::format(R"(,"banner":{})", quoted(*port.banner));
-  if (!port.guess.empty()) out += fmt::format(R"(,"service_guess":{})", quoted(port.guess));
-  if (!verdict.note.empty()) out += fmt::format(R"(,"note":{})", quoted(verdict.note));
-  return out + "}";
+  if (port.banner) member("banner", *port.banner);
+  if (!port.guess.empty()) member("service_guess", port.guess);
+  if (!verdict.note.empty()) member("note", verdict.note);
+  out += '}';
 }
 
 std::string host_object(const HostReport& host, bool forced, std::string_view before_port) {
   std::string out = fmt::format(R"({{"address":"{}")", to_string(host.address));
-  if (!host.name.empty()) out += fmt::format(R"(,"name":{})", quoted(host.name));
+  if (!host.name.empty()) out += R"(,"name":)" + quoted(host.name);
   out += fmt::format(R"(,"status":"{}","status_reason":{},"interrupted":{},"scans":[)", to_string(host.status), quoted(host.status_reason),
                      host.interrupted);
   for (const auto& pass : host.passes) out += fmt::format("{}\"{}\"", &pass == &host.passes.front() ? "" : ",", to_string(pass.kind));
@@ -58,9 +74,9 @@ std::string host_object(const HostReport& host, bool forced, std::string_view be
   bool first = true;
   for (const auto& pass : host.passes) {
     for (const auto& port : pass.ports) {
-      out += first ? "" : ",";
+      if (!first) out += ',';
       out += before_port;
-      out += port_object(pass, port, forced);
+      add_port(out, pass, port, forced);
       first = false;
     }
   }

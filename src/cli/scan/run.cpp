@@ -20,11 +20,22 @@ constexpr unsigned discovery_probes = 2;  // per port
 constexpr std::uint16_t icmp = 1;
 constexpr std::uint16_t icmp_v6 = 58;
 
-// Whether an answer shows that the host is there: one of its own, not a router's word about it.
+// Whether an answer shows that the host is there: one of its own, not a router's or this machine's word about it.
 bool shows_host(const scan::Verdict& verdict, const Address& host) {
-  if (verdict.cause == scan::Cause::none || verdict.cause == scan::Cause::no_response || verdict.cause == scan::Cause::local_error)
-    return false;
-  return !verdict.sender || *verdict.sender == host;
+  switch (verdict.cause) {
+    case scan::Cause::none:
+    case scan::Cause::no_response:
+    case scan::Cause::local_error:
+    case scan::Cause::net_unreach:
+    case scan::Cause::host_unreach:
+    case scan::Cause::addr_unreach:
+    case scan::Cause::no_route:
+    case scan::Cause::beyond_scope:
+    case scan::Cause::time_exceeded:
+      return false;
+    default:
+      return !verdict.sender || *verdict.sender == host;
+  }
 }
 
 std::uint64_t ports_per_host(const Plan& plan) {
@@ -258,7 +269,8 @@ class Run {
   void name_undecided(const Address& host, Kind kind, const std::vector<std::uint16_t>& numbers) {
     auto& lines = outcome_.tail.undecided;
     if (lines.size() < undecided_lines_max)
-      lines.push_back(fmt::format("{}: {}/{}", to_string(host), scan::as_ranges(numbers), scan::transport_name(kind)));
+      lines.push_back(
+          fmt::format("{}: {} of {}", to_string(host), scan::as_ranges(numbers, undecided_ranges_max), scan::transport_name(kind)));
     else if (lines.size() == undecided_lines_max)
       lines.emplace_back("more hosts than are named here: the reports with every port (JSON, CSV) have them");
   }
