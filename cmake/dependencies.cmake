@@ -9,3 +9,7 @@ find_package(SQLite3 REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(pugixml REQUIRED)
 pkg_check_modules(QRENCODE REQUIRED IMPORTED_TARGET libqrencode)
+
+# Seals and opens packets in half of OpenSSL's time on processors with AVX-512; for x86-64 alone.
+find_path(MULTI_BUFFER_INCLUDE intel-ipsec-mb.h)
+find_library(MULTI_BUFFER_LIBRARY IPSec_MB)

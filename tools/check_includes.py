@@ -55,7 +55,7 @@ IMPURE_CALLS = [
 
 # A library's headers, the folders that may include them, and whether only in a .cpp file.
 ROOMS = [
-    (r"openssl/.*", {"crypto"}, False, "OpenSSL is spoken only in crypto/"),
+    (r"openssl/.*|intel-ipsec-mb\.h", {"crypto"}, False, "cryptography is spoken only in crypto/"),
     (r"boost/(asio|beast)(/.*|\.hpp)", {"net"}, False, None),
     (r"boost/(asio|beast)(/.*|\.hpp)", {"net", "gateway", "client", "api", "cli"}, True, "Asio and Beast live in net/, elsewhere at most in a .cpp file"),
     (r"sqlite3\.h", {"store"}, False, "SQLite is spoken only in store/"),

@@ -39,6 +39,7 @@ packages_of() {  # group
       boost=$(boost_version)
       echo g++ cmake ninja-build pkg-config ccache mold "libboost$boost-dev" "libboost-json$boost-dev" libfmt-dev libspdlog-dev \
         libssl-dev libsqlite3-dev libcli11-dev libqrencode-dev libexpected-dev libtomlplusplus-dev libpugixml-dev
+      if is_offered libipsec-mb-dev; then echo libipsec-mb-dev; fi  # x86-64 has it
       ;;
     run) echo nftables iproute2 wireguard-go wireguard-tools curl socat iputils-ping procps dovecot-pop3d nginx-light ;;
     test)

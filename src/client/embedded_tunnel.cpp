@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "net/socket_address.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 #include "system/tun.h"
 #include "system/udp_socket.h"
 #include "tunnel/wireguard/engine.h"
@@ -21,7 +21,7 @@ constexpr const char* control_folder = "/var/run/wireguard";
 
 // The folder may be shared with other network namespaces, where an interface may have the same name.
 bool is_served(const std::string& path) {
-  const auto address = net::socket_address(path);
+  const auto address = system::to_socket_address(path);
   const system::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   return address && socket.valid() && ::connect(socket.get(), address->get(), address->size) == 0;
 }

@@ -11,9 +11,9 @@
 #include <fmt/format.h>
 
 #include "crypto/wireguard_primitives.h"
-#include "net/socket_address.h"
 #include "protocol/dns/address_query.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 
 namespace drpf::client {
 namespace {
@@ -34,7 +34,7 @@ Result<std::vector<Endpoint>> ask_system(const protocol::wireguard::PeerHost& ho
   std::vector<Endpoint> found;
   if (error == 0) {
     for (const addrinfo* entry = list; entry != nullptr && found.size() < addresses_max; entry = entry->ai_next) {
-      const auto endpoint = net::endpoint_of(entry->ai_addr, entry->ai_addrlen);
+      const auto endpoint = system::from_socket_address(entry->ai_addr, entry->ai_addrlen);
       if (!endpoint) continue;
       const Endpoint with_port{endpoint->address, host.port};
       if (std::find(found.begin(), found.end(), with_port) == found.end()) found.push_back(with_port);
@@ -49,7 +49,7 @@ std::vector<Address> ask_server(const Address& server, std::uint32_t mark, const
   crypto::SystemRandom random;
   const auto id = static_cast<std::uint16_t>(random.u32());
   const auto query = protocol::dns::encode_query(id, name, family);
-  const auto target = net::socket_address(Endpoint{server, Port{53}});
+  const auto target = system::to_socket_address(Endpoint{server, Port{53}});
   const system::Fd socket(::socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   timeval time_max{};
   time_max.tv_sec = EndpointLookup::outside_time_max.count();

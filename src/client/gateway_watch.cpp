@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
-#include "net/socket_address.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 
 namespace drpf::client {
 namespace {
@@ -126,8 +126,8 @@ Status GatewayWatch::follow() {
 }
 
 void send_sign_of_life(const GatewayDoor& door) {
-  const auto from = net::socket_address(Endpoint{door.own, Port{}});
-  const auto to = net::socket_address(Endpoint{door.gateway, Port{gateway_api_port}});
+  const auto from = system::to_socket_address(Endpoint{door.own, Port{}});
+  const auto to = system::to_socket_address(Endpoint{door.gateway, Port{gateway_api_port}});
   const system::Fd socket(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // Each step may fail while the network is changing; there is another one in a moment.
   if (!socket.valid() || ::bind(socket.get(), from.get(), from.size) != 0) return;

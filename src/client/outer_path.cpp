@@ -11,12 +11,12 @@
 
 #include <fmt/format.h>
 
-#include "net/socket_address.h"
+#include "system/socket_address.h"
 
 namespace drpf::client {
 
 std::optional<Address> source_towards(const Endpoint& endpoint, std::uint32_t mark) {
-  const auto target = net::socket_address(endpoint);
+  const auto target = system::to_socket_address(endpoint);
   const system::Fd socket(::socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return std::nullopt;
   if (mark != 0 && ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) return std::nullopt;
@@ -24,7 +24,7 @@ std::optional<Address> source_towards(const Endpoint& endpoint, std::uint32_t ma
   sockaddr_storage own{};
   socklen_t size = sizeof own;
   if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) return std::nullopt;
-  const auto source = net::endpoint_of(reinterpret_cast<const sockaddr*>(&own), size);
+  const auto source = system::from_socket_address(reinterpret_cast<const sockaddr*>(&own), size);
   return source ? std::optional(source->address) : std::nullopt;
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -271,26 +272,6 @@ Key32 hchacha20(const Key32& key, ByteView input16) {
 bool equal_constant_time(ByteView a, ByteView b) { return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
 
 void cleanse(MutableByteView secret) { OPENSSL_cleanse(secret.data(), secret.size()); }
-
-struct TransportCipher::Impl {
-  Owned<EVP_CIPHER_CTX> context;
-};
-
-TransportCipher::TransportCipher(const Key32& key, Direction direction)
-    : impl_(std::make_unique<Impl>(Impl{aead_context(key, direction == Direction::seal)})) {}
-TransportCipher::~TransportCipher() = default;
-TransportCipher::TransportCipher(TransportCipher&&) noexcept = default;
-TransportCipher& TransportCipher::operator=(TransportCipher&&) noexcept = default;
-
-void TransportCipher::seal(std::uint64_t counter, MutableByteView buffer_with_tag) {
-  assert(buffer_with_tag.size() >= tag_size);
-  seal_with(impl_->context.get(), nonce_of(counter), buffer_with_tag.first(buffer_with_tag.size() - tag_size), {}, buffer_with_tag);
-}
-
-bool TransportCipher::open(std::uint64_t counter, MutableByteView buffer_with_tag) {
-  if (buffer_with_tag.size() < tag_size) return false;
-  return open_with(impl_->context.get(), nonce_of(counter), buffer_with_tag, {}, buffer_with_tag.first(buffer_with_tag.size() - tag_size));
-}
 
 void SystemRandom::fill(MutableByteView out) {
   while (!out.empty()) {

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 
@@ -44,24 +43,6 @@ Key32 hchacha20(const Key32& key, ByteView input16);
 
 bool equal_constant_time(ByteView a, ByteView b);
 void cleanse(MutableByteView secret);
-
-// One direction of one session, for the packet path: a context set up once per key, only the counter changes. Not thread-safe.
-class TransportCipher {
- public:
-  enum class Direction { seal, open };
-  TransportCipher(const Key32& key, Direction direction);
-  ~TransportCipher();
-  TransportCipher(TransportCipher&&) noexcept;
-  TransportCipher& operator=(TransportCipher&&) noexcept;
-  // In place: buffer = plaintext followed by 16 free bytes; afterwards ciphertext || tag. nonce = 4 zero bytes || counter (LE).
-  void seal(std::uint64_t counter, MutableByteView buffer_with_tag);
-  // In place: buffer = ciphertext || tag; on true the first size-16 bytes are the plaintext.
-  bool open(std::uint64_t counter, MutableByteView buffer_with_tag);
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
 
 // The kernel's random source.
 class SystemRandom final : public Random {

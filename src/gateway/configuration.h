@@ -53,7 +53,8 @@ struct Configuration {
   Port wireguard_port{51820};
   std::uint16_t mtu = 1420;
   Offload offload = Offload::automatic;
-  std::vector<Address> dns;  // put into device configurations
+  std::optional<std::size_t> crypto_workers;  // in each direction; none = by the number of cores
+  std::vector<Address> dns;                   // put into device configurations
 
   PortRange pool{Port{10000}, Port{31999}};
   PortRange snat{Port{32768}, Port{51199}};

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "gateway/toml_table.h"
+#include "tunnel/wireguard/crypto_workers.h"
 
 namespace drpf::gateway {
 namespace {
@@ -100,6 +101,8 @@ class Reader {
                   fmt::format("write {} or more, or ipv6 = \"none\"", mtu_smallest_v6));
     read_engine(table);
     read_offload(table);
+    if (table.has("crypto_workers"))
+      table.number("crypto_workers", out_.crypto_workers.emplace(), std::size_t{0}, tunnel::wireguard::CryptoWorkers::count_max);
     table.addresses("dns", out_.dns);
     table.duration("disconnect_after", out_.disconnect_after, 60s, 1h);
   }

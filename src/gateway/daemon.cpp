@@ -195,8 +195,11 @@ void Daemon::on_tunnel_event(tunnel::Event event) {
 Status Daemon::start_embedded_engine() {
   using tunnel::wireguard::Engine;
   // The kernel's link outlives a gateway that ran with it, and has the name and the port.
-  if (const auto left = network_->link(configuration_.tunnel_interface); left && left->kind == system::WireGuardLink::link_kind)
+  if (const auto left = network_->link(configuration_.tunnel_interface); left && left->kind == system::WireGuardLink::link_kind) {
+    if (auto ours = tunnel::kernel::check_link_is_ours(configuration_.tunnel_interface, identity_.private_key, *network_); !ours)
+      return ours;
     if (auto removed = network_->remove_link(configuration_.tunnel_interface); !removed) return removed;
+  }
   auto tun = system::Tun::open(Engine::tun_options(configuration_.tunnel_interface, configuration_.mtu, configuration_.offload));
   if (!tun) return fail(tun.error());
   const auto interface = tun->name();
@@ -212,6 +215,7 @@ Status Daemon::start_embedded_engine() {
   config.timestamp_floor = identity_.timestamp_floor;
   config.mtu = configuration_.mtu;
   config.offload = configuration_.offload;
+  config.crypto_workers = configuration_.crypto_workers;
   config.require_admission = true;
   config.control_socket_path = control_socket_folder + interface + ".sock";
   config.disconnect_after = configuration_.disconnect_after;

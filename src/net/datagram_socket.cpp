@@ -9,8 +9,8 @@
 #include <cstring>
 #include <vector>
 
-#include "net/socket_address.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 #include "system/udp_socket.h"
 
 namespace drpf::net {
@@ -92,7 +92,7 @@ Result<std::unique_ptr<DatagramSocket>> DatagramSocket::open(EventLoop& loop, Fa
   (void)set(fd, SOL_SOCKET, SO_RCVBUF, buffer_bytes);  // as much of it as the host allows
   if (::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device.c_str(), static_cast<socklen_t>(device.size())) != 0)
     return open_failure(port, device, "binding to the interface");
-  const auto address = socket_address(Endpoint{v4 ? Address::v4(0) : Address::from_bytes(std::array<std::uint8_t, 16>{}), port});
+  const auto address = system::to_socket_address(Endpoint{v4 ? Address::v4(0) : Address::from_bytes(std::array<std::uint8_t, 16>{}), port});
   if (::bind(fd, address.get(), address.size) != 0) return open_failure(port, device, "binding to the port");
   auto* raw = impl.get();
   impl->watch = loop.watch_readable(fd, [raw] { raw->read(); });
@@ -118,7 +118,7 @@ Status DatagramSocket::join(const Address& group) {
 }
 
 void DatagramSocket::send(const Endpoint& to, const Address& from, ByteView bytes) {
-  auto address = socket_address(to);
+  auto address = system::to_socket_address(to);
   iovec part{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_name = &address.storage;

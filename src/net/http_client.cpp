@@ -16,8 +16,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "net/socket_address.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 
 namespace drpf::net {
 
@@ -71,13 +71,13 @@ Result<bool> wait_for(int socket, short events, int cancel, Deadline deadline, c
 }
 
 Result<system::Fd> connect_to(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, Deadline deadline) {
-  SocketAddress address;
+  system::SocketAddress address;
   if (const auto* path = std::get_if<std::string>(&server)) {
-    const auto of_path = socket_address(*path);
+    const auto of_path = system::to_socket_address(*path);
     if (!of_path) return fail(of_path.error());
     address = *of_path;
   } else {
-    address = socket_address(std::get<Endpoint>(server));
+    address = system::to_socket_address(std::get<Endpoint>(server));
   }
   system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return unreachable(server, options, errno);
@@ -87,7 +87,7 @@ Result<system::Fd> connect_to(const std::variant<std::string, Endpoint>& server,
   if (options.mark && ::setsockopt(fd.get(), SOL_SOCKET, SO_MARK, &*options.mark, sizeof *options.mark) != 0)
     return unreachable(server, options, errno);
   if (options.source) {
-    const auto source = socket_address(Endpoint{*options.source, Port{}});
+    const auto source = system::to_socket_address(Endpoint{*options.source, Port{}});
     if (::bind(fd.get(), source.get(), source.size) != 0) return unreachable(server, options, errno);
   }
   if (::connect(fd.get(), address.get(), address.size) == 0) return fd;

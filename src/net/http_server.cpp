@@ -25,7 +25,7 @@
 #include <set>
 
 #include "net/listen_socket.h"
-#include "net/socket_address.h"
+#include "system/socket_address.h"
 
 namespace drpf::net {
 
@@ -208,7 +208,7 @@ asio::awaitable<void> HttpServer::Impl::accept_all(std::shared_ptr<Impl> self) {
       continue;
     }
     auto connection = std::make_shared<Connection>(std::move(socket));
-    connection->peer = endpoint_of(from.data(), static_cast<socklen_t>(from.size()));
+    connection->peer = system::from_socket_address(from.data(), static_cast<socklen_t>(from.size()));
     if (self->admit(*connection)) {
       self->open.insert(connection);
       asio::co_spawn(self->context, serve(self, connection), asio::detached);
@@ -445,7 +445,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen_tcp(EventLoop& loop, cons
 Endpoint HttpServer::endpoint() const {
   error_code error;
   const auto local = impl_->acceptor.local_endpoint(error);
-  return (error ? std::nullopt : endpoint_of(local.data(), static_cast<socklen_t>(local.size()))).value_or(Endpoint{});
+  return (error ? std::nullopt : system::from_socket_address(local.data(), static_cast<socklen_t>(local.size()))).value_or(Endpoint{});
 }
 
 std::size_t HttpServer::connections() const { return impl_->open.size(); }

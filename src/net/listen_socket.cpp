@@ -10,7 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "net/socket_address.h"
+#include "system/socket_address.h"
 
 namespace drpf::net {
 namespace {
@@ -35,7 +35,7 @@ Result<system::Fd> lock_folder_of(const std::string& path) {
   return fd;
 }
 
-Status remove_stale_socket(const std::string& path, const SocketAddress& address) {
+Status remove_stale_socket(const std::string& path, const system::SocketAddress& address) {
   struct stat file{};
   if (::lstat(path.c_str(), &file) != 0) return {};
   if (!S_ISSOCK(file.st_mode))
@@ -54,7 +54,7 @@ Status remove_stale_socket(const std::string& path, const SocketAddress& address
 }  // namespace
 
 Result<system::Fd> listen_on_unix_socket(const std::string& path) {
-  const auto address = socket_address(path);
+  const auto address = system::to_socket_address(path);
   if (!address) return fail(address.error());
   const auto lock = lock_folder_of(path);
   if (!lock) return fail(lock.error());
@@ -71,7 +71,7 @@ Result<system::Fd> listen_on_unix_socket(const std::string& path) {
 
 Result<system::Fd> listen_on_tcp(const Endpoint& endpoint, const std::optional<std::string>& device) {
   const auto where = to_string(endpoint);
-  const auto address = socket_address(endpoint);
+  const auto address = system::to_socket_address(endpoint);
   system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return listen_failure(where, "opening a socket");
   bool good = set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1) && set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1) &&

@@ -111,43 +111,6 @@ Status UdpSockets::set_fwmark(std::uint32_t mark) {
   return {};
 }
 
-SocketAddress to_socket_address(const Endpoint& endpoint, std::uint32_t scope) {
-  SocketAddress out;
-  const auto bytes = endpoint.address.bytes();
-  if (endpoint.address.is_v4()) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(endpoint.port.value());
-    std::memcpy(&address.sin_addr, bytes.data(), bytes.size());
-    std::memcpy(&out.storage, &address, sizeof address);
-    out.size = sizeof address;
-  } else {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(endpoint.port.value());
-    std::memcpy(&address.sin6_addr, bytes.data(), bytes.size());
-    if (endpoint.address.is_link_local()) address.sin6_scope_id = scope;
-    std::memcpy(&out.storage, &address, sizeof address);
-    out.size = sizeof address;
-  }
-  return out;
-}
-
-std::optional<Endpoint> from_socket_address(const sockaddr_storage& storage) {
-  std::array<std::uint8_t, 16> bytes{};
-  if (storage.ss_family == AF_INET) {
-    sockaddr_in address{};
-    std::memcpy(&address, &storage, sizeof address);
-    std::memcpy(bytes.data(), &address.sin_addr, 4);
-    return Endpoint{Address::from_bytes(std::span(bytes).first(4)), Port(ntohs(address.sin_port))};
-  }
-  if (storage.ss_family != AF_INET6) return {};
-  sockaddr_in6 address{};
-  std::memcpy(&address, &storage, sizeof address);
-  std::memcpy(bytes.data(), &address.sin6_addr, 16);
-  return Endpoint{Address::from_bytes(bytes), Port(ntohs(address.sin6_port))};
-}
-
 void SendControl::attach(msghdr& message, Family family, const LocalSource& source, std::uint16_t segment_size) {
   message.msg_control = buffer_.data();
   message.msg_controllen = 0;

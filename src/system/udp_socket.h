@@ -12,6 +12,7 @@
 #include "core/address.h"
 #include "core/result.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 
 namespace drpf::system {
 
@@ -51,14 +52,6 @@ class UdpSockets {
   Port port_;
   std::uint32_t fwmark_ = 0;
 };
-
-// An Endpoint as the kernel wants it.
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
-SocketAddress to_socket_address(const Endpoint& endpoint, std::uint32_t scope = 0);
-std::optional<Endpoint> from_socket_address(const sockaddr_storage& storage);
 
 // The control messages of one outgoing message: local source and segment size.
 class SendControl {

@@ -188,6 +188,18 @@ Result<std::vector<WireGuardPeerReport>> WireGuardLink::peers() {
   return peers;
 }
 
+Result<std::optional<WireGuardKey>> WireGuardLink::public_key() {
+  std::optional<WireGuardKey> key;
+  auto message = begin(WG_CMD_GET_DEVICE, NLM_F_DUMP);
+  const auto read = socket_.dump(message, "read the public key of " + interface_, [&](const NetlinkMessage& reply) {
+    const auto found = find_attribute(reply.attributes(generic_header_size), WGDEVICE_A_PUBLIC_KEY);
+    if (!found || found->payload.size() != WireGuardKey{}.size()) return;
+    std::copy(found->payload.begin(), found->payload.end(), key.emplace().begin());
+  });
+  if (!read) return fail(read.error());
+  return key;
+}
+
 void WireGuardLink::read_peers(const NetlinkMessage& message, std::vector<WireGuardPeerReport>& peers) {
   NetlinkAttributes walk(message.attributes(generic_header_size));
   while (const auto attribute = walk.next()) {

@@ -49,6 +49,7 @@ class WireGuardLink {
   Status set_peer(const WireGuardPeerChange& change);
   Status remove_peer(const WireGuardKey& public_key);  // that there is none is fine
   Result<std::vector<WireGuardPeerReport>> peers();
+  Result<std::optional<WireGuardKey>> public_key();  // none: it has no key yet
 
   // One message of a dump. The kernel cuts a peer with many prefixes in several; the parts come one after the other.
   static void read_peers(const NetlinkMessage& message, std::vector<WireGuardPeerReport>& peers);

@@ -79,6 +79,18 @@ def test_a_stopped_gateway_lets_nobody_through_and_the_embedded_engine_can_follo
     assert device.process.running()
 
 
+@pytest.mark.parametrize("engine", ["kernel", "embedded"])
+def test_the_tunnel_of_somebody_else_is_left_alone(lab, engine):
+    lab.gw.sh("ip link add drpf0 type wireguard && wg genkey | wg set drpf0 private-key /dev/stdin peer $(wg genkey | wg pubkey) allowed-ips 10.9.0.2/32")
+    before = lab.gw.sh("wg show drpf0 dump")
+    gateway = Gateway(lab, "", start=False)
+    gateway.write_config(f'[tunnel]\nengine = "{engine}"\n')
+    gateway.start(wait=False)
+    assert gateway.process.wait(20) != 0
+    assert "drpf0 is a WireGuard tunnel with another key" in gateway.log_text() and "ip link delete drpf0" in gateway.log_text()
+    assert lab.gw.sh("wg show drpf0 dump") == before
+
+
 def test_a_link_that_somebody_deletes_ends_the_gateway(gateway):
     gateway.host.sh("ip link delete drpf0")
     began = time.monotonic()

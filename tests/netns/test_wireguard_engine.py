@@ -185,11 +185,11 @@ def test_traffic_of_every_kind_passes_both_ways(make_pair, kinds, outer):
         assert side.show("endpoints")[1].endswith(f":{other.port}")
 
 
-@pytest.mark.parametrize("offload", OFFLOADS)
+@pytest.mark.parametrize("offload,workers", [(offload, 0) for offload in OFFLOADS] + [("automatic", 2)])
 @pytest.mark.parametrize("kinds", [("ours", "ours"), ("ours", "go")], ids="-".join)
-def test_every_offload_setting_carries_the_same_bytes(make_pair, kinds, offload):
+def test_every_offload_setting_carries_the_same_bytes(make_pair, kinds, offload, workers):
     pair = make_pair(*kinds)
-    pair.start(options=("--offload", offload))
+    pair.start(options=("--offload", offload, "--crypto-workers", workers))
     a, b = pair.a, pair.b
     assert b.ping(a.inner[4]) == 1
     for version in (4, 6):

@@ -1,7 +1,8 @@
 // Runs the embedded engine alone on a TUN device, from a wg-style file, for tests in network namespaces. Prints READY, then every event,
 // one per line; leaves on SIGTERM, tells its counters on SIGUSR1.
 //
-//   wg_engine FILE --interface NAME [--mtu N] [--offload automatic|no-uso|no-gso|none] [--speed N] [--admission SECONDS]
+//   wg_engine FILE --interface NAME [--mtu N] [--offload automatic|no-uso|no-gso|none] [--speed N] [--admission SECONDS] [--crypto-workers
+//   N]
 //
 // --speed: the protocol's clock runs N times as fast. --admission: new endpoint addresses are admitted after that time.
 #include <signal.h>
@@ -105,8 +106,8 @@ Offload read_offload(const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> options{
-      {"--mtu", "1420"}, {"--speed", "1"}, {"--offload", "automatic"}, {"--interface", ""}, {"--admission", ""}};
+  std::map<std::string, std::string> options{{"--mtu", "1420"},   {"--speed", "1"},    {"--offload", "automatic"},
+                                             {"--interface", ""}, {"--admission", ""}, {"--crypto-workers", ""}};
   if (argc < 2) return 64;
   for (int i = 2; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
   sigset_t signals;
@@ -129,6 +130,7 @@ int main(int argc, char** argv) {
   config.private_key = file.private_key;
   config.mtu = static_cast<std::uint16_t>(std::stoi(options["--mtu"]));
   config.offload = offload;
+  if (!options["--crypto-workers"].empty()) config.crypto_workers = static_cast<std::size_t>(std::stoi(options["--crypto-workers"]));
   config.require_admission = !options["--admission"].empty();
   config.control_socket_path = "/var/run/wireguard/" + name + ".sock";
   if (speed > 1) config.wait_max = std::chrono::milliseconds(20);

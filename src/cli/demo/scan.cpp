@@ -23,6 +23,7 @@
 #include "cli/demo/limits.h"
 #include "cli/lab/sockets.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 
 namespace drpf::cli::demo {
 
@@ -143,7 +144,7 @@ class TcpScanner {
       : target_(target),
         source_(source),
         socket_(::socket(target.is_v4() ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP)),
-        to_(socket_address(target, Port())) {  // a raw socket takes no port; ours is in the header
+        to_(system::to_socket_address({target, Port()})) {  // a raw socket takes no port; ours is in the header
     setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   }
 
@@ -151,7 +152,7 @@ class TcpScanner {
     if (!socket_.valid()) return fail(failure("scan", "cannot open a raw socket"));
     const auto send = [&](std::uint16_t port) {
       const TcpHeader header = syn_to(port, source_, target_);
-      return ::sendto(socket_.get(), header.data(), header.size(), MSG_DONTWAIT, to_.get(), to_.length) >= 0;
+      return ::sendto(socket_.get(), header.data(), header.size(), MSG_DONTWAIT, to_.get(), to_.size) >= 0;
     };
     return sweep(socket_, send, [&] { receive(scan); });
   }
@@ -170,7 +171,7 @@ class TcpScanner {
   Address target_;
   Address source_;
   system::Fd socket_;
-  SocketAddress to_;
+  system::SocketAddress to_;
 };
 
 }  // namespace
@@ -196,9 +197,9 @@ Result<Scan> scan_udp(const Address& target) {
   Scan scan;
   scan.tried = port_max;
   const auto send = [&](std::uint16_t port) {
-    const SocketAddress to = socket_address(target, Port(port));
+    const auto to = system::to_socket_address({target, Port(port)});
     for (int attempt = 0; attempt < 2; ++attempt) {
-      if (::sendto(socket.get(), text.data(), text.size(), MSG_DONTWAIT, to.get(), to.length) >= 0) return true;
+      if (::sendto(socket.get(), text.data(), text.size(), MSG_DONTWAIT, to.get(), to.size) >= 0) return true;
       if (errno != ECONNREFUSED && errno != EHOSTUNREACH && errno != ENETUNREACH && errno != EACCES) return false;
       note_udp_error(socket, scan);  // udp(7): the pending error of an earlier datagram, not of this one
     }

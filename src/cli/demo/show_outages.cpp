@@ -16,6 +16,7 @@
 #include "cli/demo/show.h"
 #include "cli/lab/sockets.h"
 #include "cli/lab/wording.h"
+#include "system/socket_address.h"
 
 namespace drpf::cli::demo {
 namespace {
@@ -39,14 +40,13 @@ std::set<LeaseIdentity> identities(const std::vector<LeaseRow>& rows) {
 // Asks a UDP server all the time; returns when the last answer came, once none came for limits::silence.
 class UdpProbe {
  public:
-  explicit UdpProbe(const Endpoint& to)
-      : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), to_(socket_address(to.address, to.port)) {}
+  explicit UdpProbe(const Endpoint& to) : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), to_(system::to_socket_address(to)) {}
 
   Duration last_answer(const Stopwatch& watch, Duration limit) {
     constexpr int interval_ms = 5;
     Duration last = Duration::zero();
     while (watch.elapsed() < limit && watch.elapsed() - last < limits::silence) {
-      (void)::sendto(socket_.get(), "?", 1, 0, to_.get(), to_.length);
+      (void)::sendto(socket_.get(), "?", 1, 0, to_.get(), to_.size);
       pollfd answered{socket_.get(), POLLIN, 0};
       char buffer[256];
       if (::poll(&answered, 1, interval_ms) == 1 && ::recv(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT) > 0) last = watch.elapsed();
@@ -56,7 +56,7 @@ class UdpProbe {
 
  private:
   system::Fd socket_;
-  SocketAddress to_;
+  system::SocketAddress to_;
 };
 
 std::string megabytes(std::uint64_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6); }

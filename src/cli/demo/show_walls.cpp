@@ -13,6 +13,7 @@
 #include "cli/lab/packet_watch.h"
 #include "cli/lab/sockets.h"
 #include "cli/lab/wording.h"
+#include "system/socket_address.h"
 
 namespace drpf::cli::demo {
 namespace {
@@ -55,8 +56,8 @@ Fact Show::homes_apart(const std::string& name, const Machine& from, const Machi
     if (!address || (family == Family::v6 && !topology_->has_v6)) continue;
     const Result<system::Fd> udp = from.open_socket(family == Family::v4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
     if (!udp) return {name, false, udp.error().message};
-    const SocketAddress there = socket_address(*address, server.port);
-    for (int i = 0; i < packets_each; ++i) (void)::sendto(udp->get(), token.data(), token.size(), 0, there.get(), there.length);
+    const auto there = system::to_socket_address({*address, server.port});
+    for (int i = 0; i < packets_each; ++i) (void)::sendto(udp->get(), token.data(), token.size(), 0, there.get(), there.size);
     expected += packets_each;
   }
   const Reach reach = try_connect(*tcp, server, limits::silence);
@@ -77,11 +78,11 @@ Fact Show::false_source_dropped() {
   Result<PacketWatch> arrived = PacketWatch::on(topology_->visitor);
   const Result<system::Fd> raw = topology_->home_2.open_socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
   if (!left || !arrived || !raw) return {name, false, "sockets in home 2 could not be opened"};
-  const SocketAddress to = socket_address(visitor, Port());
+  const auto to = system::to_socket_address({visitor, Port()});
   for (const Address& source : sources) {
     const char* truth = source == own ? "true" : "false";
     const std::string packet = udp_packet(source, visitor, probe_port, fmt::format("drpf demo {} source {}", truth, stage_->outside_pid()));
-    for (int i = 0; i < packets_each; ++i) (void)::sendto(raw->get(), packet.data(), packet.size(), 0, to.get(), to.length);
+    for (int i = 0; i < packets_each; ++i) (void)::sendto(raw->get(), packet.data(), packet.size(), 0, to.get(), to.size);
   }
   // The true ones were sent last and go the same way, so the false ones would be there when they are.
   const std::string true_text = fmt::format("drpf demo true source {}", stage_->outside_pid());

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "cli/lab/limits.h"
+#include "system/socket_address.h"
 
 namespace drpf::cli::lab {
 namespace {
@@ -33,26 +34,6 @@ void append_address(std::string& packet, const Address& address) {
 
 }  // namespace
 
-SocketAddress socket_address(const Address& address, Port port) {
-  SocketAddress result;
-  if (address.is_v4()) {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port.value());
-    std::memcpy(&v4.sin_addr, address.bytes().data(), 4);
-    std::memcpy(&result.storage, &v4, sizeof v4);
-    result.length = sizeof v4;
-  } else {
-    sockaddr_in6 v6{};
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port.value());
-    std::memcpy(&v6.sin6_addr, address.bytes().data(), 16);
-    std::memcpy(&result.storage, &v6, sizeof v6);
-    result.length = sizeof v6;
-  }
-  return result;
-}
-
 const char* to_string(Reach reach) {
   switch (reach) {
     case Reach::open:
@@ -66,20 +47,20 @@ const char* to_string(Reach reach) {
 }
 
 Reach try_connect(const system::Fd& socket, const Endpoint& to, Duration limit) {
-  const SocketAddress address = socket_address(to.address, to.port);
+  const auto address = system::to_socket_address(to);
   timeval timeout{};
   timeout.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
   timeout.tv_usec = std::chrono::duration_cast<std::chrono::microseconds>(limit % std::chrono::seconds(1)).count();
   setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);  // socket(7): bounds connect(2) as well
-  if (::connect(socket.get(), address.get(), address.length) == 0) return Reach::open;
+  if (::connect(socket.get(), address.get(), address.size) == 0) return Reach::open;
   return errno == ECONNREFUSED || errno == ECONNRESET ? Reach::refused : Reach::silent;
 }
 
 Result<std::string> ask_by_udp(const Endpoint& to, const std::string& text, Duration limit) {
   constexpr Duration again_after = std::chrono::milliseconds(200);
-  const SocketAddress address = socket_address(to.address, to.port);
+  const auto address = system::to_socket_address(to);
   const system::Fd socket(::socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (::connect(socket.get(), address.get(), address.length) != 0) {
+  if (::connect(socket.get(), address.get(), address.size) != 0) {
     return fail(failure("udp", fmt::format("cannot send to {}: {}", to_string(to), std::strerror(errno))));
   }
   for (const Steady::time_point deadline = Steady::now() + limit; Steady::now() < deadline;) {

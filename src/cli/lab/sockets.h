@@ -1,7 +1,5 @@
-// Socket addresses of both families and requests with a deadline, for the parts of the demo that are no programs of their own.
+// Requests with a deadline, for the parts of the demo that are no programs of their own.
 #pragma once
-
-#include <sys/socket.h>
 
 #include <cstdint>
 #include <span>
@@ -13,14 +11,6 @@
 #include "system/fd.h"
 
 namespace drpf::cli::lab {
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-SocketAddress socket_address(const Address& address, Port port);
 
 enum class Reach : std::uint8_t { open, refused, silent };
 const char* to_string(Reach reach);

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "cli/lab/sockets.h"
+#include "system/socket_address.h"
 
 namespace drpf::cli::selftest {
 namespace {
@@ -33,20 +34,11 @@ bool readable(const system::Fd& socket, Duration limit, short events = POLLIN) {
   return ::poll(&ready, 1, static_cast<int>(std::max<std::int64_t>(0, ms))) == 1;
 }
 
-Endpoint endpoint_of(const sockaddr_storage& storage) {
-  if (storage.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
-    return {Address::v4(ntohl(v4.sin_addr.s_addr)), Port(ntohs(v4.sin_port))};
-  }
-  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
-  return {Address::from_bytes({reinterpret_cast<const std::uint8_t*>(&v6.sin6_addr), 16}), Port(ntohs(v6.sin6_port))};
-}
-
 Port local_port(const system::Fd& socket) {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&storage), &length);
-  return endpoint_of(storage).port;
+  return system::from_socket_address(storage).value_or(Endpoint{}).port;
 }
 
 Result<system::Fd> bound_socket(const lab::Machine& machine, int type, const Endpoint& local, const std::string& device) {
@@ -56,8 +48,8 @@ Result<system::Fd> bound_socket(const lab::Machine& machine, int type, const End
   setsockopt(socket->get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (local.address.is_v6()) setsockopt(socket->get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (!device.empty()) setsockopt(socket->get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(), static_cast<socklen_t>(device.size()));
-  const lab::SocketAddress address = lab::socket_address(local.address, local.port);
-  if (::bind(socket->get(), address.get(), address.length) != 0)
+  const auto address = system::to_socket_address(local);
+  if (::bind(socket->get(), address.get(), address.size) != 0)
     return fail(failure("bind", fmt::format("cannot bind {} on {}: {}", to_string(local), machine.name(), std::strerror(errno))));
   return socket;
 }
@@ -136,10 +128,10 @@ Result<Udp> Udp::open(const lab::Machine& machine, const Endpoint& local, const 
 }
 
 void Udp::send(const Endpoint& to, const std::string& text) const {
-  const lab::SocketAddress address = lab::socket_address(to.address, to.port);
+  const auto address = system::to_socket_address(to);
   // Once more where the first try reported an ICMP error about an earlier datagram.
   for (int attempt = 0; attempt < 2; ++attempt)
-    if (::sendto(socket_.get(), text.data(), text.size(), 0, address.get(), address.length) >= 0) return;
+    if (::sendto(socket_.get(), text.data(), text.size(), 0, address.get(), address.size) >= 0) return;
 }
 
 std::optional<Datagram> Udp::receive(std::string_view text, Duration limit) const {
@@ -149,7 +141,7 @@ std::optional<Datagram> Udp::receive(std::string_view text, Duration limit) cons
     socklen_t length = sizeof from;
     const ssize_t size = ::recvfrom(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &length);
     if (size >= 0 && std::string_view(buffer, static_cast<std::size_t>(size)) == text)
-      return Datagram{endpoint_of(from), std::string(buffer, static_cast<std::size_t>(size))};
+      return Datagram{system::from_socket_address(from).value_or(Endpoint{}), std::string(buffer, static_cast<std::size_t>(size))};
     if (size >= 0) continue;
     const auto left = deadline - Steady::now();
     if (left <= Duration::zero()) return std::nullopt;
@@ -164,7 +156,7 @@ std::optional<Datagram> Udp::receive_any(Duration limit) const {
   socklen_t length = sizeof from;
   const ssize_t size = ::recvfrom(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &length);
   if (size < 0) return std::nullopt;  // an ICMP error is no answer
-  return Datagram{endpoint_of(from), std::string(buffer, static_cast<std::size_t>(size))};
+  return Datagram{system::from_socket_address(from).value_or(Endpoint{}), std::string(buffer, static_cast<std::size_t>(size))};
 }
 
 Port Udp::port() const { return local_port(socket_); }
@@ -181,8 +173,8 @@ Result<Tcp> Tcp::connect(const lab::Machine& machine, const Endpoint& local, con
                          const std::string& device) {
   Result<system::Fd> socket = bound_socket(machine, SOCK_STREAM | SOCK_NONBLOCK, local, device);
   if (!socket) return fail(socket.error());
-  const lab::SocketAddress address = lab::socket_address(to.address, to.port);
-  if (::connect(socket->get(), address.get(), address.length) != 0 && errno != EINPROGRESS)
+  const auto address = system::to_socket_address(to);
+  if (::connect(socket->get(), address.get(), address.size) != 0 && errno != EINPROGRESS)
     return fail(failure("connect", std::strerror(errno)));
   if (!readable(*socket, limit, POLLOUT)) return fail(failure("timeout", "no answer"));
   int error = 0;
@@ -216,7 +208,7 @@ Endpoint Tcp::peer() const {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   ::getpeername(socket_.get(), reinterpret_cast<sockaddr*>(&storage), &length);
-  return endpoint_of(storage);
+  return system::from_socket_address(storage).value_or(Endpoint{});
 }
 
 Result<RawSender> RawSender::on(const lab::Machine& machine, Family family) {
@@ -226,8 +218,8 @@ Result<RawSender> RawSender::on(const lab::Machine& machine, Family family) {
 }
 
 void RawSender::send(const Address& target, const std::string& packet) const {
-  const lab::SocketAddress address = lab::socket_address(target, Port());
-  (void)::sendto(socket_.get(), packet.data(), packet.size(), 0, address.get(), address.length);
+  const auto address = system::to_socket_address({target, Port()});
+  (void)::sendto(socket_.get(), packet.data(), packet.size(), 0, address.get(), address.size);
 }
 
 }  // namespace drpf::cli::selftest

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "protocol/wireguard/noise_handshake.h"
+
 namespace drpf::tunnel::kernel {
 namespace {
 
@@ -19,9 +21,23 @@ bool same_prefixes(std::vector<Prefix> a, std::vector<Prefix> b) {
 
 }  // namespace
 
+Status check_link_is_ours(const std::string& interface, const Key& private_key, system::LinksAndRoutes& network) {
+  const auto present = network.link(interface);
+  if (!present || present->kind != system::WireGuardLink::link_kind) return {};
+  auto link = system::WireGuardLink::open(interface);
+  if (!link) return fail(link.error());
+  const auto key = link->public_key();
+  if (!key) return fail(key.error());
+  if (!*key || **key == protocol::wireguard::Identity::from_private(private_key).public_key) return {};
+  return fail(failure("interface_taken",
+                      "the network interface " + interface + " is a WireGuard tunnel with another key than this gateway's",
+                      "name another one with [tunnel] interface, or remove it if nobody needs it (ip link delete " + interface + ")"));
+}
+
 Result<std::unique_ptr<KernelTunnel>> KernelTunnel::start(const KernelTunnelConfig& config, system::LinksAndRoutes& network,
                                                           const Clock& clock, std::function<void(Event)> on_event,
                                                           std::shared_ptr<spdlog::logger> log) {
+  if (auto ours = check_link_is_ours(config.interface, config.private_key, network); !ours) return fail(ours.error());
   const auto kind = system::WireGuardLink::link_kind;
   if (auto made = network.ensure_link(config.interface, kind); !made) {
     auto error = made.error();

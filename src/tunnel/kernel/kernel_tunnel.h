@@ -32,6 +32,10 @@ struct KernelTunnelConfig {
   Duration disconnect_after = std::chrono::seconds(180);
 };
 
+// Nothing where there is no WireGuard link of that name, or one without a key, or with this one: what an earlier run left. Another's is
+// refused: who takes it over ends the sessions of its peers.
+Status check_link_is_ours(const std::string& interface, const Key& private_key, system::LinksAndRoutes& network);
+
 class KernelTunnel final : public Tunnel {
  public:
   static constexpr Duration look_interval = std::chrono::milliseconds(250);

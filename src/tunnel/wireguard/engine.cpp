@@ -8,6 +8,7 @@
 
 #include "system/offload_probe.h"
 #include "tunnel/wireguard/control_socket.h"
+#include "tunnel/wireguard/crypto_workers.h"
 #include "tunnel/wireguard/engine_state.h"
 #include "tunnel/wireguard/fence.h"
 #include "tunnel/wireguard/handshaker.h"
@@ -22,7 +23,8 @@ struct Engine::Parts {
   Parts(const EngineConfig& config, system::Tun tun, system::UdpSockets sockets, Random& random, const Clock& clock,
         std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log)
       : state(std::move(tun), std::move(sockets), config.packet_io != nullptr ? *config.packet_io : system_calls, clock, std::move(log),
-              config.mtu, config.require_admission),
+              config.mtu, config.require_admission,
+              config.crypto_workers.value_or(CryptoWorkers::count_for(std::thread::hardware_concurrency()))),
         handshaker(state, {Identity::from_private(config.private_key), config.timestamp_floor, config.disconnect_after, config.wait_max},
                    random, std::move(on_event)),
         fence(state, config.fence) {}

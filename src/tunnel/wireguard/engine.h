@@ -11,6 +11,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <spdlog/logger.h>
@@ -34,6 +35,7 @@ struct EngineConfig {
   std::string control_socket_path;  // for `wg show`; empty = none
   Duration disconnect_after = std::chrono::seconds(180);
   Duration wait_max = std::chrono::hours(1);  // longest wait of the timer thread; only a test with a fast clock needs less
+  std::optional<std::size_t> crypto_workers;  // in each direction; none = by the number of cores
   bool fence = true;                          // false shows what the fence is for; only for that test
   PacketIo* packet_io = nullptr;              // tests make system calls fail; null = the real ones. Must outlive the engine.
 };

@@ -89,14 +89,15 @@ struct Switches {
 
 struct EngineState {
   EngineState(system::Tun tun_device, system::UdpSockets udp_sockets, PacketIo& packet_io, const Clock& engine_clock,
-              std::shared_ptr<spdlog::logger> engine_log, std::uint16_t tunnel_mtu, bool admission)
+              std::shared_ptr<spdlog::logger> engine_log, std::uint16_t tunnel_mtu, bool admission, std::size_t worker_count)
       : tun(std::move(tun_device)),
         sockets(std::move(udp_sockets)),
         io(packet_io),
         clock(engine_clock),
         log(std::move(engine_log)),
         mtu(tunnel_mtu),
-        require_admission(admission) {}
+        require_admission(admission),
+        crypto_workers(worker_count) {}
 
   system::Tun tun;
   system::UdpSockets sockets;
@@ -105,6 +106,7 @@ struct EngineState {
   std::shared_ptr<spdlog::logger> log;  // shared with whoever made the engine
   const std::uint16_t mtu;
   const bool require_admission;
+  const std::size_t crypto_workers;  // in each direction
 
   Switches switches;
   Counters counters;

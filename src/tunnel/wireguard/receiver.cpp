@@ -18,9 +18,11 @@ Receiver::Receiver(EngineState& state)
     : state_(state), writer_(state), buffer_(messages_max * message_size), control_(messages_max * system::ReceiveControl::size) {
   touched_.reserve(protocol::ip::Merger::packets_max);
   merger_.set_features({state.switches.merge_tcp.load(), state.switches.merge_udp.load()});
+  for (std::size_t i = 0; i <= state.crypto_workers; ++i) ciphers_.emplace_back(crypto::Key32{}, crypto::TransportCipher::Direction::open);
 }
 
 void Receiver::run() {
+  workers_.emplace(state_.crypto_workers, "wg-open");
   const std::array sockets{&state_.sockets.of(Family::v4), &state_.sockets.of(Family::v6)};
   while (!state_.stopping.load() && !failed_) {
     // A negative descriptor is passed over by poll(): a machine without IPv6.
@@ -66,47 +68,89 @@ bool Receiver::receive(const system::UdpSocket& socket) {
   }
   state_.quiescence.enter(Quiescence::receiver);
   now_ = state_.clock.now();
+  std::size_t arrived = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-    const auto& message = messages[i].msg_hdr;
+    const auto& header = messages[i].msg_hdr;
     const auto from = system::from_socket_address(names[i]);
-    if (!from || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    if (!from || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
       Counters::add(state_.counters.datagram_malformed);
       continue;
     }
-    const auto control = system::ReceiveControl::read(message);
-    arrival_ = {*from, control.source, nullptr, false, false};
-    on_message(MutableByteView(buffer_).subspan(i * message_size, messages[i].msg_len), control.segment_size);
+    const auto control = system::ReceiveControl::read(header);
+    auto& message = messages_[arrived++];
+    message.bytes = MutableByteView(buffer_).subspan(i * message_size, messages[i].msg_len);
+    message.segment_size = control.segment_size;
+    message.from = *from;
+    message.source = control.source;
+  }
+  // Alone, each message is handed on before the next is worked on; with help, all are opened at once.
+  const auto at_once = workers_->count() == 0 ? 1 : arrived;
+  for (std::size_t first = 0; first < arrived; first += at_once) {
+    workers_->share(at_once, [&](std::size_t job, std::size_t worker) { open(messages_[first + job], ciphers_[worker]); });
+    for (std::size_t i = first; i < first + at_once; ++i) take(messages_[i]);
   }
   finish_batch();
   state_.quiescence.leave(Quiescence::receiver);
   return static_cast<std::size_t>(count) == messages_max;
 }
 
-void Receiver::on_message(MutableByteView bytes, std::size_t segment_size) {
-  if (segment_size == 0) return on_datagram(bytes);
-  for (std::size_t at = 0; at < bytes.size(); at += segment_size) on_datagram(bytes.subspan(at, std::min(segment_size, bytes.size() - at)));
+void Receiver::open(Message& message, crypto::TransportCipher& cipher) const {
+  message.datagrams.clear();
+  const Session* keyed = nullptr;
+  const auto step = message.segment_size == 0 ? message.bytes.size() : message.segment_size;
+  for (auto rest = message.bytes;;) {
+    const auto datagram = rest.first(std::min(step, rest.size()));
+    message.datagrams.push_back(open(datagram, cipher, keyed));
+    rest = rest.subspan(datagram.size());
+    if (rest.empty()) return;
+  }
 }
 
-void Receiver::on_datagram(MutableByteView datagram) {
-  const auto type = classify(datagram);
-  if (!type) return Counters::add(state_.counters.datagram_malformed);
-  if (*type == MessageType::data) return on_data(datagram);
-  if (state_.handshakes.push(datagram, arrival_.from, arrival_.source))
-    handshakes_arrived_ = true;
-  else
-    Counters::add(state_.counters.handshake_queue_full);
-}
-
-void Receiver::on_data(MutableByteView datagram) {
-  const auto header = read_data_header(datagram);
+Receiver::Datagram Receiver::open(MutableByteView bytes, crypto::TransportCipher& cipher, const Session*& keyed) const {
+  const auto type = classify(bytes);
+  if (!type) return {bytes, nullptr, 0, Opening::malformed};
+  if (*type != MessageType::data) return {bytes, nullptr, 0, Opening::handshake};
+  const auto header = read_data_header(bytes);
   auto* const session = state_.sessions.find(header.receiver);
-  if (session == nullptr) return Counters::add(state_.counters.unknown_session);
-  if (!may_receive(session->facts, now_)) return Counters::add(state_.counters.session_expired);
-  const auto sealed = datagram.subspan(data_header_size);
-  if (!session->open.open(header.counter, sealed)) return Counters::add(state_.counters.not_authentic);
-  if (!session->window.accept(header.counter)) return Counters::add(state_.counters.replayed);
+  if (session == nullptr) return {bytes, nullptr, 0, Opening::unknown_session};
+  if (!may_receive(session->facts, now_)) return {bytes, session, 0, Opening::session_expired};
+  if (keyed != session) cipher.set_key(session->open_key.bytes());
+  keyed = session;
+  const bool authentic = cipher.open(header.counter, bytes.subspan(data_header_size));
+  return {bytes, session, header.counter, authentic ? Opening::opened : Opening::not_authentic};
+}
 
-  const auto plain = sealed.first(sealed.size() - tag_size);
+void Receiver::take(const Message& message) {
+  arrival_ = {message.from, message.source, nullptr, false, false};
+  for (const auto& datagram : message.datagrams) take(datagram);
+  if (undelivered_ < delivered_at_once) return;
+  writer_.write(merger_);
+  undelivered_ = 0;
+}
+
+void Receiver::take(const Datagram& datagram) {
+  switch (datagram.opening) {
+    case Opening::opened:
+      break;
+    case Opening::handshake:
+      if (state_.handshakes.push(datagram.bytes, arrival_.from, arrival_.source))
+        handshakes_arrived_ = true;
+      else
+        Counters::add(state_.counters.handshake_queue_full);
+      return;
+    case Opening::malformed:
+      return Counters::add(state_.counters.datagram_malformed);
+    case Opening::unknown_session:
+      return Counters::add(state_.counters.unknown_session);
+    case Opening::session_expired:
+      return Counters::add(state_.counters.session_expired);
+    case Opening::not_authentic:
+      return Counters::add(state_.counters.not_authentic);
+  }
+  auto* const session = datagram.session;
+  if (!session->window.accept(datagram.counter)) return Counters::add(state_.counters.replayed);
+
+  const auto plain = datagram.bytes.subspan(data_header_size, datagram.bytes.size() - data_overhead);
   auto& peer = session->peer;
   if (arrival_.peer != &peer) look_at_arrival(peer);
   if (!session->in_batch) {
@@ -117,7 +161,7 @@ void Receiver::on_data(MutableByteView datagram) {
     session->heard.store(true, std::memory_order_release);
     session->batch_first = true;
   }
-  session->batch_bytes += datagram.size();
+  session->batch_bytes += datagram.bytes.size();
   session->batch_data = session->batch_data || !plain.empty();
   if (arrival_.known) {
     session->batch_from.reset();
@@ -135,6 +179,7 @@ void Receiver::deliver(MutableByteView plain, const Session& session) {
   if (state_.routes.load()->addresses.lookup_source(plain) != session.peer.id) return Counters::add(state_.counters.wrong_source);
   if (merger_.full()) writer_.write(merger_);
   merger_.add(plain.first(layout->length), *layout);
+  undelivered_ += layout->length;
 }
 
 void Receiver::look_at_arrival(PeerState& peer) {
@@ -146,6 +191,7 @@ void Receiver::look_at_arrival(PeerState& peer) {
 
 void Receiver::finish_batch() {
   if (!merger_.empty()) writer_.write(merger_);
+  undelivered_ = 0;
   for (auto* const session : touched_) {
     auto& peer = session->peer;
     auto& bytes = peer.receiver.bytes;

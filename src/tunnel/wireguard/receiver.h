@@ -2,10 +2,14 @@
 // device. Handshake messages go on to the handshake thread unread.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "crypto/transport_cipher.h"
 #include "protocol/ip/merger.h"
+#include "tunnel/wireguard/crypto_workers.h"
 #include "tunnel/wireguard/engine_state.h"
 #include "tunnel/wireguard/tun_writer.h"
 
@@ -15,6 +19,8 @@ class Receiver {
  public:
   static constexpr std::size_t messages_max = 16;  // per system call, each up to 64 KiB of datagrams
   static constexpr std::size_t calls_per_turn_max = 8;
+  // So much is handed on before more is worked on: who is behind a stream waits for this, not for all that one call has read.
+  static constexpr std::size_t delivered_at_once = 65536;
 
   explicit Receiver(EngineState& state);
   void run();  // until state.stopping
@@ -31,10 +37,28 @@ class Receiver {
     bool admitted = false;
   };
 
+  // What became of a datagram when it was opened; nothing that others could see has been changed by that.
+  enum class Opening : std::uint8_t { opened, handshake, malformed, unknown_session, session_expired, not_authentic };
+  struct Datagram {
+    MutableByteView bytes;
+    Session* session = nullptr;
+    std::uint64_t counter = 0;
+    Opening opening = Opening::malformed;
+  };
+  // What one message of the batch brought: as many datagrams of one sender as the kernel joined.
+  struct Message {
+    MutableByteView bytes;
+    std::size_t segment_size = 0;
+    Endpoint from;
+    system::LocalSource source;
+    std::vector<Datagram> datagrams;
+  };
+
   bool receive(const system::UdpSocket& socket);
-  void on_message(MutableByteView bytes, std::size_t segment_size);
-  void on_datagram(MutableByteView datagram);
-  void on_data(MutableByteView datagram);
+  void open(Message& message, crypto::TransportCipher& cipher) const;
+  Datagram open(MutableByteView bytes, crypto::TransportCipher& cipher, const Session*& keyed) const;  // `keyed`: whose key the cipher has
+  void take(const Message& message);
+  void take(const Datagram& datagram);
   void deliver(MutableByteView plain, const Session& session);
   void look_at_arrival(PeerState& peer);
   void finish_batch();
@@ -45,6 +69,10 @@ class Receiver {
   std::vector<std::uint8_t> buffer_;
   std::vector<std::uint8_t> control_;
   std::vector<Session*> touched_;
+  std::array<Message, messages_max> messages_;
+  std::size_t undelivered_ = 0;  // bytes in the merger
+  std::optional<CryptoWorkers> workers_;
+  std::vector<crypto::TransportCipher> ciphers_;  // of each worker
   Arrival arrival_;
   Time now_{};
   bool handshakes_arrived_ = false;

@@ -26,9 +26,14 @@ bool tun_is_gone(int error) { return error == EBADFD || error == EFAULT || error
 
 }  // namespace
 
-Sender::Sender(EngineState& state) : state_(state), datagrams_(state), read_buffer_(read_size), slab_(slab_size) {}
+Sender::Sender(EngineState& state) : state_(state), datagrams_(state), read_buffer_(read_size) {
+  const auto runs = state.crypto_workers == 0 ? 1 : runs_per_worker * (state.crypto_workers + 1);
+  for (std::size_t i = 0; i < runs; ++i) runs_.emplace_back(slab_size);
+  for (std::size_t i = 0; i <= state.crypto_workers; ++i) ciphers_.emplace_back(crypto::Key32{}, crypto::TransportCipher::Direction::seal);
+}
 
 void Sender::run() {
+  workers_.emplace(state_.crypto_workers, "wg-seal");
   while (!state_.stopping.load() && !failed_) {
     pollfd waiting[2] = {{state_.tun.fd(), POLLIN, 0}, {state_.sender_wake.fd(), POLLIN, 0}};
     ::poll(waiting, 2, -1);
@@ -42,7 +47,8 @@ void Sender::run() {
       begin_drain();
     }
     if (waiting[0].revents != 0 || drain_reads_left_ > 0) failed_ = !read_packets();
-    flush();
+    close_run();
+    send_runs();
     state_.quiescence.leave(Quiescence::sender);
   }
 }
@@ -201,66 +207,87 @@ void Sender::perform_commands() {
 
 MutableByteView Sender::reserve(PeerState& peer, Session& session, std::size_t size) {
   const auto wire = padded_size(size, state_.mtu) + data_overhead;
-  const auto family_max = batch_.to.address.is_v4() ? DatagramSender::bytes_max_v4 : DatagramSender::bytes_max_v6;
-  const bool fits = batch_.count > 0 && batch_.peer == &peer && batch_.session == &session && !batch_.closed && wire <= batch_.stride &&
-                    batch_.count < DatagramSender::run_max && batch_.size + wire <= family_max;
-  if (!fits) {
-    flush();
-    batch_.peer = &peer;
-    batch_.session = &session;
+  const auto& filling = runs_[full_runs_];
+  const auto family_max = filling.to.address.is_v4() ? DatagramSender::bytes_max_v4 : DatagramSender::bytes_max_v6;
+  const bool fits = filling.count > 0 && filling.peer == &peer && filling.session == &session && !filling.closed &&
+                    wire <= filling.stride && filling.count < DatagramSender::run_max && filling.size + wire <= family_max;
+  if (!fits) close_run();
+  auto& run = runs_[full_runs_];
+  if (run.count == 0) {
+    run.peer = &peer;
+    run.session = &session;
     const auto& path = peer.path.refresh(peer.sender.path);
-    batch_.to = *path.endpoint;
-    batch_.source = path.source;
-    batch_.stride = wire;
+    run.to = *path.endpoint;
+    run.source = path.source;
+    run.stride = wire;
   }
-  return MutableByteView(slab_).subspan(batch_.size + data_header_size, size);
+  return MutableByteView(run.slab).subspan(run.size + data_header_size, size);
 }
 
 void Sender::commit(std::size_t size) {
-  auto& session = *batch_.session;
+  auto& run = runs_[full_runs_];
   const auto plain = padded_size(size, state_.mtu);
-  auto* const slot = slab_.data() + batch_.size;
-  if (batch_.count == 0) {
-    batch_.quote_bytes = std::min(size, quote_size);
-    std::memcpy(batch_.quote.data(), slot + data_header_size, batch_.quote_bytes);
+  const auto slot = MutableByteView(run.slab).subspan(run.size + data_header_size, plain);
+  const auto counter = run.session->next_counter++;
+  if (run.count == 0) {
+    run.first_counter = counter;
+    run.quote_bytes = std::min(size, quote_size);
+    std::copy_n(slot.begin(), run.quote_bytes, run.quote.begin());
   }
-  std::memset(slot + data_header_size + size, 0, plain - size);
-  const auto counter = session.next_counter++;
-  write_data_header(MutableByteView(slot, data_header_size), session.remote_index, counter);
-  session.seal.seal(counter, MutableByteView(slot + data_header_size, plain + tag_size));
+  std::memset(slot.data() + size, 0, plain - size);
   const auto wire = plain + data_overhead;
-  batch_.closed = wire < batch_.stride;
-  batch_.size += wire;
-  batch_.plain_bytes += wire;
-  batch_.data = batch_.data || size > 0;
-  ++batch_.count;
+  run.closed = wire < run.stride;
+  run.size += wire;
+  run.data = run.data || size > 0;
+  ++run.count;
 }
 
-void Sender::flush() {
-  if (batch_.count == 0) return;
-  const auto outcome = datagrams_.send(batch_.to, batch_.source, {MutableByteView(slab_).first(batch_.size), batch_.stride});
-  auto& peer = *batch_.peer;
+void Sender::close_run() {
+  if (runs_[full_runs_].count == 0) return;
+  if (++full_runs_ == runs_.size()) send_runs();
+}
+
+void Sender::send_runs() {
+  workers_->share(full_runs_, [this](std::size_t job, std::size_t worker) { seal(runs_[job], ciphers_[worker]); });
+  for (std::size_t i = 0; i < full_runs_; ++i) send(runs_[i]);
+  full_runs_ = 0;
+}
+
+void Sender::seal(Run& run, crypto::TransportCipher& cipher) {
+  cipher.set_key(run.session->seal_key.bytes());
+  auto rest = MutableByteView(run.slab).first(run.size);
+  for (auto counter = run.first_counter; !rest.empty(); ++counter) {
+    const auto datagram = rest.first(std::min(run.stride, rest.size()));
+    write_data_header(datagram, run.session->remote_index, counter);
+    cipher.seal(counter, datagram.subspan(data_header_size));
+    rest = rest.subspan(datagram.size());
+  }
+}
+
+void Sender::send(Run& run) {
+  const auto outcome = datagrams_.send(run.to, run.source, {MutableByteView(run.slab).first(run.size), run.stride});
+  auto& peer = *run.peer;
   auto& bytes = peer.sender.bytes;
-  bytes.store(bytes.load(std::memory_order_relaxed) + batch_.plain_bytes, std::memory_order_relaxed);
-  if (outcome.too_long) answer_too_long(outcome);
+  bytes.store(bytes.load(std::memory_order_relaxed) + run.size, std::memory_order_relaxed);
+  if (outcome.too_long) answer_too_long(run, outcome);
   {
     const std::lock_guard lock(peer.report_mutex);
-    const bool data = batch_.data || (peer.report.sent && peer.report.sent->data);
-    peer.report.sent = PeerReport::Sent{batch_.session->local_index, batch_.session->next_counter, data, now_};
+    const bool data = run.data || (peer.report.sent && peer.report.sent->data);
+    peer.report.sent = PeerReport::Sent{run.session->local_index, run.first_counter + run.count, data, now_};
     peer.report.source_unusable = peer.report.source_unusable || outcome.source_unusable;
   }
   if (outcome.source_unusable) peer.sender.path.path.source = {};
   state_.report(peer, outcome.source_unusable);
-  batch_ = {};
+  run.clear();
 }
 
-void Sender::answer_too_long(const SendOutcome& outcome) {
-  const std::size_t outer = batch_.to.address.is_v4() ? 20 + 8 : 40 + 8;
-  const auto path = outcome.path_mtu.value_or(static_cast<std::uint32_t>(batch_.stride + outer - padding_multiple));
+void Sender::answer_too_long(const Run& run, const SendOutcome& outcome) {
+  const std::size_t outer = run.to.address.is_v4() ? 20 + 8 : 40 + 8;
+  const auto path = outcome.path_mtu.value_or(static_cast<std::uint32_t>(run.stride + outer - padding_multiple));
   const auto overhead = outer + data_overhead;
   // Inside, padding may fill up to the tunnel's MTU: only a multiple of 16 is sure to fit.
   const auto inner = path > overhead ? (path - overhead) / padding_multiple * padding_multiple : 0;
-  const auto answer = protocol::ip::too_big_answer(ByteView(batch_.quote).first(batch_.quote_bytes), static_cast<std::uint32_t>(inner));
+  const auto answer = protocol::ip::too_big_answer(ByteView(run.quote).first(run.quote_bytes), static_cast<std::uint32_t>(inner));
   if (!answer) return;
   OffloadHeader header;
   std::array<iovec, 2> parts{iovec{&header, sizeof header}, iovec{const_cast<std::uint8_t*>(answer->data()), answer->size()}};

@@ -3,7 +3,9 @@
 
 #include <vector>
 
+#include "crypto/transport_cipher.h"
 #include "protocol/ip/offload_header.h"
+#include "tunnel/wireguard/crypto_workers.h"
 #include "tunnel/wireguard/datagram_sender.h"
 #include "tunnel/wireguard/engine_state.h"
 
@@ -25,20 +27,25 @@ class Sender {
   static constexpr std::size_t read_size = 65536 + 64;
   static constexpr std::size_t slab_size = 2 * 65536;
   static constexpr std::size_t quote_size = 128;
+  static constexpr std::size_t runs_per_worker = 2;
 
-  // The run being filled: all to one peer by one session.
-  struct Batch {
+  // Consecutive datagrams to one peer by one session, to be sealed and sent together.
+  struct Run {
+    explicit Run(std::size_t bytes) : slab(bytes) {}
+    void clear() { peer = nullptr, session = nullptr, size = stride = count = quote_bytes = 0, closed = data = false; }
+
     PeerState* peer = nullptr;
     Session* session = nullptr;
     Endpoint to;
     system::LocalSource source;
-    std::size_t size = 0;
-    std::size_t stride = 0;
+    std::vector<std::uint8_t> slab;
+    std::uint64_t first_counter = 0;
+    std::size_t size = 0;    // bytes of the slab that are used
+    std::size_t stride = 0;  // of every datagram but the last
     std::size_t count = 0;
-    std::uint64_t plain_bytes = 0;
     bool closed = false;  // a shorter datagram ended it
     bool data = false;
-    std::array<std::uint8_t, quote_size> quote;  // of the first packet, for an answer when it is too long
+    std::array<std::uint8_t, quote_size> quote{};  // of the first packet, for an answer when it is too long
     std::size_t quote_bytes = 0;
   };
 
@@ -52,20 +59,24 @@ class Sender {
   void stage(PeerState& peer, Bytes packet, std::optional<std::uint32_t> refused);
   void flush_staged(PeerState& peer);
   void drop_staged(PeerState& peer);
-  bool begin(PeerState& peer, Session& session);
-  // Room for a packet of `size` bytes to be written by the caller, then sealed by commit().
+  // Room for a packet of `size` bytes to be written by the caller, then numbered by commit().
   MutableByteView reserve(PeerState& peer, Session& session, std::size_t size);
   void commit(std::size_t size);
-  void flush();
-  void answer_too_long(const SendOutcome& outcome);
+  void close_run();
+  void send_runs();
+  static void seal(Run& run, crypto::TransportCipher& cipher);
+  void send(Run& run);
+  void answer_too_long(const Run& run, const SendOutcome& outcome);
 
   EngineState& state_;
   DatagramSender datagrams_;
   std::vector<std::uint8_t> read_buffer_;
-  std::vector<std::uint8_t> slab_;
   std::vector<SenderCommand> commands_;
-  Batch batch_;
-  const ClosedFlows* closed_ = nullptr;  // of this turn
+  std::vector<Run> runs_;  // full ones, and then the one being filled
+  std::size_t full_runs_ = 0;
+  std::optional<CryptoWorkers> workers_;
+  std::vector<crypto::TransportCipher> ciphers_;  // of each worker
+  const ClosedFlows* closed_ = nullptr;           // of this turn
   std::uint64_t drain_begun_ = 0;
   std::size_t drain_reads_left_ = 0;  // 0: no drain is under way
   Time now_{};

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "core/address.h"
-#include "crypto/wireguard_primitives.h"
+#include "crypto/secret_key.h"
 #include "protocol/wireguard/replay_window.h"
 #include "protocol/wireguard/session_rules.h"
 #include "system/udp_socket.h"
@@ -19,12 +19,7 @@ struct PeerState;
 struct Session {
   Session(std::uint32_t local, std::uint32_t remote, const protocol::wireguard::SessionFacts& session_facts, PeerState& owner,
           const crypto::Key32& send_key, const crypto::Key32& receive_key)
-      : local_index(local),
-        remote_index(remote),
-        facts(session_facts),
-        peer(owner),
-        seal(send_key, crypto::TransportCipher::Direction::seal),
-        open(receive_key, crypto::TransportCipher::Direction::open) {}
+      : local_index(local), remote_index(remote), facts(session_facts), peer(owner), seal_key(send_key), open_key(receive_key) {}
 
   const std::uint32_t local_index;
   const std::uint32_t remote_index;
@@ -32,10 +27,10 @@ struct Session {
   PeerState& peer;
   std::atomic<bool> heard{false};  // something was received with it
 
-  alignas(64) crypto::TransportCipher seal;
+  alignas(64) const crypto::SecretKey seal_key;
   std::uint64_t next_counter = 0;
 
-  alignas(64) crypto::TransportCipher open;
+  alignas(64) const crypto::SecretKey open_key;
   protocol::wireguard::ReplayWindow window;
   // Of the batch under way.
   bool in_batch = false;

@@ -12,10 +12,10 @@
 #include <thread>
 
 #include "net/http_client.h"
-#include "net/socket_address.h"
 #include "support/loop_thread.h"
 #include "support/temporary_folder.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 
 namespace drpf::net {
 namespace {
@@ -61,7 +61,7 @@ class HttpOverUnix : public testing::Test {
   }
   system::Fd connected() const {
     system::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const auto address = socket_address(path_);
+    const auto address = system::to_socket_address(path_);
     EXPECT_EQ(::connect(fd.get(), address->get(), address->size), 0);
     const timeval patience{20, 0};
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -105,7 +105,7 @@ TEST_F(HttpOverUnix, TheSocketIsForItsOwnerAndGroupOnlyAndGoesAway) {
 TEST_F(HttpOverUnix, ReplacesAStaleSocketButNeverALiveOne) {
   {
     const system::Fd dead(::socket(AF_UNIX, SOCK_STREAM, 0));
-    const auto address = socket_address(path_);
+    const auto address = system::to_socket_address(path_);
     ASSERT_EQ(::bind(dead.get(), address->get(), address->size), 0);
   }
   start(echo);
@@ -331,7 +331,7 @@ TEST(HttpClient, SaysWhatToDoWhenNobodyListens) {
 TEST(HttpClient, GivesUpOnAServerThatNeverAnswers) {
   const test::TemporaryFolder folder;
   const auto path = folder / "mute.sock";
-  const auto address = socket_address(path);
+  const auto address = system::to_socket_address(path);
   const system::Fd mute(::socket(AF_UNIX, SOCK_STREAM, 0));
   ASSERT_EQ(::bind(mute.get(), address->get(), address->size), 0);
   ASSERT_EQ(::listen(mute.get(), 1), 0);
@@ -345,7 +345,7 @@ TEST(HttpClient, GivesUpOnAServerThatNeverAnswers) {
 TEST(HttpClient, SaysWhenTheOtherSideSpeaksNoHttp) {
   const test::TemporaryFolder folder;
   const auto path = folder / "smtp.sock";
-  const auto address = socket_address(path);
+  const auto address = system::to_socket_address(path);
   const system::Fd listener(::socket(AF_UNIX, SOCK_STREAM, 0));
   ASSERT_EQ(::bind(listener.get(), address->get(), address->size), 0);
   ASSERT_EQ(::listen(listener.get(), 1), 0);
@@ -363,7 +363,7 @@ TEST(HttpClient, SaysWhenTheOtherSideSpeaksNoHttp) {
 TEST(HttpClient, SendsHeadersAndABodyOfAnotherTypeAndReadsHeaders) {
   const test::TemporaryFolder folder;
   const auto path = folder / "other.sock";
-  const auto address = socket_address(path);
+  const auto address = system::to_socket_address(path);
   const system::Fd listener(::socket(AF_UNIX, SOCK_STREAM, 0));
   ASSERT_EQ(::bind(listener.get(), address->get(), address->size), 0);
   ASSERT_EQ(::listen(listener.get(), 1), 0);
@@ -495,7 +495,7 @@ TEST_P(HttpOverTcp, KnowsTheHeadersThatHandlersNeed) {
   });
   ASSERT_TRUE(server);
   test::LoopThread thread(loop);
-  const auto address = socket_address((*server)->endpoint());
+  const auto address = system::to_socket_address((*server)->endpoint());
   const system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::connect(fd.get(), address.get(), address.size), 0);
   const std::string text =

@@ -12,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "crypto/transport_cipher.h"
 #include "crypto/wireguard_primitives.h"
 #include "protocol/wireguard/handshake_gate.h"
 #include "protocol/wireguard/messages.h"

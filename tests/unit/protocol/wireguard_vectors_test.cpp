@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/encoding.h"
+#include "crypto/transport_cipher.h"
 #include "protocol/wireguard/cookie.h"
 #include "protocol/wireguard/messages.h"
 #include "protocol/wireguard/noise_handshake.h"

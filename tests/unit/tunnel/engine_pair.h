@@ -131,6 +131,7 @@ class Node {
     std::string control_socket_path = {};
     std::uint16_t mtu = 1420;
     bool fence = true;
+    std::size_t crypto_workers = 0;
   };
 
   explicit Node(const Key& private_key) : Node(private_key, Options{}) {}
@@ -148,6 +149,7 @@ class Node {
     config.offload = options.offload;
     config.mtu = options.mtu;
     config.fence = options.fence;
+    config.crypto_workers = options.crypto_workers;
     config.require_admission = options.require_admission;
     config.disconnect_after = options.disconnect_after;
     config.timestamp_floor = options.timestamp_floor;

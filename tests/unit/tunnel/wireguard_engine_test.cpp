@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "core/encoding.h"
 #include "engine_pair.h"
 #include "protocol/wireguard/cookie.h"
@@ -18,11 +20,20 @@ using namespace drpf::test;
 
 OffloadHeader tcp_gso(std::uint16_t size) { return {OffloadHeader::needs_checksum, OffloadHeader::gso_tcp4, 0, size, 20, 16}; }
 
-class EngineOffloads : public EnginePair, public testing::WithParamInterface<Offload> {};
-INSTANTIATE_TEST_SUITE_P(Wireguard, EngineOffloads, testing::Values(Offload::automatic, Offload::no_uso, Offload::no_gso, Offload::none));
+struct Way {
+  Offload offload;
+  std::size_t crypto_workers;
+};
+class EngineOffloads : public EnginePair, public testing::WithParamInterface<Way> {
+ protected:
+  static Node::Options options() { return {.offload = GetParam().offload, .crypto_workers = GetParam().crypto_workers}; }
+};
+INSTANTIATE_TEST_SUITE_P(Wireguard, EngineOffloads,
+                         testing::Values(Way{Offload::automatic, 0}, Way{Offload::no_uso, 0}, Way{Offload::no_gso, 0},
+                                         Way{Offload::none, 0}, Way{Offload::automatic, 3}, Way{Offload::none, 3}));
 
 TEST_P(EngineOffloads, PacketsPassBothWaysInBothFamilies) {
-  start({.offload = GetParam()}, {.offload = GetParam()});
+  start(options(), options());
   for (const bool v6 : {false, true}) {
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{1000}, std::size_t{1352}}) {
       const auto packet = make_packet({.v6 = v6, .udp = true, .data_size = size});
@@ -34,11 +45,36 @@ TEST_P(EngineOffloads, PacketsPassBothWaysInBothFamilies) {
 }
 
 TEST_P(EngineOffloads, ATrainOfPacketsArrivesWholeAndInOrder) {
-  start({.offload = GetParam()}, {.offload = GetParam()});
+  start(options(), options());
   expect_passes(*a, *b, make_packet({.udp = true}));
   const auto train = make_train({.data_size = 1300}, 300, 77);
   for (const auto& packet : train) a->put(packet);
   EXPECT_TRUE(b->take_packets(train.size()) == train);
+}
+
+// Many runs in a turn, of several flows: the workers take what they can get, and each flow comes out as it went in.
+TEST_P(EngineOffloads, WhoeverSealsAndOpensEachFlowKeepsItsOrder) {
+  start(options(), options());
+  expect_passes(*a, *b, make_packet({.udp = true}));
+  std::vector<Bytes> flows[4];
+  for (std::uint16_t flow = 0; flow < 4; ++flow)
+    for (std::uint32_t number = 0; number < 200; ++number) {
+      auto packet = make_packet({.udp = true, .data_size = 400 + 300U * flow});
+      const auto at = packet.size() - 8;
+      packet[at] = static_cast<std::uint8_t>(flow);
+      packet[at + 1] = static_cast<std::uint8_t>(number);
+      flows[flow].push_back(std::move(packet));
+    }
+  for (std::size_t number = 0; number < 200; ++number)
+    for (const auto& flow : flows) a->put(flow[number]);
+  std::vector<std::uint8_t> next(4);
+  for (const auto& packet : b->take_packets(800)) {
+    const auto at = packet.size() - 8;
+    ASSERT_LT(packet[at], 4U);
+    EXPECT_EQ(packet[at + 1], next[packet[at]]++);
+  }
+  EXPECT_EQ(next, std::vector<std::uint8_t>(4, 200));
+  EXPECT_EQ(b->counter("not_authentic") + b->counter("replayed"), 0U);
 }
 
 TEST_F(EnginePair, ASuperpacketArrivesAsOne) {
