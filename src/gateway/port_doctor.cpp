@@ -16,8 +16,6 @@ using scan::LeaseEvidence;
 
 constexpr std::size_t packet_size_max = 65'536;
 constexpr int packets_per_turn = 64;
-// Above what hosts choose by themselves, and not in the port plan of anything that listens.
-constexpr std::uint16_t first_source_port = 61'000;
 
 }  // namespace
 
@@ -184,14 +182,8 @@ void PortDoctor::begin(Visit& visit) {
     return finish(visit, std::move(evidence));
   }
 
-  scan::LeaseVisit packets;
-  packets.protocol = redirection.protocol;
   evidence.visitor = parts_.probe.address(redirection.public_address.family());
-  packets.from = {evidence.visitor,
-                  Port(static_cast<std::uint16_t>(first_source_port + parts_.random.u32() % (65'536U - first_source_port)))};
-  packets.to = evidence.public_side;
-  packets.sequence = parts_.random.u32();
-  visit.packets = std::move(packets);
+  visit.packets.emplace(redirection.protocol, evidence.visitor, evidence.public_side, redirection.device_port, parts_.random);
   visit.tunnel_before = parts_.gateway.device_tunnel(visit.device);
   if (own_visits_.size() >= own_visits_max) own_visits_.clear();
   ++own_visits_[key_of(redirection)];
@@ -283,7 +275,7 @@ void PortDoctor::conclude(Visit& visit) {
   visit.timer.cancel();
   auto& evidence = visit.evidence;
   look_at_tunnel(visit);
-  const system::ConntrackTuple began{visit.packets->from, visit.packets->to, static_cast<std::uint8_t>(visit.packets->protocol)};
+  const system::ConntrackTuple began{visit.packets->from(), visit.packets->to(), static_cast<std::uint8_t>(visit.packets->protocol())};
   if (const auto entry = conntrack_.find(began); !entry) {
     parts_.log->warn("the connection of a visit could not be looked up: {}", entry.error().message);
   } else if (*entry) {

@@ -110,7 +110,7 @@ class Doctor {
         if (!e_.tunnel_sent) return blocked("with a reset that is not the device's");
         return nobody_listens("a reset");
       case Cause::port_unreach:
-        if (visit.sender) return blocked(reason_text(visit));
+        if (visit.sender || !e_.led_to) return blocked(reason_text(visit));
         if (e_.protocol == Protocol::udp) return nobody_listens("port unreachable");
         return rejected();
       case Cause::no_response:
@@ -121,7 +121,7 @@ class Doctor {
                 fmt::format("Nothing can be said of {}: the visit could not be made ({}).", port_, reason_text(visit)),
                 "Try again; if it stays so, see the gateway's log."};
       default:
-        if (visit.sender) return blocked(reason_text(visit));
+        if (visit.sender || !e_.led_to) return blocked(reason_text(visit));
         return rejected();
     }
   }

@@ -16,6 +16,7 @@ using namespace protocol::ip;
 constexpr std::uint8_t hop_limit = 64;
 constexpr std::uint8_t flag_fin = 0x01;
 constexpr std::uint8_t flag_syn = 0x02;
+constexpr std::uint8_t flag_rst = 0x04;
 constexpr std::uint8_t flag_psh = 0x08;
 constexpr std::uint8_t flag_ack = 0x10;
 constexpr std::uint8_t flag_urg = 0x20;
@@ -164,10 +165,17 @@ std::size_t write_probe(MutableByteView out, Kind kind, const ProbeEnds& ends, c
   const auto mark = key.mark(ends.target, ends.number, ends.source_port);
   if (kind == Kind::ip_protocol) return write_protocol(out, ends, mark);
   if (kind == Kind::udp) {
-    const auto payload = udp_payload(ends.number, mark.sequence);
+    const auto payload = udp_payload(ends.service.value_or(ends.number), mark.sequence);
     return write_udp(out, ends, ends.number, payload, mark);
   }
   return write_tcp(out, ends, ends.number, tcp_flags_of(kind), mark);
+}
+
+std::size_t write_reset(MutableByteView out, const ProbeEnds& ends, const ProbeKey& key) {
+  assert(out.size() >= probe_size_max && ends.local.family() == ends.target.family());
+  auto mark = key.mark(ends.target, ends.number, ends.source_port);
+  ++mark.sequence;  // behind the SYN
+  return write_tcp(out, ends, ends.number, flag_rst, mark);
 }
 
 }  // namespace drpf::scan

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "core/address.h"
 #include "core/bytes.h"
@@ -18,10 +19,16 @@ struct ProbeEnds {
   Address target;  // of the same family
   std::uint16_t source_port = 0;
   std::uint16_t number = 0;  // port or IP protocol
+  // UDP: the port whose service is asked, where it is known to stand behind another one.
+  std::optional<std::uint16_t> service = {};
 };
 
 // Writes the IP packet and returns its size; `out` holds at least probe_size_max bytes.
 std::size_t write_probe(MutableByteView out, Kind kind, const ProbeEnds& ends, const ProbeKey& key);
+
+// After the answer to a SYN probe: the RST that ends the connection before a program hears of it, where no kernel of ours sends it. Sizes
+// as of write_probe().
+std::size_t write_reset(MutableByteView out, const ProbeEnds& ends, const ProbeKey& key);
 
 // The flags that a TCP probe of this kind carries.
 std::uint8_t tcp_flags_of(Kind kind);

@@ -393,18 +393,6 @@ def inside_of_a_device(net, version):
         return arrivals(device, net.patience)
 
 
-def spoofed_visit(net, version, host, source):
-    net.lease("udp", version, 30001, net.a)
-    with net.a.socket(version, UDP, 30001) as device:
-        packets.send(host, version, packets.udp(version, source, net.public(version), 4000, 30001, b"spoofed"))
-        return arrivals(device, net.patience)
-
-
-def tunnel_source_from_outside(net, version):
-    """A visitor who says that he is a device."""
-    return spoofed_visit(net, version, net.inet, NO_DEVICE[version])
-
-
 def gateway_to_lost_device(net, version):
     """The tunnel's route is gone: what the gateway itself sends to a device follows the default route."""
     with Tap(net.inet, "eth0", version) as tap, new_socket(net.gw, version, UDP) as sender:

@@ -1,5 +1,6 @@
-"""Attacks by and on the interface that the gateway visits its own leases from; as in attacks.py."""
-from attacks import STRANGER, UDP, arrivals, spoofed_visit
+"""Attacks by and on the interface that the gateway visits its own leases from, and visits in another's name; as in attacks.py."""
+import packets
+from attacks import NO_DEVICE, STRANGER, UDP, arrivals
 from redirect_lab import PROBE_ADDRESS, new_socket
 from traffic import TcpServer, tcp_visit
 
@@ -16,6 +17,18 @@ def device_to_the_door(net, version):
     with new_socket(net.door, version, UDP, 4000) as receiver, net.a.socket(version, UDP) as sender:
         sender.sendto(b"x", (PROBE_ADDRESS[version], 4000))
         return arrivals(receiver, net.patience)
+
+
+def spoofed_visit(net, version, host, source):
+    net.lease("udp", version, 30001, net.a)
+    with net.a.socket(version, UDP, 30001) as device:
+        packets.send(host, version, packets.udp(version, source, net.public(version), 4000, 30001, b"spoofed"))
+        return arrivals(device, net.patience)
+
+
+def tunnel_source_from_outside(net, version):
+    """A visitor who says that he is a device."""
+    return spoofed_visit(net, version, net.inet, NO_DEVICE[version])
 
 
 def door_source_from_outside(net, version):

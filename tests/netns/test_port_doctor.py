@@ -1,5 +1,6 @@
 """`drpf lease test`: for each sentence exactly the fault that it speaks of, with the real gateway and real devices."""
 import json
+import os
 import signal
 import socket
 import types
@@ -51,6 +52,13 @@ def finding(house, port, protocol, *arguments, version=4):
     return rows[0]
 
 
+def both_findings(house, port, protocol):
+    """At the IPv4 and the IPv6 address, tested at once; for what is answered by silence."""
+    _, rows = ask(house, port, protocol, "--wait", "600")
+    assert len(rows) == 2
+    return rows
+
+
 def server(host, protocol, port, **options):
     return (TcpServer if protocol == "tcp" else UdpServer)(host, port, **options)
 
@@ -93,19 +101,179 @@ def test_nobody_listens(house, device, protocol, answer, version):
     assert "nothing listens" in row["sentence"] and "Start the program" in row["cure"]
 
 
-@pytest.mark.parametrize("version", BOTH)
 @pytest.mark.parametrize("protocol, found", [("tcp", "dropped_by_device"), ("udp", "silent")])
-def test_the_devices_firewall_drops(house, protocol, found, version):
+def test_the_devices_firewall_drops(house, protocol, found):
     laptop = house.laptop
     with DeviceRules(laptop.host, f"{protocol} dport {laptop.port} drop"), server(laptop.host, protocol, laptop.port):
-        row = finding(house, laptop.port, protocol, version=version)
-    assert row["finding"] == found and "tunnel works" in row["sentence"] and "firewall" in row["cure"]
+        for row in both_findings(house, laptop.port, protocol):
+            assert row["finding"] == found and "tunnel works" in row["sentence"] and "firewall" in row["cure"]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_the_devices_firewall_rejects(house, protocol):
+    laptop = house.laptop
+    with DeviceRules(laptop.host, f"{protocol} dport {laptop.port} reject with icmpx type admin-prohibited"), server(laptop.host, protocol, laptop.port):
+        for row in both_findings(house, laptop.port, protocol):
+            assert row["finding"] == "rejected_by_device" and row["visit"]["reason"] == "admin-prohibited"
+
+
+def test_what_cannot_be_told_of_udp_is_told_by_the_visitors_that_were_answered(house):
+    """A program that answers its own visitors and not us: the device's firewall lets one address in."""
+    lab, tower = house.lab, house.tower
+    with DeviceRules(tower.host, f"ip saddr {PROBE[4]} udp dport {tower.port + 1} drop"), UdpServer(tower.host, tower.port + 1):
+        assert finding(house, tower.port + 1, "udp", "--wait", "600")["finding"] == "silent"
+        assert udp_visit(lab.inet, lab.gw_v4, tower.port + 1)
+        row = finding(house, tower.port + 1, "udp", "--wait", "600")
+    assert row["finding"] == "answers" and "1 of 1" in row["sentence"] and row["visits"] == 1
 
 
 @pytest.mark.parametrize("version", BOTH)
+def test_without_a_visit(house, version):
+    """--passive: nobody came; somebody came and was not answered; somebody was."""
+    lab, laptop = house.lab, house.laptop
+    port = laptop.port + 2
+    with TcpServer(laptop.host, port), new_socket(laptop.host, version, socket.SOCK_DGRAM, port) as silent:
+        for protocol in ("tcp", "udp"):
+            code, rows = ask(house, port, protocol, "--passive", version=version)
+            assert rows[0]["finding"] == "not_visited" and rows[0]["visit"] is None
+            assert version == 6 or code == 15
+        assert tcp_visit(lab.inet, public(lab, version), port)
+        row = finding(house, port, "tcp", "--passive", version=version)
+        assert row["finding"] == "answers" and row["visits"] == 1
+        with new_socket(lab.inet, version, socket.SOCK_DGRAM) as visitor:
+            visitor.sendto(b"anybody?", (public(lab, version), port))
+            assert silent.recv(100) == b"anybody?"
+            row = finding(house, port, "udp", "--passive", version=version)
+            assert row["finding"] == "not_answered" and row["visits"] == 1 and "1 visit came" in row["sentence"]
+
+
+ADMIN_PROHIBITED = "reject with icmpx type admin-prohibited"
+
+
+@pytest.mark.parametrize("protocol, verdict", [("tcp", "drop"), ("udp", "drop"), ("tcp", ADMIN_PROHIBITED), ("udp", ADMIN_PROHIBITED),
+                                               ("udp", "reject"), ("tcp", "reject with tcp reset")])
+def test_another_programs_rules_on_the_gateway(house, protocol, verdict):
+    laptop, gw = house.laptop, house.lab.gw
+    gw.nft(f"table inet foreign {{ chain forward {{ type filter hook forward priority 10; oifname drpf0 meta l4proto {protocol} {verdict}; }}; }}")
+    try:
+        with server(laptop.host, protocol, laptop.port):
+            for row in both_findings(house, laptop.port, protocol):
+                assert row["finding"] == "blocked_on_gateway" and "drpf check" in row["cure"]
+    finally:
+        gw.nft("delete table inet foreign")
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_the_devices_firewall_rejects(house, protocol, version):
-    laptop = house.laptop
-    with DeviceRules(laptop.host, f"{protocol} dport {laptop.port} reject with icmpx type admin-prohibited"), server(laptop.host, protocol, laptop.port):
-        row = finding(house, laptop.port, protocol, version=version)
-    assert row["finding"] == "rejected_by_device" and row["visit"]["reason"] == "admin-prohibited"
+def test_another_programs_redirect_on_the_gateway(house, protocol):
+    """Before ours: what Docker's would do if its priority were higher."""
+    tower, laptop, gw = house.tower, house.laptop, house.lab.gw
+    gw.nft("table ip foreign { chain first { type nat hook prerouting priority -150; "
+           f"{protocol} dport {tower.port} dnat to {laptop.address(4)}:{laptop.port}; }}; }}")
+    try:
+        with server(laptop.host, protocol, laptop.port):
+            row = finding(house, tower.port, protocol)
+    finally:
+        gw.nft("delete table ip foreign")
+    assert row["finding"] == "gone_astray" and laptop.address(4) in row["sentence"]
+
+
+def test_no_lease(house):
+    gateway, port = house.gateway, house.laptop.port + 4
+    code, rows = ask(house, 31_999, "tcp")
+    assert rows[0]["finding"] == "lease_unknown" and code == 31 and "drpf lease add DEVICE 31999/tcp" in rows[0]["cure"]
+    code, rows = ask(house, 22, "tcp")
+    assert rows[0]["finding"] == "lease_unknown" and "not in the pool" in rows[0]["sentence"]
+    gateway.cli("lease", "remove", f"{port}/udp")
+    code, rows = ask(house, port, "udp")
+    assert rows[0]["finding"] == "lease_ended" and code == 30
+    assert "the device laptop (account ann) until " in rows[0]["sentence"] and f"drpf lease add laptop {port}/udp" in rows[0]["cure"]
+
+
+def test_an_account_that_is_suspended(house):
+    house.gateway.cli("account", "set", "ann", "--suspend")
+    try:
+        code, rows = ask(house, house.laptop.port, "tcp")
+        assert rows[0]["finding"] == "account_suspended" and code == 22 and "drpf account set ann --resume" in rows[0]["cure"]
+    finally:
+        house.gateway.cli("account", "set", "ann", "--resume")
+    wait_for(lambda: finding(house, house.laptop.port, "tcp")["finding"] == "nobody_listens", 20, "the lease leads to the device again")
+
+
+def test_a_device_asks_about_its_own_leases_and_learns_nothing_of_others(house):
+    def asked(port):
+        return house.tower.host.run(DRPF, "lease", "test", f"{port}/tcp", "--gateway", "10.77.0.1", "--json", check=False)
+
+    own = asked(house.tower.port)
+    assert own.returncode == 10 and json.loads(own.stdout)[0]["finding"] == "nobody_listens"
+    others = asked(house.laptop.port)
+    assert others.returncode == 31
+    assert json.loads(others.stdout)[0]["device"] is None and "laptop" not in others.stdout and "ann" not in others.stdout
+    assert asked(house.laptop.port + 4).returncode == 31  # it has ended, and was not this device's
+
+
+def test_words_and_exit_codes(house):
+    port = house.laptop.port
+    with TcpServer(house.laptop.host, port):
+        result = house.gateway.cli_result("lease", "test", port)
+        assert result.returncode == 0  # one protocol answers: that is enough
+        assert f"198.51.100.1:{port}/tcp  Open: the program on the device laptop answers" in result.stdout
+        assert f"198.51.100.1:{port}/udp  Packets arrive" in result.stdout and "\n  cure: Start the program" in result.stdout
+        assert house.gateway.cli_result("lease", "test", f"{port}/udp").returncode == 10
+    for arguments in (["any"], ["0/sctp"], ["70000"], [port, "--on-change", "true"], [port, "--wait", "5"], [port, "--gateway", "nowhere"]):
+        assert house.gateway.cli_result("lease", "test", *arguments).returncode == 64, arguments
+
+
+def test_watching_tells_what_changes_and_runs_a_program(house, tmp_path):
+    port, told = house.laptop.port + 1, tmp_path / "told"
+    hook = f'echo "$DRPF_FINDING_BEFORE $DRPF_FINDING $DRPF_PUBLIC_ADDRESS $DRPF_PORT/$DRPF_PROTOCOL" >> {told}'
+    watcher = house.lab.gw.popen(DRPF, "lease", "test", f"{port}/tcp", "--watch", "--every", "1", "--on-change", hook, "--socket", house.gateway.socket)
+    watcher.wait_for_output("nothing listens", 10)
+    with TcpServer(house.laptop.host, port):
+        watcher.wait_for_output("Open: the program", 10)
+        wait_for(lambda: told.exists() and f"nobody_listens answers {house.lab.gw_v4} {port}/tcp" in told.read_text(), 10, "the program was run")
+    watcher.wait_for_output("nothing listens", 10, after=watcher.output().index("Open: the program"))
+    watcher.stop(signal.SIGTERM, 5)
+
+
+def test_the_interface_of_our_visits_is_kept(house):
+    gw, port = house.lab.gw, house.laptop.port
+    gw.sh("ip link set drpf-probe down")
+    wait_for(lambda: finding(house, port, "tcp")["finding"] == "nobody_listens", 10, "it is up again")
+    gw.sh(f"ip route del {PROBE[4]}")
+    wait_for(lambda: gw.run("ip", "route", "show", PROBE[4]).stdout, 10, "its route is there again")
+    gw.sh("ip link del drpf-probe")
+    wait_for(lambda: finding(house, port, "tcp")["finding"] == "nobody_listens", 10, "it is made again")
+
+
+def test_the_device_is_gone_without_a_word_and_then_with_one(house):
+    """Last of all. A device that sleeps, and one that has left."""
+    laptop, tower = house.laptop, house.tower
+    laptop.process.send_signal(signal.SIGSTOP)
+    try:
+        # A handshake that is only some seconds old counts as an answer.
+        wait_for(lambda: finding(house, laptop.port, "tcp", "--wait", "600")["finding"] == "tunnel_silent", 20, "the tunnel is called and does not answer", every=0.5)
+        assert finding(house, laptop.port, "udp")["finding"] == "tunnel_silent"
+    finally:
+        laptop.process.send_signal(signal.SIGCONT)
+        os.kill(laptop.process.outer.pid, signal.SIGCONT)  # nsenter stopped with its child
+    tower.disconnect()
+    code, rows = ask(house, tower.port, "tcp")
+    assert rows[0]["finding"] == "tunnel_down" and code == 21
+    assert "the device tower is not connected since " in rows[0]["sentence"] and "UTC" in rows[0]["sentence"]
+
+
+def test_the_rules_are_gone_and_do_not_come_back(lab):
+    """Where the process that runs nft has been killed, nothing mends the rule set."""
+    gateway = Gateway(lab, arguments=("--plain-table",))
+    WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop"))
+    port = gateway.wait_for_ports("laptop")[0]
+    house = types.SimpleNamespace(gateway=gateway)
+    with TcpServer(lab.homes[0], port):
+        assert finding(house, port, "tcp")["finding"] == "answers"
+        with open(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children", encoding="ascii") as file:
+            nft_process = int(file.read().split()[0])
+        os.kill(nft_process, signal.SIGKILL)
+        lab.gw.sh("nft delete table inet drpf")
+        code, rows = ask(house, port, "tcp")
+    assert code == 40 and {row["finding"] for row in rows} == {"rule_missing"} and "nothing is forwarded" in rows[0]["sentence"]
+    assert gateway.stop() == 0

@@ -211,7 +211,7 @@ WALLS = (
          attacks.inside_of_a_device,
          removals=(("tunnel_address_from_outside{v}", "inbound_without_lease", "policy forward"),)),
     Wall("D10", "a visitor says that he is a device", "inner addresses are valid inside only",
-         attacks.tunnel_source_from_outside, removals=(("tunnel_source_from_outside{v}",),)),
+         door_attacks.tunnel_source_from_outside, removals=(("tunnel_source_from_outside{v}",),)),
     Wall("D10", "the tunnel is gone, and what is for a device leaves by the default route", "what is for the tunnel goes there or nowhere",
          attacks.gateway_to_lost_device,
          given=("! {i} route add {nobody} via {visitor} dev wan : {i} route del {nobody}",), removals=(("tunnel_address_leaving{v}",),)),

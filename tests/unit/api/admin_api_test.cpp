@@ -213,6 +213,52 @@ TEST_F(AdminApiTest, TellsStatusAndFindings) {
             parsed(R"([{"level":"problem","subject":"docker","message":"a rule rewrites our packets","cure":"remove it"}])"));
 }
 
+TEST_F(AdminApiTest, TestsALeaseAndTellsWhatWasFound) {
+  api::TestedLease tested;
+  tested.on = {"main", Protocol::tcp, Port(20000)};
+  auto& evidence = tested.evidence;
+  evidence.public_side = *parse_endpoint("198.51.100.1:20000");
+  evidence.holder = scan::LeaseEvidence::Holder{"nas", "ann", *parse_endpoint("10.77.0.2:8080")};
+  evidence.active = evidence.connected = true;
+  evidence.visits = 3;
+  evidence.visitor = *parse_address("192.0.2.77");
+  evidence.visit = scan::Verdict{.cause = scan::Cause::syn_ack, .rtt = std::chrono::microseconds(1500), .probes = 1};
+  evidence.last_handshake = service.wall_at_zero;
+  tested.diagnosis = scan::diagnose(evidence);
+  service.tested = {tested};
+
+  const auto answer = ask("POST", "/v1/leases/main/tcp/20000/test", R"({"wait_ms":2000})");
+  ASSERT_EQ(answer.status, 200U);
+  const auto& one = answer.json.as_array().at(0);
+  EXPECT_EQ(one.at("finding"), "answers");
+  EXPECT_EQ(one.at("device"), "nas");
+  EXPECT_EQ(one.at("leads_to"), "10.77.0.2:8080");
+  EXPECT_EQ(one.at("last_handshake"), "2026-03-01T12:00:00Z");
+  EXPECT_EQ(one.at("visits"), 3);
+  EXPECT_EQ(one.at("visit").at("reason"), "syn-ack");
+  EXPECT_EQ(one.at("visit").at("round_trip_ms"), 1.5);
+  EXPECT_EQ(one.at("visit").at("from"), "192.0.2.77");
+  ASSERT_EQ(service.tests.size(), 1U);
+  EXPECT_EQ(service.tests[0].wait, std::chrono::seconds(2));
+  EXPECT_FALSE(service.tests[0].passive);
+  EXPECT_FALSE(service.tests[0].asker);
+
+  service.tested[0].evidence.holder.reset();
+  service.tested[0].evidence.visit.reset();
+  const auto none = ask("POST", "/v1/leases/main/tcp/20000/test", R"({"passive":true})");
+  EXPECT_TRUE(none.json.as_array().at(0).at("device").is_null());
+  EXPECT_TRUE(none.json.as_array().at(0).at("visit").is_null());
+  EXPECT_TRUE(service.tests[1].passive);
+
+  for (const auto* body : {R"({"wait_ms":99})", R"({"wait_ms":10001})", R"({"wait_ms":"1"})", R"({"passive":1})", R"({"else":1})"})
+    EXPECT_EQ(ask("POST", "/v1/leases/main/tcp/20000/test", body).status, 400U) << body;
+  EXPECT_EQ(ask("POST", "/v1/leases/main/sctp/20000/test").status, 400U);
+  EXPECT_EQ(ask("POST", "/v1/leases/main/tcp/70000/test").status, 400U);
+  EXPECT_EQ(ask("GET", "/v1/leases/main/tcp/20000/test").status, 405U);
+  service.failure = refusal("too_many_tests", "too many");
+  EXPECT_EQ(ask("POST", "/v1/leases/main/tcp/20000/test").error(), "too_many_tests");
+}
+
 TEST_F(AdminApiTest, StreamsChangesUntilTheReaderLeaves) {
   const auto response = api.handle(make_request("GET", "/v1/events"));
   ASSERT_TRUE(response.stream);

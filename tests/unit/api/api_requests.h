@@ -37,7 +37,9 @@ inline net::Request make_request(std::string method, std::string_view target, st
   return request;
 }
 
-inline Answer read(const net::Response& response) {
+inline Answer read(net::Response response) {
+  if (const auto later = response.later)
+    later([&response](net::Response answer) { response = std::move(answer); });  // FakeService: at once
   Answer answer;
   answer.status = response.status;
   EXPECT_FALSE(response.stream);

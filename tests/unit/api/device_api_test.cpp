@@ -78,6 +78,14 @@ TEST_F(DeviceApiTest, ADeviceAsksForALeaseOfItsOwn) {
   EXPECT_EQ(ask("tower", "DELETE", "/v1/self/leases/main/udp/" + number).status, 204U);
 }
 
+TEST_F(DeviceApiTest, ADeviceAsksForATestOfItsLeases) {
+  service.connect("nas");
+  EXPECT_EQ(ask("nas", "POST", "/v1/self/leases/main/udp/20000/test").status, 200U);
+  ASSERT_EQ(service.tests.size(), 1U);
+  EXPECT_EQ(service.tests[0].asker, service.book().device("nas")->id);
+  EXPECT_EQ(service.tests[0].on, (lease::PublicPort{"main", Protocol::udp, Port(20000)}));
+}
+
 TEST_F(DeviceApiTest, ADeviceCannotSpeakForAnother) {
   service.connect("nas");
   service.connect("tower");

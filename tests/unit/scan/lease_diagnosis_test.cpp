@@ -92,6 +92,9 @@ TEST(LeaseDiagnosis, ErrorsThatAreNotTheDevicesAreTheGateways) {
   auto evidence = visited(Cause::host_unreach);
   evidence.visit->sender = *parse_address("10.77.0.1");
   expect(evidence, Finding::blocked_on_gateway, "host-unreach from 10.77.0.1", "Docker");
+  evidence = visited(Cause::admin_prohibited);
+  evidence.led_to.reset();  // refused in the name of the public address, before the connection table took it in
+  expect(evidence, Finding::blocked_on_gateway, "(admin-prohibited)", "Docker");
   evidence = visited(Cause::port_unreach, Protocol::udp);
   evidence.visit->sender = *parse_address("10.77.0.1");
   expect(evidence, Finding::blocked_on_gateway, "port-unreach from 10.77.0.1", "Docker");

@@ -58,6 +58,34 @@ TEST(Conntrack, ReadsAnEntryAndNamesExactlyIt) {
   EXPECT_EQ(find_attribute(deletion->attributes(4), 12)->u32(), 0x01020304U);
 }
 
+TEST(Conntrack, TellsWhetherThereWasAnAnswer) {
+  auto unanswered = entry_message(true);
+  EXPECT_FALSE(Conntrack::parse_entry(*NetlinkMessages(unanswered.bytes()).next())->answered);
+  auto answered = entry_message(true);
+  answered.u32_big_endian(3, 0x18a);  // status: seen reply and others
+  EXPECT_TRUE(Conntrack::parse_entry(*NetlinkMessages(answered.bytes()).next())->answered);
+}
+
+TEST(Conntrack, AsksForOneConnection) {
+  const ConntrackTuple v4{*parse_endpoint("192.0.2.77:61000"), *parse_endpoint("198.51.100.1:20000"), 17};
+  EXPECT_EQ(to_hex(Conntrack::encode_find(v4, 9).bytes()),
+            "48000000010105000900000000000000"
+            "02000000"
+            "34000180"
+            "14000180"
+            "08000100c000024d"
+            "08000200c6336401"
+            "1c000280"
+            "0500010011000000"
+            "06000200ee480000"
+            "060003004e200000");
+  const ConntrackTuple v6{*parse_endpoint("[2001:db8::1]:1"), *parse_endpoint("[2001:db8::2]:2"), 6};
+  auto message = Conntrack::encode_find(v6, 9);
+  const auto asked = NetlinkMessages(message.bytes()).next();
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->payload[0], 10) << "AF_INET6";
+}
+
 TEST(Conntrack, AnEntryWithHalfATupleIsNone) {
   auto message = entry_message(false);
   EXPECT_FALSE(Conntrack::parse_entry(*NetlinkMessages(message.bytes()).next()));
