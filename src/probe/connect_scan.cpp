@@ -27,13 +27,16 @@ using scan::Verdict;
 constexpr std::size_t ports_per_group = 1 << 18;      // hosts are asked in groups, so that a whole network needs no more memory
 constexpr std::size_t descriptors_kept_free_min = 4;  // for what the rest of the program opens
 constexpr std::size_t descriptors_kept_free_max = 32;
-constexpr Duration kernel_repeats_after = 900ms;  // less than the second after which Linux sends a SYN again
+constexpr Duration kernel_repeats_at = 1s;  // when Linux sends a SYN again on its own
+constexpr Duration paid_for_before = 100ms;
 constexpr std::size_t canary_ports_max = 8;
 constexpr unsigned samples_wanted = 32;  // of the loss, before silence is believed of a host that answers elsewhere
 constexpr Duration first_timeout_on_link = 200ms;
 constexpr Duration first_timeout_routed = 1s;
-constexpr unsigned backoff_max = 4;      // times the host's timeout
-constexpr Duration silence_min = 250ms;  // from the first probe to the verdict: a host with quick ports may have slow ones
+constexpr unsigned backoff_max = 4;       // times the host's timeout
+constexpr Duration silence_min = 250ms;   // from the first probe to the verdict: a host with quick ports may have slow ones
+constexpr std::uint32_t few_silent = 32;  // ports of a host that answers elsewhere: they may be under a limit of one SYN per second
+constexpr Duration last_look_after = 1100ms;
 constexpr Duration wait_max = 50ms;
 constexpr Duration wait_for_room = 2ms;
 constexpr Duration progress_every = 200ms;
@@ -109,8 +112,10 @@ void ConnectScan::begin_group(std::size_t first, std::size_t count) {
   fresh_ = 0;
   ports_.assign(order_count_, ProbedPort{});
   hosts_.assign(count, Host{});
-  for (std::size_t host = 0; host < count; ++host)
+  for (std::size_t host = 0; host < count; ++host) {
+    hosts_[host].undecided = static_cast<std::uint32_t>(request_.numbers.size());
     hosts_[host].round_trip = scan::RoundTrip(on_link(request_.targets[first + host]) ? first_timeout_on_link : first_timeout_routed);
+  }
   group_undecided_ = order_count_;
   if (!request_.resume) return;
   for (std::uint32_t port = 0; port < order_count_; ++port) {
@@ -156,10 +161,10 @@ void ConnectScan::refill() {
 
 // The kernel repeats a SYN once, after a second. That is a probe as well, and it is paid for before it leaves.
 void ConnectScan::age() {
-  while (!young_.empty() && (!alive(young_.front()) || attempts_[young_.front().first].sent + kernel_repeats_after <= now_)) {
+  while (!young_.empty() &&
+         (!alive(young_.front()) || attempts_[young_.front().first].sent + kernel_repeats_at - paid_for_before <= now_)) {
     if (alive(young_.front())) {
-      auto& attempt = attempts_[young_.front().first];
-      attempt.repeated = true;
+      const auto& attempt = attempts_[young_.front().first];
       if (!attempt.canary) ++ports_[attempt.port].probes_of_kernel;
       ++tally_.probes;
       tokens_ -= 1;
@@ -238,7 +243,6 @@ bool ConnectScan::attempt(std::uint32_t port, bool canary) {
   made.port = port;
   made.sent = sent;
   made.canary = canary;
-  made.repeated = false;
   ++made.generation;
   young_.emplace_back(slot, made.generation);
   epoll_event event{.events = EPOLLOUT, .data = {.u64 = std::uint64_t{made.generation} << 32 | slot}};
@@ -363,7 +367,7 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
   auto& host = host_of(port);
   const bool by_tcp = verdict.cause == Cause::syn_ack || verdict.cause == Cause::reset;
   // After a repetition of the kernel's only the kernel may know which of the two was answered.
-  if (!verdict.rtt && !attempt.repeated) verdict.rtt = now_ - attempt.sent;
+  if (const auto passed = now_ - attempt.sent; !verdict.rtt && passed < kernel_repeats_at) verdict.rtt = passed;
   if (by_tcp && verdict.rtt) {
     host.round_trip.add(*verdict.rtt);
     settle_ = std::max(settle_, host.round_trip.timeout());
@@ -414,7 +418,13 @@ void ConnectScan::due(std::uint32_t port) {
     retries_.push_back(port);
     return;
   }
-  const Time earliest = state.first_probe + silence_min;
+  const bool last_look = !state.looked_again && !host.canaries.empty() && host.undecided <= few_silent && !request_.pace.probes_max;
+  if (last_look && now_ >= state.first_probe + last_look_after) {
+    state.looked_again = true;
+    retries_.push_back(port);
+    return;
+  }
+  const Time earliest = state.first_probe + (last_look ? last_look_after : silence_min);
   const bool loss_unknown = !request_.pace.probes_max && !host.canaries.empty() && host.loss.samples() < samples_wanted;
   if (now_ < earliest || (loss_unknown && host.canaries_under_way > 0)) {
     timers_.push({std::max(earliest, now_ + host.round_trip.timeout()), port, state.probes, false});
@@ -474,6 +484,7 @@ void ConnectScan::decide(std::uint32_t port, Verdict verdict) {
   auto& state = ports_[port];
   state.decided = true;
   --group_undecided_;
+  --host_of(port).undecided;
   while (state.attempts != none) close(state.attempts);
   count(verdict);
   observer_.on_verdict(target_of(port), number_of(port), verdict);

@@ -38,6 +38,7 @@ class ConnectScan {
     std::uint16_t probes_of_kernel = 0;
     std::uint16_t lost = 0;  // attempts given up: lost, if it turns out that the port answers
     bool decided = false;
+    bool looked_again = false;
     Time first_probe{};
     std::uint16_t sent() const { return static_cast<std::uint16_t>(probes + probes_of_kernel); }
   };
@@ -48,7 +49,6 @@ class ConnectScan {
     std::uint32_t next = none;  // attempt at the same port
     std::uint32_t generation = 0;
     Time sent{};
-    bool repeated = false;  // by the kernel
     bool canary = false;
   };
 
@@ -59,6 +59,7 @@ class ConnectScan {
     unsigned canaries_under_way = 0;
     std::size_t next_canary = 0;
     unsigned unreachable = 0;
+    std::uint32_t undecided = 0;  // ports
   };
 
   struct Timer {
