@@ -135,7 +135,8 @@ class Builder {
       add("early", fmt::format("tunnel_source_from_outside{}", family.suffix),
           fmt::format("iifname != {{ {}, \"lo\" }} {} saddr {} counter drop", tunnel_, family.ip, family.tunnel));
     }
-    add("early", "tunnel_source_route", fmt::format("iifname {} fib saddr . iif oif missing counter drop", tunnel_));
+    // Looking a route up is the dearest of these, and the addresses of a conversation do not change.
+    add("early", "tunnel_source_route", fmt::format("iifname {} ct state != established fib saddr . iif oif missing counter drop", tunnel_));
     for (const auto& family : families_) {
       if (family.probe.empty()) continue;
       add("early", fmt::format("probe_source{}", family.suffix),
