@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <thread>
@@ -28,7 +29,8 @@ Result<std::string> make_folder(const std::string& name, const std::vector<std::
   std::vector<std::string> paths = {folder};
   for (const std::string& path : inner) paths.push_back(fmt::format("{}/{}", folder, path));
   for (const std::string& path : paths) {
-    if (::mkdir(path.c_str(), 0755) != 0 || (!user_namespace && ::chown(path.c_str(), nobody, nobody) != 0)) {
+    // A server that is started again finds its folder there.
+    if ((::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) || (!user_namespace && ::chown(path.c_str(), nobody, nobody) != 0)) {
       return fail(failure("mkdir", fmt::format("cannot make the folder {}", path)));
     }
   }

@@ -46,7 +46,7 @@ Status Show::add_device(Home& home, const std::string& account) {
 
 std::vector<Chapter> Show::play(Progress& progress, const std::function<void(const Chapter&, std::size_t)>& tell) {
   std::vector<Chapter> chapters;
-  for (const auto scene : {&Show::connected_with_ports, &Show::reached_from_outside, &Show::standard_port_mapped,
+  for (const auto scene : {&Show::connected_with_ports, &Show::reached_from_outside, &Show::standard_port_mapped, &Show::asked_why,
                            &Show::everything_else_closed, &Show::disconnected_and_back, &Show::gateway_killed}) {
     chapters.push_back((this->*scene)(progress));
     progress.clear();

@@ -1,4 +1,4 @@
-// The show: what happens in which order, and the six chapters of facts that come of it. Each fact is written down where it was observed.
+// The show: what happens in which order, and the seven chapters of facts that come of it. Each fact is written down where it was observed.
 #pragma once
 
 #include <cstddef>
@@ -55,9 +55,10 @@ class Show {
   Chapter connected_with_ports(Progress& progress);    // 1
   Chapter reached_from_outside(Progress& progress);    // 2
   Chapter standard_port_mapped(Progress& progress);    // 3
-  Chapter everything_else_closed(Progress& progress);  // 4
-  Chapter disconnected_and_back(Progress& progress);   // 5
-  Chapter gateway_killed(Progress& progress);          // 6
+  Chapter asked_why(Progress& progress);               // 4
+  Chapter everything_else_closed(Progress& progress);  // 5
+  Chapter disconnected_and_back(Progress& progress);   // 6
+  Chapter gateway_killed(Progress& progress);          // 7
 
   Status start_servers();
   Status add_device(Home& home, const std::string& account);
@@ -67,6 +68,8 @@ class Show {
   Fact scanned_udp(const std::set<std::uint16_t>& expected);
   Fact homes_apart(const std::string& name, const Machine& from, const Machine& to, const Home& target);
   Fact false_source_dropped();
+  // What `drpf lease test` finds at home 1's HTTP server.
+  Fact told_why(const std::string& name, const std::string& what, const std::string& finding, int exit_code) const;
   Result<std::string> fetch(const std::string& url) const;
   // Polls the lease list until `enough` says so of the home's rows; returns the rows seen last, and whether it came to that.
   std::pair<std::vector<LeaseRow>, bool> await_leases(const Home& home, Duration limit,

@@ -1,4 +1,4 @@
-// Chapters 5 and 6: what happens when a device, or the gateway, goes away and comes back.
+// Chapters 6 and 7: what happens when a device, or the gateway, goes away and comes back.
 #include <poll.h>
 
 #include <algorithm>

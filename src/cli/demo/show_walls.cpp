@@ -1,4 +1,4 @@
-// Chapter 4: what must not get through.
+// Chapter 5: what must not get through.
 #include <netinet/in.h>
 
 #include <cstddef>

@@ -56,14 +56,14 @@ Result<std::vector<LeaseRow>> parse_leases(const std::string& json) {
   return rows;
 }
 
-Result<std::string> Admin::call(std::vector<std::string> arguments) const {
+Result<std::string> Admin::call(std::vector<std::string> arguments, int expected) const {
   arguments.insert(arguments.begin(), "drpf");
   system::Command command = gateway_->command(arguments);
   command.executable = executable_;
   command.environment = {{"DRPF_SOCKET", gateway_socket}};
   Result<system::Output> output = system::run(command, limits::command);
   if (!output) return fail(output.error());
-  if (output->exit_code != 0) {
+  if (output->exit_code != expected) {
     return fail(failure("command", fmt::format("`{}` ended with {}: {}", fmt::join(arguments, " "), output->exit_code, output->err)));
   }
   return std::move(output->out);

@@ -35,8 +35,8 @@ class Admin {
   // `executable` and `gateway` must outlive this.
   Admin(const system::Fd& executable, const Machine& gateway) : executable_(&executable), gateway_(&gateway) {}
 
-  // What the command prints; an exit code other than 0 is an error with what it said.
-  Result<std::string> call(std::vector<std::string> arguments) const;
+  // What the command prints; another exit code than the expected one is an error with what it said.
+  Result<std::string> call(std::vector<std::string> arguments, int expected = 0) const;
   Result<std::vector<LeaseRow>> leases() const;
 
  private:
