@@ -14,7 +14,7 @@ from gateway import DRPF
 from namespaces import die_with_parent, wait_for
 
 SHOW_SECONDS_MAX = 120
-LINES_MAX = 40
+LINES_MAX = 45
 FACTS = {
     "given ports: home-1", "given ports: home-2", "TCP: home-1", "UDP: home-1", "TCP: home-2", "UDP: home-2", "TCP over IPv6: home-1", "POP3", "diagnosis", "cured",
     "TCP scan", "TCP scan over IPv6", "UDP scan", "from home 1 to home 2", "from home 2 to home 1", "false source", "ports stop", "same ports",
