@@ -59,14 +59,14 @@ class TableReport : public Report {
         "Scan of " + (host.name.empty() ? to_string(host.address) : fmt::format("{} ({})", host.name, to_string(host.address))) + "\n";
     if (host.status == HostStatus::down) return out + fmt::format("Host seems down: {}\n\n", host.status_reason);
     for (const auto& pass : host.passes) out += table_of(pass);
-    for (const auto& note : host.notes) out += "Note: " + note + ".\n";
+    for (const auto& note : host.notes) out += "Note: " + printable_ascii(note) + ".\n";
     if (host.interrupted) out += "Interrupted: not all of this host was asked.\n";
     return out + "\n";
   }
 
   std::string end(const ReportTail& tail) override {
     std::string out;
-    for (const auto& warning : tail.warnings) out += "Warning: " + warning + ".\n";
+    for (const auto& warning : tail.warnings) out += "Warning: " + printable_ascii(warning) + ".\n";
     if (tail.hosts_down > 0)
       out += fmt::format("{} {} down: nothing answered. --no-discovery asks all the same.\n", tail.hosts_down,
                          tail.hosts_down == 1 ? "host seems" : "hosts seem");
