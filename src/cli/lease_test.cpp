@@ -229,6 +229,12 @@ int test(const TestOptions& options) {
     return report(invalid("usage", "--on-change needs --watch", "add --watch, or use the exit code"));
   if (options.watch) return watch(options);
   const auto tested = test_once(options);
+  if (!tested && tested.error().code == "gateway_unreachable" && options.gateway.empty()) {
+    auto error = tested.error();
+    error.cure +=
+        std::string(error.cure.empty() ? "" : "; ") + "on a device name the gateway's address inside the tunnel: --gateway 10.77.0.1";
+    return report(error);
+  }
   if (!tested) return report(tested.error());
   std::string text;
   for (const auto& one : *tested) text += as_text(one);

@@ -195,7 +195,9 @@ void PortDoctor::begin(Visit& visit) {
 // Sends, again if need be, calls the device by its tunnel if it stays silent, and gives up at the deadline.
 void PortDoctor::on_turn(Visit& visit) {
   const auto now = parts_.clock.now();
-  if (now >= visit.deadline) {
+  const auto* lease = parts_.gateway.book().lease(visit.on);
+  const bool ended = lease == nullptr || lease->generation != visit.redirection->generation;
+  if (now >= visit.deadline || ended) {
     visit.evidence.visit = scan::Verdict{.state = scan::State::filtered, .cause = scan::Cause::no_response, .probes = visit.times_sent};
     return conclude(visit);
   }
@@ -283,6 +285,8 @@ void PortDoctor::conclude(Visit& visit) {
     if (auto removed = conntrack_.remove(**entry); !removed)
       parts_.log->warn("the connection of a visit could not be deleted: {}", removed.error().message);
   }
+  // What never became a connection was counted by the rules each time that it was sent.
+  if (!evidence.led_to && visit.times_sent > 1) own_visits_[key_of(*visit.redirection)] += visit.times_sent - 1U;
   if (evidence.visit->cause == scan::Cause::no_response) look_at_connections(*visit.redirection, evidence);
 
   // What happened to the lease meanwhile says more than the visit.

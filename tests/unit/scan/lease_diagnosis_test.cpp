@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <rapidcheck/gtest.h>
+
 #include <set>
 
 namespace drpf::scan {
@@ -189,6 +191,40 @@ TEST(LeaseDiagnosis, WhatCouldNotBeSentSaysNothing) {
   evidence.led_to.reset();
   expect(evidence, Finding::no_statement, "the visit could not be made (local-error", "Try again");
   expect(visited(Cause::none), Finding::no_statement, "could not be made", "Try again");
+}
+
+// Whatever is known: one sentence, and a cure wherever something is wrong.
+RC_GTEST_PROP(LeaseDiagnosis, SaysOneSentenceAndOneCure, ()) {
+  LeaseEvidence evidence = standing(*rc::gen::element(Protocol::tcp, Protocol::udp));
+  const auto flag = [] { return *rc::gen::arbitrary<bool>(); };
+  if (flag()) evidence.holder.reset();
+  evidence.active = flag();
+  evidence.connected = flag();
+  evidence.suspended = *rc::gen::inRange(0, 8) == 0;
+  evidence.leasable = flag();
+  if (flag()) evidence.last_handshake.reset();
+  if (flag())
+    evidence.before =
+        LeaseEvidence::Past{flag() ? "laptop" : "tower", "ann", flag() ? std::optional(noon - std::chrono::hours(1)) : std::nullopt};
+  evidence.tunnel_answered = flag();
+  evidence.tunnel_called = flag();
+  evidence.tunnel_sent = flag();
+  evidence.rules = static_cast<LeaseEvidence::Rules>(*rc::gen::inRange(0, 8) / 6 * *rc::gen::inRange(0, 3));
+  evidence.visits = *rc::gen::inRange<std::uint64_t>(0, 4);
+  evidence.connections = *rc::gen::inRange<std::uint64_t>(0, evidence.visits + 1);
+  evidence.answered = *rc::gen::inRange<std::uint64_t>(0, evidence.connections + 1);
+  if (flag()) evidence.visit = Verdict{.cause = static_cast<Cause>(*rc::gen::inRange(0, static_cast<int>(Cause::local_error) + 1))};
+  if (evidence.visit && flag()) evidence.visit->sender = *parse_address("203.0.113.9");
+  if (flag()) evidence.led_to = *parse_endpoint(flag() ? "10.77.0.2:8080" : "172.17.0.2:80");
+  const auto diagnosis = diagnose(evidence);
+  RC_ASSERT(!diagnosis.sentence.empty());
+  RC_ASSERT(diagnosis.sentence.back() == '.');
+  RC_ASSERT(diagnosis.sentence.front() < 'a');  // a capital, or a number
+  RC_ASSERT(diagnosis.cure.empty() == (diagnosis.finding == Finding::answers));
+  // Nothing is called open without an answer, and nothing wrong of a device that was not reached.
+  if (diagnosis.finding == Finding::answers)
+    RC_ASSERT(evidence.answered > 0 || (evidence.visit && evidence.visit->cause != Cause::no_response));
+  if (!evidence.holder) RC_ASSERT(diagnosis.finding == Finding::lease_unknown || diagnosis.finding == Finding::lease_ended);
 }
 
 TEST(LeaseDiagnosis, EveryFindingHasAWordOfItsOwn) {
