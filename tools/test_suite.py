@@ -39,6 +39,7 @@ LONGER_PROGRAMS = [
 KERNEL_RUNS = [
     ("the kernel's WireGuard as the tunnel", "DRPF_ENGINE=kernel", ["tests/netns/test_kernel_engine.py"]),
     ("the main job, the kernel's WireGuard", "DRPF_ENGINE=kernel", ["tests/netns/test_main_job.py", "-k", "himself or every_port or open_connection or homes_cannot or stopped"]),
+    ("drpf's own engine without UDP segmentation at the TUN device", "DRPF_ENGINE=embedded", ["tests/netns/test_offloads.py"]),
     ("the main job, drpf's own engine", "DRPF_ENGINE=embedded", ["tests/netns/test_main_job.py", "-k", "himself or every_port or open_connection or homes_cannot or stopped"]),
 ]
 KERNEL_SECONDS_MAX = 1800  # of one of them
