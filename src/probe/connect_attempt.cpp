@@ -211,6 +211,11 @@ AttemptOutcome read_attempt(int fd, const Endpoint& target, bool errors_queued, 
   return outcome_of_errno(fd, error, errors_queued);
 }
 
+unsigned retransmissions(int fd) {
+  const auto info = information(fd);
+  return info ? info->tcpi_total_retrans : 0;
+}
+
 bool kernel_queues_handshake_errors() {
   utsname name{};
   if (::uname(&name) != 0) return false;

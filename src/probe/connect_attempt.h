@@ -43,6 +43,9 @@ struct AttemptOutcome {
 // without an entry is a RST. Without it ECONNREFUSED may have been either, and the verdict says "errno only".
 AttemptOutcome read_attempt(int fd, const Endpoint& target, bool errors_queued, int refused_with = 0);
 
+// SYNs that the kernel sent again on its own.
+unsigned retransmissions(int fd);
+
 bool kernel_queues_handshake_errors();
 
 }  // namespace drpf::probe

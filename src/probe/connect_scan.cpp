@@ -27,7 +27,7 @@ using scan::Verdict;
 constexpr std::size_t ports_per_group = 1 << 18;      // hosts are asked in groups, so that a whole network needs no more memory
 constexpr std::size_t descriptors_kept_free_min = 4;  // for what the rest of the program opens
 constexpr std::size_t descriptors_kept_free_max = 32;
-constexpr Duration kernel_repeats_at = 1s;  // when Linux sends a SYN again on its own
+constexpr Duration kernel_repeats_every = 1s;
 constexpr Duration paid_for_before = 100ms;
 constexpr std::size_t canary_ports_max = 8;
 constexpr unsigned samples_wanted = 32;  // of the loss, before silence is believed of a host that answers elsewhere
@@ -144,7 +144,7 @@ void ConnectScan::leave_group() {
   timers_ = {};
   for (std::uint32_t port = 0; port < order_count_; ++port) {
     if (ports_[port].decided) continue;
-    decide(port, {.cause = ports_[port].probes > 0 ? Cause::no_response : Cause::none, .probes = ports_[port].sent()});
+    decide(port, {.cause = ports_[port].probes > 0 ? Cause::no_response : Cause::none, .probes = sent(port)});
   }
   for (const auto& host : hosts_) {
     loss_.received += host.loss.received;
@@ -159,20 +159,26 @@ void ConnectScan::refill() {
   tokens_ = std::min(tokens_ + seconds * rate_->rate(), std::max(1.0, rate_->rate() * burst_seconds));
 }
 
-// The kernel repeats a SYN once, after a second. That is a probe as well, and it is paid for before it leaves.
+// The kernel repeats a SYN after a second, and after further ones as long as the socket is there (tcp_syn_linear_timeouts). On a slow line
+// those are probes as well, and they are paid for before they leave.
 void ConnectScan::age() {
-  while (!young_.empty() &&
-         (!alive(young_.front()) || attempts_[young_.front().first].sent + kernel_repeats_at - paid_for_before <= now_)) {
-    if (alive(young_.front())) {
-      const auto& attempt = attempts_[young_.front().first];
-      if (!attempt.canary) ++ports_[attempt.port].probes_of_kernel;
-      ++tally_.probes;
+  for (auto* aging : {&young_, &old_}) {
+    while (!aging->empty() && (!alive(aging->front()) || attempts_[aging->front().first].repeated_at - paid_for_before <= now_)) {
+      const auto front = aging->front();
+      aging->pop_front();
+      if (!alive(front)) continue;
+      auto& attempt = attempts_[front.first];
+      const auto& host = host_of(attempt.port);
+      if (attempt.canary || 3 * host.round_trip.timeout() < kernel_repeats_every ||
+          (request_.pace.probes_max && sent(attempt.port) >= *request_.pace.probes_max)) {
+        give_up(front.first);  // its answer is long overdue
+        continue;
+      }
+      attempt.repeated_at += kernel_repeats_every;
       tokens_ -= 1;
-      old_.push_back(young_.front());
+      old_.push_back(front);
     }
-    young_.pop_front();
   }
-  while (!old_.empty() && !alive(old_.front())) old_.pop_front();
   rate_->tick(now_, settle_);
 }
 
@@ -242,6 +248,7 @@ bool ConnectScan::attempt(std::uint32_t port, bool canary) {
   made.fd = std::move(opened.fd);
   made.port = port;
   made.sent = sent;
+  made.repeated_at = sent + kernel_repeats_every;
   made.canary = canary;
   ++made.generation;
   young_.emplace_back(slot, made.generation);
@@ -278,12 +285,12 @@ void ConnectScan::local_error(std::uint32_t port, bool canary, int error) {
   } else if (error == ENETUNREACH || error == EHOSTUNREACH || error == EINVAL || error == EACCES || error == ENODEV) {
     // This machine knows no way there; asking for each port again and again will not find one.
     if (++host.unreachable >= unreachable_max) {
-      decide(port, {.cause = Cause::local_error, .probes = ports_[port].sent(), .detail = error});
+      decide(port, {.cause = Cause::local_error, .probes = sent(port), .detail = error});
       return;
     }
     retries_.push_front(port);
   } else if (local_errors_in_a_row_ >= local_errors_in_a_row_max) {
-    decide(port, {.cause = Cause::local_error, .probes = ports_[port].sent(), .detail = error});
+    decide(port, {.cause = Cause::local_error, .probes = sent(port), .detail = error});
     return;
   } else {
     retries_.push_front(port);
@@ -367,7 +374,7 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
   auto& host = host_of(port);
   const bool by_tcp = verdict.cause == Cause::syn_ack || verdict.cause == Cause::reset;
   // After a repetition of the kernel's only the kernel may know which of the two was answered.
-  if (const auto passed = now_ - attempt.sent; !verdict.rtt && passed < kernel_repeats_at) verdict.rtt = passed;
+  if (const auto passed = now_ - attempt.sent; !verdict.rtt && passed < kernel_repeats_every) verdict.rtt = passed;
   if (by_tcp && verdict.rtt) {
     host.round_trip.add(*verdict.rtt);
     settle_ = std::max(settle_, host.round_trip.timeout());
@@ -383,7 +390,7 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
   }
   auto& state = ports_[port];
   if (by_tcp) {
-    host.loss.lost += state.lost;
+    host.loss.lost += state.lost + repetitions(slot);
     for (auto other = state.attempts; other != none; other = attempts_[other].next)
       if (other != slot && now_ - attempts_[other].sent > host.round_trip.timeout()) {
         ++host.loss.lost;
@@ -391,7 +398,7 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
       }
     if (host.canaries.size() < canary_ports_max) host.canaries.push_back(port);
   }
-  verdict.probes = state.sent();
+  verdict.probes = sent(port);
   decide(port, std::move(verdict));
 }
 
@@ -414,8 +421,14 @@ void ConnectScan::due(std::uint32_t port) {
   auto& state = ports_[port];
   auto& host = host_of(port);
   if (!request_.pace.probes_max) want_canaries(host);
-  if (state.probes < needed(host)) {
-    retries_.push_back(port);
+  const auto timeout = host.round_trip.timeout();
+  const auto* newest = state.attempts == none ? nullptr : &attempts_[state.attempts];
+  if (sent(port) < needed(host)) {
+    if (newest != nullptr && newest->repeated_at <= now_ + timeout) {
+      timers_.push({newest->repeated_at, port, state.probes, false});  // the kernel is about to ask again anyway
+    } else {
+      retries_.push_back(port);
+    }
     return;
   }
   const bool last_look = !state.looked_again && !host.canaries.empty() && host.undecided <= few_silent && !request_.pace.probes_max;
@@ -424,10 +437,12 @@ void ConnectScan::due(std::uint32_t port) {
     retries_.push_back(port);
     return;
   }
-  const Time earliest = state.first_probe + (last_look ? last_look_after : silence_min);
+  Time earliest = state.first_probe + (last_look ? last_look_after : silence_min);
+  if (newest != nullptr && newest->repeated_at - kernel_repeats_every > newest->sent)
+    earliest = std::max(earliest, newest->repeated_at - kernel_repeats_every + timeout);
   const bool loss_unknown = !request_.pace.probes_max && !host.canaries.empty() && host.loss.samples() < samples_wanted;
   if (now_ < earliest || (loss_unknown && host.canaries_under_way > 0)) {
-    timers_.push({std::max(earliest, now_ + host.round_trip.timeout()), port, state.probes, false});
+    timers_.push({now_ < earliest ? earliest : now_ + timeout, port, state.probes, false});
     return;
   }
   silence(port);
@@ -454,10 +469,10 @@ void ConnectScan::expire() {
 void ConnectScan::silence(std::uint32_t port) {
   auto& state = ports_[port];
   const auto& host = host_of(port);
-  Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = state.sent()};
+  Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = sent(port)};
   ++silent_;
   if (host.loss.samples() > 0) {
-    const double miss = scan::miss_probability(host.loss.cautious(), state.sent());
+    const double miss = scan::miss_probability(host.loss.cautious(), verdict.probes);
     worst_miss_ = std::max(worst_miss_, miss);
     if (request_.pace.probes_max) {
       verdict.note = "forced";
@@ -508,6 +523,17 @@ void ConnectScan::give_up(std::uint32_t slot) {
   close(slot);
 }
 
+std::uint16_t ConnectScan::sent(std::uint32_t port) const {
+  unsigned count = ports_[port].probes + ports_[port].repeated;
+  for (auto slot = ports_[port].attempts; slot != none; slot = attempts_[slot].next) count += repetitions(slot);
+  return static_cast<std::uint16_t>(count);
+}
+
+unsigned ConnectScan::repetitions(std::uint32_t slot) const {
+  const auto& attempt = attempts_[slot];
+  return now_ - attempt.sent < kernel_repeats_every - paid_for_before ? 0 : retransmissions(attempt.fd.get());
+}
+
 void ConnectScan::unlink(std::uint32_t slot) {
   const auto& attempt = attempts_[slot];
   if (attempt.canary) return;
@@ -518,6 +544,9 @@ void ConnectScan::unlink(std::uint32_t slot) {
 
 void ConnectScan::close(std::uint32_t slot) {
   auto& attempt = attempts_[slot];
+  const auto repeated = repetitions(slot);
+  tally_.probes += repeated;
+  if (!attempt.canary) ports_[attempt.port].repeated = static_cast<std::uint16_t>(ports_[attempt.port].repeated + repeated);
   unlink(slot);
   attempt.fd = system::Fd();
   attempt.next = none;

@@ -35,12 +35,11 @@ class ConnectScan {
   struct ProbedPort {
     std::uint32_t attempts = none;  // the first of its attempts under way
     std::uint16_t probes = 0;
-    std::uint16_t probes_of_kernel = 0;
-    std::uint16_t lost = 0;  // attempts given up: lost, if it turns out that the port answers
+    std::uint16_t repeated = 0;  // by the kernel, on sockets that are closed
+    std::uint16_t lost = 0;      // attempts given up: lost, if it turns out that the port answers
     bool decided = false;
     bool looked_again = false;
     Time first_probe{};
-    std::uint16_t sent() const { return static_cast<std::uint16_t>(probes + probes_of_kernel); }
   };
 
   struct Attempt {
@@ -49,6 +48,7 @@ class ConnectScan {
     std::uint32_t next = none;  // attempt at the same port
     std::uint32_t generation = 0;
     Time sent{};
+    Time repeated_at{};  // by the kernel, the next time
     bool canary = false;
   };
 
@@ -99,6 +99,8 @@ class ConnectScan {
   void give_up(std::uint32_t slot);
   void close(std::uint32_t slot);
   void unlink(std::uint32_t slot);
+  std::uint16_t sent(std::uint32_t port) const;
+  unsigned repetitions(std::uint32_t slot) const;
   std::uint32_t oldest(std::uint32_t port) const;
   void refill();
   void age();
@@ -136,7 +138,7 @@ class ConnectScan {
   std::size_t under_way_ = 0;
   std::size_t attempts_limit_ = attempts_max;
 
-  // Attempts in the order of their beginning, as (slot, generation): those that the kernel has not repeated yet, and those after it has.
+  // Attempts in the order of their beginning, as (slot, generation): those that the kernel has not repeated yet, and the others.
   using Aging = std::deque<std::pair<std::uint32_t, std::uint32_t>>;
   Aging young_;
   Aging old_;
