@@ -467,7 +467,6 @@ void ConnectScan::expire() {
 }
 
 void ConnectScan::silence(std::uint32_t port) {
-  auto& state = ports_[port];
   const auto& host = host_of(port);
   Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = sent(port)};
   ++silent_;
