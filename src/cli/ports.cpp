@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cli/command_line.h"
+#include "cli/own_ports.h"
 #include "cli/port_names.h"
 #include "cli/port_report.h"
 #include "cli/terminal.h"
@@ -29,6 +30,7 @@ struct PortsOptions {
   std::string services;
   bool all = false;
   bool json = false;
+  bool mine = false;
   bool scan_list = false;
   std::size_t top = registry::default_scan_count;
   bool udp = false;
@@ -170,6 +172,11 @@ int ports(const PortsOptions& options) {
   if (options.scan_list) return print_scan_list(options);
   const auto names = port_names(options.services);
   if (!names) return report(names.error());
+  if (options.mine) {
+    const auto own = find_own_ports();
+    if (!own) return report(own.error());
+    return print(options.json ? json::serialize(as_json(*own, *names)) + "\n" : as_text(*own, *names));
+  }
   if (options.queries.empty() && !options.range.empty()) return print_range(*names, options);
   if (options.queries.empty()) {
     if (options.json)
@@ -214,6 +221,7 @@ void add_ports_command(CLI::App& root, CommandLine& line) {
         command.add_option("--range", options.range, "Only ports of this range")
             ->type_name("system|user|dynamic")
             ->check(CLI::IsMember({"system", "user", "dynamic"}));
+        auto* const mine = command.add_flag("--mine", options.mine, "What listens on this machine, and who can reach it by its own rules");
         command.add_flag("--all", options.all, "Show all that is found, and names of which no more is known");
         command
             .add_option("--services", options.services,
@@ -223,7 +231,8 @@ void add_ports_command(CLI::App& root, CommandLine& line) {
                                                  "Print the ports that a scan looks at when it is not told, each with its reason");
         command.add_option("--top", options.top, "How many of them")->type_name("N")->capture_default_str()->needs(scan_list);
         command.add_flag("--udp", options.udp, "Those of UDP")->needs(scan_list);
-        scan_list->excludes("--range", "--all");
+        scan_list->excludes("--range")->excludes("--all")->excludes("query")->excludes(mine);
+        mine->excludes("--range")->excludes("--all")->excludes("query");
         add_json_flag(command, options.json);
       },
       ports);

@@ -2,6 +2,9 @@
 // are not looked at.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/json/parse.hpp>
 #include <fstream>
@@ -102,6 +105,30 @@ TEST(Ports, AFileOfOnesOwnHasTheLastWord) {
   EXPECT_THAT(drpf({"ports", "1", "--services", folder / "absent"}).err, HasSubstr("cannot be read: No such file"));
   std::ofstream(folder / "empty") << "# nothing\n";
   EXPECT_EQ(drpf({"ports", "1", "--services", folder / "empty"}).code, 1);
+}
+
+TEST(Ports, OnesOwnAreListedWithTheirProgram) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_GE(listener, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const auto own = boost::json::parse(drpf({"ports", "--mine", "--json"}).out).as_array();
+  const auto text = drpf({"ports", "--mine"}).out;
+  ::close(listener);
+  const auto is_it = [&](const boost::json::value& one) { return one.at("port").as_int64() == ntohs(address.sin_port); };
+  const auto found = std::find_if(own.begin(), own.end(), is_it);
+  ASSERT_NE(found, own.end());
+  EXPECT_EQ(found->at("protocol"), "tcp");
+  EXPECT_EQ(found->at("address"), "127.0.0.1");
+  EXPECT_EQ(found->at("program"), "test_cli");
+  EXPECT_EQ(found->at("reachable_from"), "this machine");
+  EXPECT_THAT(text, HasSubstr("test_cli"));
+  EXPECT_EQ(drpf({"ports", "--mine", "22"}).code, 64);
 }
 
 TEST(Ports, TheListOfTheScannerIsPrinted) {
