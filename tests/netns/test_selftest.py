@@ -110,7 +110,7 @@ WALLS = {
     "the middle of a TCP conversation is taken up": (emptied("tcp_without_syn"), "mid-stream", {"mid-stream"}),
     "devices' own addresses may visit leases": (emptied("port_fail"), "port-fail", {"port-fail"}),
     "devices may speak to each other": (r's/\(iifname "drpf0" oifname "drpf0" counter\) drop/\1 accept/', "device-to-device", {"device-to-device"}),
-    "leases are there for devices too": (r's/iifname { "eth0" } ct mark @live dnat/ct mark @live dnat/; s/iifname { "eth0" } ct state new ct mark 0/ct state new ct mark 0/; '
+    "leases are there for devices too": (r's/iifname {[^}]*} ct mark @live dnat/ct mark @live dnat/; s/iifname {[^}]*} ct state new ct mark 0/ct state new ct mark 0/; '
                                          r's/\(iifname "drpf0" oifname "drpf0" counter\) drop/\1 accept/', "hairpin", {"hairpin"}),
     "tunnel addresses are reached from outside": (emptied(r"tunnel_address_from_outside\|inbound_without_lease") + r'; s/ct state new ct status dnat ct mark @live accept/ct state new accept/',
                                                   "tunnel-address", {"tunnel-address"}),
