@@ -53,7 +53,7 @@ def test_a_device_that_is_away_is_not_let_in_before_it_has_its_ports(lab, gatewa
     device = ConnectedDevice(lab.homes[0], file)
     gateway.wait_for_ports("laptop")
     wait_for(lambda: "(none)" not in [row[0] for row in peers(gateway).values()], 5, "its prefixes")
-    wait_for(lambda: os.path.exists(device.ports_file), 20, "the device knows its gateway")
+    wait_for(lambda: os.path.exists(device.ports_file) and os.path.getsize(device.ports_file), 20, "the gateway has told the device its ports")
     assert device.disconnect() == 0
     wait_for(lambda: [row[0] for row in peers(gateway).values()] == ["(none)"], 5, "a peer without prefixes again")
 
