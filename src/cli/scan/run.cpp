@@ -110,7 +110,7 @@ class Run {
     std::vector<std::size_t> hosts;
     auto end = at;
     while (end < plan_.targets.size() && plan_.targets[end].family() == family &&
-           (hosts.empty() || (hosts.size() + 1) * ports_per_host_ <= ports_at_once_max))
+           (hosts.empty() || (hosts.size() + 1) * ports_per_host_ <= around_.ports_at_once))
       hosts.push_back(end++);
     discover(hosts);
     std::vector<std::size_t> living;

@@ -42,6 +42,7 @@ struct Surroundings {
   std::function<bool()> stop;
   std::function<std::string(std::uint16_t number, scan::Kind kind)> service_name;
   std::function<void(const ProgressState&)> progress;
+  std::uint64_t ports_at_once = ports_at_once_max;
 };
 
 // What a scan knows, whole: what is resumed, and what is written when it is interrupted.
