@@ -11,6 +11,7 @@ import argparse
 import glob
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -130,6 +131,7 @@ def run(folder, command, seconds_max):
     text, began, started = "", time.monotonic(), False
     try:
         while True:
+            select.select([machine.stdout], [], [], 1)
             piece = machine.stdout.read()
             if piece:
                 shown = piece.decode("utf-8", "replace").replace("\r\n", "\n")
@@ -145,7 +147,6 @@ def run(folder, command, seconds_max):
             if time.monotonic() - began > (seconds_max if started else BOOT_SECONDS_MAX):
                 print(f"\nended after {time.monotonic() - began:.0f} s")
                 return 124 if started else 125
-            time.sleep(0.05)
         return 125
     finally:
         machine.kill()

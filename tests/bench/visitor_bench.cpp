@@ -21,11 +21,13 @@
 
 #include "core/address.h"
 #include "system/fd.h"
+#include "system/socket_address.h"
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 using drpf::system::Fd;
+using drpf::system::SocketAddress;
 
 constexpr int events_max = 256;
 constexpr int backlog = 1024;
@@ -36,40 +38,17 @@ constexpr int ping_timeout_ms = 1000;
   std::exit(1);
 }
 
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
 SocketAddress socket_address(std::string_view text, std::uint16_t port) {
   const auto address = drpf::parse_address(text);
   if (!address) fail("address");
-  SocketAddress result;
-  const auto bytes = address->bytes();
-  if (address->is_v4()) {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-    std::memcpy(&v4.sin_addr, bytes.data(), bytes.size());
-    std::memcpy(&result.storage, &v4, sizeof v4);
-    result.length = sizeof v4;
-  } else {
-    sockaddr_in6 v6{};
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-    std::memcpy(&v6.sin6_addr, bytes.data(), bytes.size());
-    std::memcpy(&result.storage, &v6, sizeof v6);
-    result.length = sizeof v6;
-  }
-  return result;
+  return drpf::system::to_socket_address({*address, drpf::Port(port)});
 }
 
 Fd bound_socket(int type, const SocketAddress& to) {
-  Fd fd(::socket(to.storage.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  Fd fd(::socket(to.family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int on = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(fd.get(), to.get(), to.length) != 0) fail("bind");
+  if (::bind(fd.get(), to.get(), to.size) != 0) fail("bind");
   return fd;
 }
 
@@ -128,11 +107,11 @@ int serve(const SocketAddress& on) {
 
 // Opens one more connection and watches it; a connection is done when its byte has come.
 void open_connection(const Fd& epoll, const SocketAddress& to, std::vector<Fd>& open) {
-  Fd fd(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  Fd fd(::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) fail("socket");
   const linger reset{1, 0};  // end with a reset, so that no TIME_WAIT uses up the local ports
   ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-  if (::connect(fd.get(), to.get(), to.length) != 0 && errno != EINPROGRESS) fail("connect");
+  if (::connect(fd.get(), to.get(), to.size) != 0 && errno != EINPROGRESS) fail("connect");
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = fd.get();
@@ -167,8 +146,8 @@ int connections(const SocketAddress& to, double seconds, int at_once) {
 }
 
 int ping(const SocketAddress& to, std::size_t count, double seconds, int type) {
-  const Fd fd(::socket(to.storage.ss_family, type | SOCK_CLOEXEC, 0));
-  if (::connect(fd.get(), to.get(), to.length) != 0) fail("connect");
+  const Fd fd(::socket(to.family(), type | SOCK_CLOEXEC, 0));
+  if (::connect(fd.get(), to.get(), to.size) != 0) fail("connect");
   const timeval timeout{ping_timeout_ms / 1000, ping_timeout_ms % 1000 * 1000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   if (type == SOCK_STREAM) {

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import sys
 import time
 
 from namespaces import LabError
@@ -57,6 +58,7 @@ def stream(subject, seconds, count=1, reverse=False):
         answer = json.loads(subject.visitor.run(*command, check=False, seconds=seconds + EXTRA_SECONDS).stdout)
         if "error" not in answer:
             break
+        print(f"iperf3 through {subject.name}: {answer['error']}; once more", file=sys.stderr, flush=True)
         time.sleep(PAUSE_SECONDS)  # its server is not done with the stream before this one
     else:
         raise LabError(f"iperf3 through {subject.name}: {answer['error']}")
