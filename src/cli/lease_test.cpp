@@ -13,6 +13,7 @@
 
 #include "api/error_json.h"
 #include "api/json_text.h"
+#include "cli/lease_metrics.h"
 #include "cli/port_argument.h"
 #include "cli/terminal.h"
 #include "net/http_message.h"
@@ -35,6 +36,7 @@ struct TestOptions : AdminOptions {
   bool watch = false;
   unsigned every_s = 60;
   std::string on_change;
+  std::string metrics;
 };
 
 // What a finding ends with; docs/exit-codes.md has the same table.
@@ -200,6 +202,12 @@ std::string time_now() {
   return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
 }
 
+Status tell_metrics(const TestOptions& options, const json::array& tested) {
+  if (options.metrics.empty()) return {};
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  return write_metrics(options.metrics, lease_metrics(tested, exit_code_of_finding, now));
+}
+
 // Until somebody ends it; tells what it finds first, and then what changes.
 int watch(const TestOptions& options) {
   std::map<std::string, std::string> findings;
@@ -211,7 +219,9 @@ int watch(const TestOptions& options) {
       if (std::exchange(trouble, tested.error().message) != tested.error().message) (void)report(tested.error());
       continue;
     }
-    trouble.clear();
+    const auto written = tell_metrics(options, *tested);
+    if (!written && std::exchange(trouble, written.error().message) != written.error().message) (void)report(written.error());
+    if (written) trouble.clear();
     for (const auto& one : *tested) {
       auto& before = findings[name_of(one)];
       const auto finding = text_of(one, "finding");
@@ -236,6 +246,7 @@ int test(const TestOptions& options) {
     return report(error);
   }
   if (!tested) return report(tested.error());
+  if (const auto written = tell_metrics(options, *tested); !written) return report(written.error());
   std::string text;
   for (const auto& one : *tested) text += as_text(one);
   if (const auto printed = print(options.json ? json::serialize(*tested) + "\n" : text); printed != exit_ok) return printed;
@@ -270,6 +281,8 @@ void add_lease_test_command(CLI::App& group, CommandLine& line) {
             ->capture_default_str();
         command.add_option("--on-change", options.on_change, "With --watch: run this when the finding is another one")
             ->type_name("COMMAND");
+        command.add_option("--metrics", options.metrics, "Write what is found to this file, for Prometheus' collector of text files")
+            ->type_name("FILE");
         add_admin_options(command, options);
       },
       test);

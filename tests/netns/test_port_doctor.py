@@ -261,13 +261,16 @@ def test_words_and_exit_codes(house):
 def test_watching_tells_what_changes_and_runs_a_program(house, tmp_path):
     port, told = house.laptop.port + 1, tmp_path / "told"
     hook = f'echo "$DRPF_FINDING_BEFORE $DRPF_FINDING $DRPF_PUBLIC_ADDRESS $DRPF_PORT/$DRPF_PROTOCOL" >> {told}'
-    watcher = house.lab.gw.popen(DRPF, "lease", "test", f"{port}/tcp", "--watch", "--every", "1", "--on-change", hook, "--socket", house.gateway.socket)
+    watcher = house.lab.gw.popen(DRPF, "lease", "test", f"{port}/tcp", "--watch", "--every", "1", "--on-change", hook,
+                                     "--metrics", tmp_path / "leases.prom", "--socket", house.gateway.socket)
     watcher.wait_for_output("nothing listens", 10)
     with TcpServer(house.laptop.host, port):
         watcher.wait_for_output("Open: the program", 10)
         wait_for(lambda: told.exists() and f"nobody_listens answers {house.lab.gw_v4} {port}/tcp" in told.read_text(), 10, "the program was run")
     watcher.wait_for_output("nothing listens", 10, after=watcher.output().index("Open: the program"))
     watcher.stop(signal.SIGTERM, 5)
+    labels = f'{{address="{house.lab.gw_v4}",port="{port}",protocol="tcp",device="laptop"}}'
+    assert f"drpf_lease_answers{labels} 0" in (tmp_path / "leases.prom").read_text()
 
 
 def test_the_interface_of_our_visits_is_kept(house):
