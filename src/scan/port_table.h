@@ -1,4 +1,4 @@
-// What is known of each (host, number) of the active group, in 24 bytes each. What few have (another sender, a detail) stands beside.
+// What is known of each (host, number) of the active group, in 28 bytes each. What few have (another sender, a detail) stands beside.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@ struct PortCell {
   std::uint8_t ttl = 0;
   std::uint8_t send_failures = 0;
   std::uint16_t attempts = 0;        // probes sent
+  std::uint16_t void_attempts = 0;   // of these, whose silence says nothing
   std::uint16_t answered_first = 0;  // 1 + the attempt that was answered first; 0: none, or it does not matter
   std::uint32_t last_sent_us = 0;    // since the start of the scan, of the last two attempts
   std::uint32_t previous_sent_us = 0;
@@ -25,6 +26,7 @@ struct PortCell {
   bool known_before = false;
 
   bool answered() const { return state != State::undecided; }
+  unsigned counting_attempts() const { return attempts - void_attempts; }
 };
 
 // What an answer says beyond the state.

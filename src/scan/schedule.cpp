@@ -30,7 +30,11 @@ constexpr int waits_lengthened_max = 4;  // quarters of the timeout
 constexpr unsigned eager_ports_max = 256;
 constexpr Duration looked_at_every = milliseconds(50);  // ports that wait, whether their host's timeout has changed
 
+constexpr Duration first_timeout_of_errors = milliseconds(400);
+constexpr std::size_t gates_looked_at = 64;  // in one call
+
 bool counts_as_sample(AnswerType type) { return type != AnswerType::icmp; }  // ICMP errors are limited by who sends them
+bool closed_by_icmp(Kind kind) { return kind == Kind::udp || kind == Kind::ip_protocol; }
 
 }  // namespace
 
@@ -68,9 +72,13 @@ void Schedule::begin_group() {
   pass_ = request_.kind == Kind::udp ? 0 : 1;
   answering_.clear();
   canaries_ = {};
+  gated_.clear();
+  held_ = 0;
   for (std::uint32_t host = 0; host < group_hosts_; ++host) {
     const auto& start = starts_[first_target_ + host];
-    hosts_[host].round_trip = RoundTrip(start.first_timeout);
+    // A limit on ICMP errors may be used up already: wait for more of them.
+    const auto patience = closed_by_icmp(request_.kind) && !request_.udp_fast ? first_timeout_of_errors : Duration{};
+    hosts_[host].round_trip = RoundTrip(std::max(start.first_timeout, patience));
     for (std::uint32_t number = 0; number < numbers; ++number) {
       auto& cell = table_[table_.index(host, number)];
       if (start.settled) {
@@ -91,6 +99,10 @@ void Schedule::begin_group() {
         ++hosts_[host].unanswered;
       }
     }
+    if (closed_by_icmp(request_.kind) && !request_.udp_fast && hosts_[host].unanswered > 0) {
+      hosts_[host].gate.emplace(hosts_[host].unanswered);
+      if (!hosts_[host].gate->decided()) gated_.push_back(host);
+    }
   }
 }
 
@@ -107,8 +119,9 @@ void Schedule::update_needs() {
       continue;
     }
     unsigned probes = probes_min;
-    if (loss_.samples() > 0) probes = probes_needed(loss_of(host), unanswered);
-    if (host.answered > 0 && host.unanswered > 0)
+    if (loss_.samples() > 0 && !request_.udp_fast) probes = probes_needed(loss_of(host), unanswered);
+    const bool one_by_one = host.gate && host.gate->limit();
+    if (host.answered > 0 && host.unanswered > 0 && !request_.udp_fast && !one_by_one)
       probes = std::max(probes, std::min(few_silent_attempts_max, few_silent_probes / host.unanswered));
     host.probes_needed = probes;
   }
@@ -132,6 +145,7 @@ Probe Schedule::send(std::uint32_t index, Time now) {
   cell.last_sent_us = micros(now);
   cell.waiting = true;
   ++waiting_;
+  if (hosts_[host].gate) hosts_[host].gate->asked();
   wheel_.add(index, now + std::min(wait_after(cell, hosts_[host]), looked_at_every));
   return {first_target_ + host, number, static_cast<std::uint16_t>(ports_.first + slot), index};
 }
@@ -154,7 +168,67 @@ std::optional<std::uint32_t> Schedule::next_again() {
   while (!again_.empty()) {
     const auto cell = again_.front();
     again_.pop_front();
-    if (!table_[cell].answered()) return cell;
+    if (!table_[cell].answered() && !table_[cell].waiting) return cell;
+  }
+  return std::nullopt;
+}
+
+// False: it waits behind its host's gate.
+bool Schedule::pass_gate(std::uint32_t cell, Time now) {
+  auto& host = hosts_[table_.host_of(cell)];
+  if (!host.gate || host.gate->may_ask(now)) return true;
+  host.held.push_back(cell);
+  ++held_;
+  return false;
+}
+
+void Schedule::void_attempts(std::uint32_t host) {
+  std::erase_if(again_, [&](std::uint32_t cell) { return table_.host_of(cell) == host; });
+  for (std::uint32_t number = 0; number < table_.numbers(); ++number) {
+    auto& cell = table_[table_.index(host, number)];
+    if (cell.answered()) continue;
+    cell.void_attempts = cell.attempts;
+    if (cell.attempts == 0 || cell.waiting) continue;  // not asked yet
+    hosts_[host].held.push_back(table_.index(host, number));
+    ++held_;
+  }
+}
+
+std::optional<Probe> Schedule::next_gated(Time now) {
+  for (std::size_t i = 0; i < std::min(gates_looked_at, gated_.size());) {
+    const auto place = gated_turn_ % gated_.size();
+    const auto index = gated_[place];
+    auto& host = hosts_[index];
+    if (host.gate->decide(now)) {
+      std::erase_if(host.held, [this](std::uint32_t cell) {
+        const bool drop = table_[cell].attempts > 0;  // they come again below
+        if (drop) --held_;
+        return drop;
+      });
+      void_attempts(index);
+      host.loss = {};
+      const auto limit = *host.gate->limit();
+      tally_.answers_limited_to = std::min(tally_.answers_limited_to.value_or(limit), limit);
+    }
+    if (host.gate->wants_reference(now) && host.reference) {
+      host.gate->reference_asked(now);
+      const auto slot = canary_turn_++ % canary_ports;
+      return Probe{first_target_ + index, request_.numbers[table_.number_of(*host.reference)],
+                   static_cast<std::uint16_t>(ports_.first + attempt_ports + slot), *host.reference};
+    }
+    while (!host.held.empty() && host.gate->may_ask(now)) {
+      const auto cell = host.held.front();
+      host.held.pop_front();
+      --held_;
+      if (!table_[cell].answered() && !table_[cell].waiting) return send(cell, now);
+    }
+    if (host.held.empty() && host.gate->decided() && !host.gate->limit()) {
+      gated_.erase(gated_.begin() + static_cast<std::ptrdiff_t>(place));
+      if (gated_.empty()) break;
+      continue;
+    }
+    ++gated_turn_;
+    ++i;
   }
   return std::nullopt;
 }
@@ -185,10 +259,13 @@ std::size_t Schedule::next(Time now, std::span<Probe> out) {
   while (count < out.size() && tokens_ >= 1) {
     if (auto canary = next_canary(now)) {
       out[count++] = *canary;
+    } else if (auto gated = next_gated(now)) {
+      out[count++] = *gated;
     } else {
       auto cell = next_again();
       if (!cell) cell = next_first();
       if (!cell) break;
+      if (!pass_gate(*cell, now)) continue;
       out[count++] = send(*cell, now);
     }
     tokens_ -= 1;
@@ -225,7 +302,7 @@ void Schedule::not_sent(const Probe& probe, int error, Time now) {
 void Schedule::expire(std::uint32_t index, Time now) {
   auto& cell = table_[index];
   if (!cell.waiting) return;
-  const auto& host = hosts_[table_.host_of(index)];
+  auto& host = hosts_[table_.host_of(index)];
   // The timeout may have changed since it was sent.
   const Duration waited = std::chrono::microseconds(micros(now) - cell.last_sent_us);
   if (const auto wait = wait_after(cell, host); waited < wait && cell.send_failures == 0) {
@@ -234,7 +311,9 @@ void Schedule::expire(std::uint32_t index, Time now) {
   }
   cell.waiting = false;
   --waiting_;
-  if (cell.attempts < needed(host)) again_.push_back(index);
+  if (host.gate) host.gate->silent();
+  if (cell.counting_attempts() >= needed(host)) return;
+  again_.push_back(index);
 }
 
 void Schedule::expire_canaries(Time now) {
@@ -274,10 +353,10 @@ void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received)
     cell.answered_first = static_cast<std::uint16_t>(attempt + 1);
     ++host.loss.received;
     ++loss_.received;
-    host.loss.lost += attempt;
-    loss_.lost += attempt;
+    host.loss.lost += attempt - cell.void_attempts;
+    loss_.lost += attempt - cell.void_attempts;
     if (sent_us) rate_.answered(time_of(*sent_us));
-    if (attempt == last && attempt > 0) rate_.lost(time_of(cell.previous_sent_us));
+    if (attempt == last && attempt > cell.void_attempts) rate_.lost(time_of(cell.previous_sent_us));
     quiet_ = std::max(0.0, quiet_ - sample_worth);
   } else if (attempt + 1 < cell.answered_first) {
     cell.answered_first = static_cast<std::uint16_t>(attempt + 1);
@@ -310,7 +389,9 @@ bool Schedule::answered(const Reply& reply, Time received) {
   const auto slot = static_cast<std::size_t>(reply.source_port - ports_.first);
   const bool by_canary = reply.source_port != 0 && slot >= attempt_ports && slot < attempt_ports + canary_ports;
   std::optional<std::uint32_t> attempt;
-  if (by_canary) {
+  if (by_canary && reply.answer.type == AnswerType::icmp) {
+    if (host.gate && host.reference == index) host.gate->reference_answered(received);
+  } else if (by_canary) {
     canary_answered(slot - attempt_ports, index, reply, received);
   } else if (reply.source_port != 0) {
     const auto last = cell.attempts - 1U;
@@ -333,7 +414,9 @@ bool Schedule::answered(const Reply& reply, Time received) {
       timeout_known_ = host.round_trip.timeout();
     }
   }
-  if (attempt && counts_as_sample(reply.answer.type)) sample(index, *attempt, received);
+  // Where ICMP errors come freely, they count as well as any other answer.
+  const bool errors_flow = closed_by_icmp(request_.kind) && reply.answer.from_target && host.gate && host.gate->decided();
+  if (attempt && *attempt >= cell.void_attempts && (counts_as_sample(reply.answer.type) || errors_flow)) sample(index, *attempt, received);
   if (!first && !replaces(request_.kind, cell.state, meaning->state)) return true;
 
   if (first) {
@@ -341,8 +424,18 @@ bool Schedule::answered(const Reply& reply, Time received) {
     ++host.answered;
     ++answered_ports_;
     ++tally_.decided;
-    if (cell.waiting) --waiting_;
+    if (cell.waiting) {
+      --waiting_;
+      if (host.gate && reply.answer.type == AnswerType::icmp) {
+        const bool was_decided = host.gate->decided();
+        host.gate->answered_by_icmp(received, attempt && *attempt > cell.void_attempts);
+        if (was_decided && !host.gate->decided() && std::find(gated_.begin(), gated_.end(), table_.host_of(index)) == gated_.end())
+          gated_.push_back(table_.host_of(index));
+      } else if (host.gate)
+        host.gate->answered();
+    }
     cell.waiting = false;
+    if (reply.answer.type == AnswerType::icmp && reply.answer.from_target && attempt) host.reference = index;
     if (counts_as_sample(reply.answer.type)) remember_as_canary(index);
   } else if (cell.state == State::open) {
     --tally_.open;
@@ -374,7 +467,7 @@ bool Schedule::ask_parked() {
   for (std::uint32_t index = 0; index < table_.size(); ++index) {
     const auto& cell = table_[index];
     if (cell.answered() || cell.waiting || cell.cause == Cause::local_error) continue;
-    if (cell.attempts >= needed(hosts_[table_.host_of(index)])) continue;
+    if (cell.counting_attempts() >= needed(hosts_[table_.host_of(index)])) continue;
     again_.push_back(index);
     any = true;
   }
@@ -382,7 +475,9 @@ bool Schedule::ask_parked() {
 }
 
 bool Schedule::group_is_done(Time now) {
-  if (next_index_ < order_.count() || pass_ == 0 || waiting_ > 0) return false;
+  if (next_index_ < order_.count() || pass_ == 0 || waiting_ > 0 || held_ > 0) return false;
+  for (const auto host : gated_)
+    if (hosts_[host].gate->measuring()) return false;
   while (!again_.empty() && table_[again_.front()].answered()) again_.pop_front();
   if (!again_.empty()) return false;
   Duration grace{};
@@ -453,8 +548,8 @@ Verdict Schedule::silent_verdict(const PortCell& cell, const Host& host, std::ui
   out.cause = Cause::no_response;
   if (request_.pace.probes_max) out.note = "forced";
   const auto enough = request_.pace.probes_max ? std::max(1U, *request_.pace.probes_max) : probes_min;
-  if (cell.attempts < enough || (tally_.interrupted && cell.waiting)) return out;
-  if (loss_.samples() > 0 && miss_probability(loss_of(host), cell.attempts) > undecided_above) return out;
+  if (cell.counting_attempts() < enough || (tally_.interrupted && cell.waiting)) return out;
+  if (loss_.samples() > 0 && miss_probability(loss_of(host), cell.counting_attempts()) > undecided_above) return out;
   const bool asked_service = request_.udp_fast && has_udp_payload(request_.numbers[number]);
   out.state = meaning_of_silence(request_.kind, asked_service).state;
   return out;
@@ -497,7 +592,7 @@ Time Schedule::wake(Time now) const {
     when = std::min(when, until_token < wake_max ? now + std::chrono::duration_cast<Duration>(until_token) : when);
   }
   if (!wheel_.empty()) when = std::min(when, wheel_.next_due());
-  if (waiting_ == 0) when = std::min(when, now + milliseconds(5));
+  if (waiting_ == 0 || !gated_.empty()) when = std::min(when, now + milliseconds(5));
   return std::max(when, now);
 }
 
@@ -520,7 +615,10 @@ Tally Schedule::tally(Time now) const {
   if (!all_done_)
     for (const auto& host : hosts_) left += host.unanswered;
   if (loss_.samples() == 0 && silent_ + left > 0) out.miss_probability = 1;
-  if (!all_done_) {
+  if (!all_done_ && out.answers_limited_to) {
+    out.time_left =
+        std::chrono::duration_cast<Duration>(std::chrono::duration<double>(static_cast<double>(left) / *out.answers_limited_to));
+  } else if (!all_done_) {
     const auto later = (request_.targets.size() - first_target_ - group_hosts_) * request_.numbers.size();
     const auto first = order_.count() - next_index_ + later;
     out.time_left = std::chrono::duration_cast<Duration>(

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/time.h"
+#include "scan/icmp_gate.h"
 #include "scan/loss.h"
 #include "scan/order.h"
 #include "scan/port_table.h"
@@ -81,6 +82,10 @@ class Schedule {
     std::uint8_t usual_ttl = 0;  // of the host itself; 0: not known
     std::unordered_map<std::uint8_t, std::uint32_t> ttls_of_open;
     std::unordered_map<std::uint8_t, std::uint32_t> ttls;
+    // Where closed ports answer by ICMP.
+    std::optional<IcmpGate> gate;
+    std::deque<std::uint32_t> held;  // behind the gate
+    std::optional<std::uint32_t> reference;
   };
   struct Canary {
     std::uint32_t cell = 0;
@@ -94,6 +99,9 @@ class Schedule {
   std::optional<std::uint32_t> next_first();
   std::optional<std::uint32_t> next_again();
   std::optional<Probe> next_canary(Time now);
+  std::optional<Probe> next_gated(Time now);
+  bool pass_gate(std::uint32_t cell, Time now);
+  void void_attempts(std::uint32_t host);
   Probe send(std::uint32_t cell, Time now);
   void expire(std::uint32_t cell, Time now);
   void expire_canaries(Time now);
@@ -132,6 +140,9 @@ class Schedule {
   RetryWheel wheel_;
   std::deque<std::uint32_t> again_;
   std::uint32_t waiting_ = 0;
+  std::uint32_t held_ = 0;
+  std::vector<std::uint32_t> gated_;  // hosts whose gate is shut or not decided
+  std::size_t gated_turn_ = 0;
   Time last_sent_{};
   Time needs_updated_{};
   bool all_done_ = false;
