@@ -19,7 +19,7 @@ class IcmpGate {
   static constexpr int references_max = 20;    // probes to a closed port that find the limit
   static constexpr int references_quick = 10;  // of these, the first
   static constexpr Duration quick_gap = std::chrono::milliseconds(50);
-  static constexpr Duration slow_gap = std::chrono::milliseconds(150);
+  static constexpr Duration slow_gap = std::chrono::milliseconds(220);
   static constexpr double safety = 1.02;
   static constexpr double safety_unsure = 1.12;  // a limit that was measured by few answers
   static constexpr int sure_answers = 5;

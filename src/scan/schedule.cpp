@@ -344,6 +344,8 @@ void Schedule::canary_answered(std::size_t slot, std::uint32_t cell, const Reply
 void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received) {
   auto& cell = table_[index];
   auto& host = hosts_[table_.host_of(index)];
+  // Of ports that are asked a forced number of times only those are seen that answer: canaries alone know the loss then.
+  if (request_.pace.probes_max) return;
   const auto last = cell.attempts - 1U;
   std::optional<std::uint32_t> sent_us;
   if (attempt == last) sent_us = cell.last_sent_us;
