@@ -29,6 +29,7 @@ using std::chrono::milliseconds;
 constexpr Duration progress_interval = milliseconds(200);
 constexpr Duration stop_asked_every = milliseconds(20);
 constexpr std::size_t paths_max = 64;
+constexpr Duration source_ports_turn = milliseconds(250);
 constexpr std::uint16_t source_ports_wanted = 61'000;  // above Linux's usual range for its own sockets
 
 class KernelRandom final : public Random {
@@ -56,7 +57,7 @@ struct Destination {
 class RawScan {
  public:
   RawScan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop)
-      : request_(request), observer_(observer), stop_(stop), key_(random_), ports_{choose_source_ports(random_)} {}
+      : request_(request), observer_(observer), stop_(stop), key_(random_), ports_{choose_source_ports(clock_.now())} {}
 
   Status open();
   Result<scan::Tally> run();
@@ -299,8 +300,8 @@ Result<scan::Tally> RawScan::run() {
 
 }  // namespace
 
-// Another part of the range each time, so that what is left of one scan does not meet the next.
-std::uint16_t choose_source_ports(Random& random) {
+// In turn through the range, so that what is left of one scan does not meet the next.
+std::uint16_t choose_source_ports(Time now) {
   int first = source_ports_wanted;
   int last = 65535;
   if (const auto own = system::read_ephemeral_ports(); own && own->last().value() >= source_ports_wanted) {
@@ -310,8 +311,9 @@ std::uint16_t choose_source_ports(Random& random) {
       first = std::max(1024, last - 16 * scan::SourcePorts::count);
     }
   }
-  const auto places = static_cast<std::uint32_t>((last - first + 1) / scan::SourcePorts::count);
-  return static_cast<std::uint16_t>(first + static_cast<int>(random.u32() % places) * scan::SourcePorts::count);
+  const auto places = static_cast<std::uint64_t>((last - first + 1) / scan::SourcePorts::count);
+  const auto turn = static_cast<std::uint64_t>(now.time_since_epoch() / source_ports_turn);
+  return static_cast<std::uint16_t>(first + static_cast<int>(turn % places) * scan::SourcePorts::count);
 }
 
 Result<scan::Tally> run_raw_scan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop) {
