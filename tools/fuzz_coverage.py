@@ -33,8 +33,9 @@ PARSERS = {
     "http_target_fuzz": ["net/http_message.cpp"],
     "ip_header_walker_fuzz": ["protocol/ip/checksum.cpp", "protocol/ip/merger.cpp", "protocol/ip/packet.cpp", "protocol/ip/splitter.cpp", "protocol/ip/too_big.cpp"],
     "json_api_fuzz": ["api/device_api.cpp", "api/error_json.cpp", "api/json_body.cpp", "api/json_text.cpp", "api/resources/accounts.cpp", "api/resources/devices.cpp",
-                      "api/resources/history.cpp", "api/resources/leases.cpp", "api/resources/self.cpp", "api/route_table.cpp", "api/time_text.cpp"],
+                      "api/resources/history.cpp", "api/resources/lease_test.cpp", "api/resources/leases.cpp", "api/resources/self.cpp", "api/route_table.cpp", "api/time_text.cpp"],
     "lease_book_fuzz": [],  # no parser: it plays with the lease book
+    "lease_visit_fuzz": ["scan/lease_visit.cpp"],
     "netlink_reply_fuzz": ["system/netlink_message.cpp", "system/nft_elements.cpp", "system/conntrack.cpp", "system/kernel_events.cpp",
                            "system/wireguard_link.cpp"],
     "port_mapping_fuzz": ["protocol/nat_pmp/messages.cpp", "protocol/pcp/messages.cpp"],

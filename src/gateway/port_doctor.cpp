@@ -104,7 +104,10 @@ void PortDoctor::test(const api::LeaseTest& test, api::Service::LeaseTested done
   };
   if (lease != nullptr)
     for (const auto& redirection : book.redirections_of(*lease)) add(redirection.public_address, redirection);
-  if (running.visits.empty()) add(host->v4 ? *host->v4 : host->v6.value_or(Address()), {});
+  if (running.visits.empty()) {
+    add(host->v4 ? *host->v4 : host->v6.value_or(Address()), {});
+    running.visits.front()->evidence.no_visit_reason = "its public host has no address at present";  // if it is a lease that stands
+  }
   for (const auto& visit : running.visits) begin(*visit);
 }
 

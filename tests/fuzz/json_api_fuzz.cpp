@@ -18,6 +18,7 @@ namespace {
 using namespace drpf;
 
 void check(const net::Response& response) {
+  if (response.later) return response.later([](const net::Response& answer) { check(answer); });
   if (response.stream || response.status == 204) return;
   if (response.content_type != "application/json") return;  // a backup
   boost::json::error_code error;

@@ -116,6 +116,7 @@ def try_everything(lab, gateway):
             assert tcp_visit(lab.inet, address, port)
         gateway.cli("lease", "add", "laptop", "20110/tcp", "--local", port)
         assert tcp_visit(lab.inet, lab.gw_v4, 20110)
+        assert {row["finding"] for row in gateway.cli_json("lease", "test", "20110/tcp")} == {"answers"}
         assert gateway.cli_json("check")
         gateway.reload()
         gateway.process.wait_for_output("configuration read again", 10)
