@@ -177,10 +177,8 @@ OpenedAttempt open_attempt(const ConnectPath& path) {
   if (v4) {
     set_option(fd.get(), SOL_IP, IP_RECVERR, 1);
   } else {
-    set_option(fd.get(), SOL_IPV6, IPV6_V6ONLY, 1);
     set_option(fd.get(), SOL_IPV6, IPV6_RECVERR, 1);
   }
-  set_option(fd.get(), IPPROTO_TCP, TCP_SYNCNT, 1);  // the scan repeats, not the kernel; 1 is the least that it takes
   if (!path.interface.empty() &&
       ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, path.interface.c_str(), static_cast<socklen_t>(path.interface.size())) != 0)
     return {system::Fd(), errno};
@@ -200,14 +198,12 @@ OpenedAttempt open_attempt(const ConnectPath& path) {
 }
 
 AttemptOutcome read_attempt(int fd, const Endpoint& target, bool errors_queued, int refused_with) {
-  if (const auto verdict = queued_error(fd, target)) return {.kind = AttemptOutcome::Kind::answered, .verdict = *verdict};
   int error = refused_with;
   socklen_t size = sizeof error;
   if (error == 0 && ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
     return {.kind = AttemptOutcome::Kind::local_error, .error = errno};
-  // The entry may have come between the two looks.
-  if (error != 0)
-    if (const auto verdict = queued_error(fd, target)) return {.kind = AttemptOutcome::Kind::answered, .verdict = *verdict};
+  // After that, because the kernel puts the entry there before the error.
+  if (const auto verdict = queued_error(fd, target)) return {.kind = AttemptOutcome::Kind::answered, .verdict = *verdict};
   return outcome_of_errno(fd, error, errors_queued);
 }
 
