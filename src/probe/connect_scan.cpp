@@ -438,8 +438,11 @@ void ConnectScan::due(std::uint32_t port) {
     return;
   }
   Time earliest = state.first_probe + (last_look ? last_look_after : silence_min);
-  if (newest != nullptr && newest->repeated_at - kernel_repeats_every > newest->sent)
-    earliest = std::max(earliest, newest->repeated_at - kernel_repeats_every + timeout);
+  if (newest != nullptr && newest->repeated_at - kernel_repeats_every > newest->sent) {
+    // The kernel sent the last one. The verdict is given before it sends yet another.
+    if (state.enough_at == Time{}) state.enough_at = newest->repeated_at - kernel_repeats_every;
+    earliest = std::max(earliest, state.enough_at + std::min(timeout, kernel_repeats_every - paid_for_before));
+  }
   const bool loss_unknown = !request_.pace.probes_max && !host.canaries.empty() && host.loss.samples() < samples_wanted;
   if (now_ < earliest || (loss_unknown && host.canaries_under_way > 0)) {
     timers_.push({now_ < earliest ? earliest : now_ + timeout, port, state.probes, false});

@@ -40,6 +40,7 @@ class ConnectScan {
     bool decided = false;
     bool looked_again = false;
     Time first_probe{};
+    Time enough_at{};  // when the kernel had sent the last probe that it takes
   };
 
   struct Attempt {
