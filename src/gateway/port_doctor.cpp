@@ -290,7 +290,7 @@ void PortDoctor::conclude(Visit& visit) {
   }
   // What never became a connection was counted by the rules each time that it was sent.
   if (!evidence.led_to && visit.times_sent > 1) own_visits_[key_of(*visit.redirection)] += visit.times_sent - 1U;
-  if (evidence.visit->cause == scan::Cause::no_response) look_at_connections(*visit.redirection, evidence);
+  if (evidence.visit->state != scan::State::open) look_at_connections(*visit.redirection, evidence);
 
   // What happened to the lease meanwhile says more than the visit.
   const auto& test = tests_.at(visit.test)->asked;

@@ -146,6 +146,12 @@ class Doctor {
   }
 
   Diagnosis blocked(std::string_view how) const {
+    if (e_.answered > 0)
+      return {Finding::answers,
+              fmt::format("Open: the program on {} answers its visitors at {}: {} of {} that are remembered got an answer; a rule on this "
+                          "gateway that is not drpf's stops our own visit ({}), so it lets only certain interfaces through.",
+                          device_, local_, e_.answered, e_.connections, how),
+              ""};
     return {Finding::blocked_on_gateway,
             fmt::format("A visit to {} does not get into the tunnel: a rule on this gateway that is not drpf's stops it ({}).", port_, how),
             "`drpf check` names other programs' rules on this host that drop what is forwarded (Docker, ufw, firewalld and others)."};

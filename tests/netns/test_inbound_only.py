@@ -52,6 +52,7 @@ def test_visitors_are_answered_and_seen_as_themselves(lab, nas):
             assert (tcp_visit(lab.inet, public, port) or "").startswith(f"you are {visitor} ")
             assert (udp_visit(lab.inet, public, port) or "").startswith(f"you are {visitor} ")
         assert set(tcp.addresses()) == set(udp.addresses()) == {lab.inet_v4, lab.inet_v6}
+        assert [row["finding"] for row in nas.gateway.cli_json("lease", "test", port)] == ["answers"] * 4
 
 
 def test_the_devices_own_traffic_stays_outside(lab, nas):

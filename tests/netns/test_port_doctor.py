@@ -181,6 +181,20 @@ def test_another_programs_redirect_on_the_gateway(house, protocol):
     assert row["finding"] == "gone_astray" and laptop.address(4) in row["sentence"]
 
 
+def test_another_programs_rules_that_know_the_public_interface_alone(house):
+    """Visitors pass them, and our visit does not: then the visitors count."""
+    lab, tower = house.lab, house.tower
+    lab.gw.nft("table inet foreign { chain forward { type filter hook forward priority 10; iifname != { wan, drpf0 } drop; }; }")
+    try:
+        with TcpServer(tower.host, tower.port + 3):
+            assert finding(house, tower.port + 3, "tcp", "--wait", "600")["finding"] == "blocked_on_gateway"
+            assert tcp_visit(lab.inet, lab.gw_v4, tower.port + 3)
+            row = finding(house, tower.port + 3, "tcp", "--wait", "600")
+    finally:
+        lab.gw.nft("delete table inet foreign")
+    assert row["finding"] == "answers" and "stops our own visit" in row["sentence"]
+
+
 def test_our_own_visits_are_not_counted(house):
     port = house.laptop.port + 3
     house.lab.gw.nft("table inet foreign { chain forward { type filter hook forward priority 10; oifname drpf0 drop; }; }")

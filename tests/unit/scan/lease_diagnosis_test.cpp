@@ -106,6 +106,10 @@ TEST(LeaseDiagnosis, WhatDoesNotGetIntoTheTunnelIsBlockedHere) {
   auto evidence = visited(Cause::no_response);
   evidence.led_to.reset();
   expect(evidence, Finding::blocked_on_gateway, "(without a word)", "drpf check");
+  evidence.connections = 3;
+  evidence.answered = 2;
+  expect(evidence, Finding::answers,
+         "2 of 3 that are remembered got an answer; a rule on this gateway that is not drpf's stops our own visit", "");
 }
 
 TEST(LeaseDiagnosis, SomethingElseAnswers) {
