@@ -36,9 +36,11 @@ PARSERS = {
                       "api/resources/history.cpp", "api/resources/lease_test.cpp", "api/resources/leases.cpp", "api/resources/self.cpp", "api/route_table.cpp", "api/time_text.cpp"],
     "lease_book_fuzz": [],  # no parser: it plays with the lease book
     "lease_visit_fuzz": ["scan/lease_visit.cpp"],
+    "neighbour_answer_fuzz": [],  # the answers only: the rest of probe/neighbours.cpp are sockets
     "netlink_reply_fuzz": ["system/netlink_message.cpp", "system/nft_elements.cpp", "system/conntrack.cpp", "system/kernel_events.cpp",
                            "system/wireguard_link.cpp"],
     "port_mapping_fuzz": ["protocol/nat_pmp/messages.cpp", "protocol/pcp/messages.cpp"],
+    "scan_reply_fuzz": ["scan/reply_packet.cpp"],
     "soap_fuzz": ["protocol/upnp/server.cpp", "protocol/upnp/soap.cpp"],
     "ssdp_fuzz": ["protocol/upnp/ssdp.cpp"],
     "stored_book_fuzz": ["store/sqlite/records.cpp", "store/sqlite/schema.cpp"],
