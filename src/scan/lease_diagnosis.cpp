@@ -5,6 +5,8 @@
 #include <array>
 #include <chrono>
 
+#include "scan/udp_payloads.h"
+
 namespace drpf::scan {
 namespace {
 
@@ -193,6 +195,14 @@ class Doctor {
               allow() +
                   " A device that answers by another way than its tunnel looks the same: compare its routes (drpf connect does it right)."};
     if (e_.answered > 0) return answers_others();
+    if (silent_by_design(e_.holder->at.port.value()))
+      return {
+          Finding::silent,
+          fmt::format(
+              "The tunnel works and the visit went into it, but nothing came back, which is how the service of {} answers everybody "
+              "that it does not know; if nothing listened there, {} would have said so.",
+              local_, device_),
+          "Try it with a client that it knows: `drpf lease test --passive` then tells whether it was answered. If it was not: " + allow()};
     return {Finding::silent,
             fmt::format("The tunnel works and the visit went into it, but nothing came back: {} of {} either has a program that does not "
                         "answer strangers, or a firewall that drops them; a port where nothing listens would have been told.",

@@ -131,6 +131,16 @@ def test_what_cannot_be_told_of_udp_is_told_by_the_visitors_that_were_answered(h
     assert row["finding"] == "answers" and "1 of 1" in row["sentence"] and row["visits"] == 1
 
 
+def test_udp_asks_in_the_words_of_the_service_that_the_lease_leads_to(house):
+    gateway, laptop, port = house.gateway, house.laptop, house.laptop.port + 1
+    gateway.cli("lease", "set", f"{port}/udp", "--local", 53)
+    with new_socket(laptop.host, 4, socket.SOCK_DGRAM, 53) as dns:
+        assert finding(house, port, "udp", "--wait", "600")["finding"] == "silent"
+        query = dns.recv(1000)
+    gateway.cli("lease", "set", f"{port}/udp", "--local", port)
+    assert len(query) > 12 and query[4:6] == b"\0\1"  # a DNS header that announces one question (RFC 1035 section 4.1.1)
+
+
 @pytest.mark.parametrize("version", BOTH)
 def test_without_a_visit(house, version):
     """--passive: nobody came; somebody came and was not answered; somebody was."""

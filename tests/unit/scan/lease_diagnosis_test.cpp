@@ -84,6 +84,10 @@ TEST(LeaseDiagnosis, TheDevicesFirewall) {
 TEST(LeaseDiagnosis, SilenceOverUdpSaysWhatItCannotTell) {
   expect(visited(Cause::no_response, Protocol::udp), Finding::silent, "does not answer strangers, or a firewall that drops them",
          "--passive");
+  auto wireguard = visited(Cause::no_response, Protocol::udp);
+  wireguard.holder->at.port = Port(51820);
+  wireguard.led_to = wireguard.holder->at;
+  expect(wireguard, Finding::silent, "how the service of UDP port 51820 answers everybody that it does not know", "a client that it knows");
   auto served = visited(Cause::no_response, Protocol::udp);
   served.connections = 2;
   served.answered = 1;
