@@ -120,6 +120,7 @@ void note_odd_ttls(HostReport& host) {
     for (auto& port : pass.ports) {
       auto& verdict = port.verdict;
       if (!verdict.ttl || *verdict.ttl == usual->first || !answered_itself(verdict, host.address)) continue;
+      if (verdict.note.find("device") != std::string::npos) continue;  // the scan itself has said so
       const auto sentence =
           fmt::format("{} (TTL {}, the host's is {})",
                       *verdict.ttl > usual->first ? "answered by a device nearer than the host" : "answered by another device",

@@ -14,6 +14,7 @@ inline constexpr Duration request = 5s;             // one request of the visito
 inline constexpr Duration silence = 1s;             // how long nothing must arrive before it counts as closed
 inline constexpr Duration scan_settle = 300ms;      // for the last answers of a port scan
 inline constexpr Duration scan_round = 8s;          // one round of a port scan
+inline constexpr Duration scan_picture = 30s;       // drpf's own scan of all ports
 inline constexpr Duration lease_end = 8s;           // from the device's good-bye to the end of its leases
 inline constexpr Duration stream_resume = 25s;      // from the gateway's restart to the next byte of an open connection
 inline constexpr Duration stream_rest = 10s;        // for the rest of that connection

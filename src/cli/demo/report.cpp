@@ -1,6 +1,7 @@
 #include "cli/demo/report.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -30,6 +31,11 @@ std::string to_text(const Chapter& chapter, std::size_t number, bool colour) {
   };
   std::string text = fmt::format("{} {} {}\n", mark(chapter.held()), number, chapter.headline);
   for (const Fact& fact : chapter.facts) text += fmt::format("    {}{}\n", fact.held ? "" : mark(false) + " ", fact.detail);
+  for (std::string_view rest = chapter.picture; !rest.empty();) {
+    const auto line = rest.substr(0, rest.find('\n'));
+    if (!line.empty()) text += fmt::format("      {}\n", line);
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
   return text;
 }
 

@@ -16,6 +16,7 @@ struct Fact {
 struct Chapter {
   std::string headline;
   std::vector<Fact> facts;
+  std::string picture = {};  // further lines for people, below the facts
   bool held() const;
 };
 

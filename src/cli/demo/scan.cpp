@@ -176,17 +176,6 @@ class TcpScanner {
 
 }  // namespace
 
-Result<Scan> scan_tcp(const Address& target, const Address& source) {
-  TcpScanner scanner(target, source);
-  Scan scan;
-  scan.tried = port_max;
-  for (unsigned round = 0; round < rounds; ++round) {
-    if (const Status swept = scanner.round(scan); !swept) return fail(swept.error());
-    scanner.finish(scan);
-  }
-  return scan;
-}
-
 Result<Scan> scan_udp(const Address& target) {
   const system::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const int on = 1;

@@ -20,11 +20,11 @@ struct Scan {
   std::size_t silent() const { return tried - open.size() - refused.size(); }  // of one round
 };
 
-// From the network that this process is in; `source` is the address that it has there. All 65,535 ports; needs CAP_NET_RAW.
-Result<Scan> scan_tcp(const Address& target, const Address& source);
+// From the network that this process is in. All 65,535 ports.
 Result<Scan> scan_udp(const Address& target);
 
-// The TCP scan again and again, in a child, while something else happens.
+// A scan of all TCP ports again and again, in a child, while something else happens. `source` is the address that this process has in its
+// network; needs CAP_NET_RAW.
 class ScanWatch {
  public:
   static Result<ScanWatch> start(const Address& target, const Address& source);

@@ -64,7 +64,8 @@ class Show {
   Status add_device(Home& home, const std::string& account);
   Fact answered_by_http(const Home& home, const std::string& url_host, const std::string& visitor);
   Fact answered_by_udp(const Home& home);
-  Fact scanned_tcp(const std::string& name, const char* target, const char* source, const std::set<std::uint16_t>& expected);
+  // `picture` gets the table that `drpf scan` prints.
+  Fact scanned_tcp(const std::string& name, const char* target, const std::set<std::uint16_t>& expected, std::string* picture);
   Fact scanned_udp(const std::set<std::uint16_t>& expected);
   Fact homes_apart(const std::string& name, const Machine& from, const Machine& to, const Home& target);
   Fact false_source_dropped();

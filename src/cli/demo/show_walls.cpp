@@ -9,6 +9,7 @@
 
 #include "cli/demo/limits.h"
 #include "cli/demo/scan.h"
+#include "cli/demo/scan_picture.h"
 #include "cli/demo/show.h"
 #include "cli/lab/packet_watch.h"
 #include "cli/lab/sockets.h"
@@ -28,10 +29,11 @@ std::string say_scan(const Scan& scan) {
 
 }  // namespace
 
-Fact Show::scanned_tcp(const std::string& name, const char* target, const char* source, const std::set<std::uint16_t>& expected) {
-  const Result<Scan> scan = scan_tcp(*parse_address(target), *parse_address(source));
-  if (!scan) return {name, false, scan.error().message};
-  return {name, scan->open == expected, fmt::format("{}: {}", name, say_scan(*scan))};
+Fact Show::scanned_tcp(const std::string& name, const char* target, const std::set<std::uint16_t>& expected, std::string* picture) {
+  const Result<ScanPicture> seen = picture_tcp(*parse_address(target));
+  if (!seen) return {name, false, seen.error().message};
+  if (picture) *picture = "What `drpf scan` shows of the gateway to somebody on the Internet:\n" + seen->table;
+  return {name, seen->scan.open == expected, fmt::format("{}: {}", name, say_scan(seen->scan))};
 }
 
 Fact Show::scanned_udp(const std::set<std::uint16_t>& expected) {
@@ -108,10 +110,10 @@ Chapter Show::everything_else_closed(Progress& progress) {
     return chapter;
   }
   progress.say("all TCP ports are scanned");
-  chapter.facts.push_back(scanned_tcp("TCP scan", gateway_v4, visitor_v4, tcp_ports_with_server()));
+  chapter.facts.push_back(scanned_tcp("TCP scan", gateway_v4, tcp_ports_with_server(), &chapter.picture));
   if (topology_->has_v6) {
     progress.say("all TCP ports are scanned over IPv6");
-    chapter.facts.push_back(scanned_tcp("TCP scan over IPv6", gateway_v6, visitor_v6, tcp_ports_with_server()));
+    chapter.facts.push_back(scanned_tcp("TCP scan over IPv6", gateway_v6, tcp_ports_with_server(), nullptr));
   }
   progress.say("all UDP ports are scanned");
   chapter.facts.push_back(scanned_udp({home_1_.ports[0], home_2_.ports[0]}));
