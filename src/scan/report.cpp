@@ -94,7 +94,7 @@ SummedUp sum_up(const PassReport& pass, const ReportOptions& options) {
   SummedUp result;
   for (auto& [key, ports] : same) {
     const bool open = key.first == State::open;
-    if (open || (!options.all && !options.open_only && ports.size() <= same_ports_shown_max) || (options.all && !options.open_only)) {
+    if (open || (!options.all && !options.open_only && ports.size() <= options.same_ports_max) || (options.all && !options.open_only)) {
       result.shown.insert(result.shown.end(), ports.begin(), ports.end());
       continue;
     }

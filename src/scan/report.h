@@ -73,10 +73,13 @@ struct ReportTail {
   std::vector<std::string> undecided;  // "10.0.0.1: 80-90,443 of tcp"
 };
 
+inline constexpr std::size_t same_ports_shown_max = 25;
+
 struct ReportOptions {
-  bool facts = false;      // table: sender, TTL, round-trip time and probes of each port
-  bool all = false;        // table: no summing up of many ports in the same state
-  bool open_only = false;  // table, grepable: nothing but open ports
+  bool facts = false;                                 // table: sender, TTL, round-trip time and probes of each port
+  bool all = false;                                   // table: no summing up of many ports in the same state
+  bool open_only = false;                             // table, grepable: nothing but open ports
+  std::size_t same_ports_max = same_ports_shown_max;  // with the same state and reason; more are summed up, but for open ones
 };
 
 class Report {
@@ -107,7 +110,6 @@ struct SummedUp {
   std::vector<PortGroup> groups;         // the largest first
   std::vector<const PortReport*> shown;  // ascending
 };
-inline constexpr std::size_t same_ports_shown_max = 25;
 SummedUp sum_up(const PassReport& pass, const ReportOptions& options);
 
 // Sentences about a host that its ports tell together: a device in between, everything open, nothing answered.

@@ -14,7 +14,7 @@ from gateway import DRPF
 from namespaces import die_with_parent, wait_for
 
 SHOW_SECONDS_MAX = 120
-LINES_MAX = 45
+LINES_MAX = 50
 FACTS = {
     "given ports: home-1", "given ports: home-2", "TCP: home-1", "UDP: home-1", "TCP: home-2", "UDP: home-2", "TCP over IPv6: home-1", "POP3", "diagnosis", "cured",
     "TCP scan", "TCP scan over IPv6", "UDP scan", "from home 1 to home 2", "from home 2 to home 1", "false source", "ports stop", "same ports",
@@ -181,7 +181,7 @@ def test_a_kernel_that_refuses_namespaces_is_quoted(drpf, kind):
 def test_it_stays_up_and_leaves_nothing_behind(drpf):
     before = traces_on_this_machine()
     demo = RunningDemo([drpf, "demo"])
-    demo.wait_for("STATE")
+    demo.wait_for("LEAD TO PORTS")
     demo.wait_for("home-2")
     show = demo.text[:demo.text.index("Try in another terminal")]
     assert "Every fact was observed" in show and "✘" not in show

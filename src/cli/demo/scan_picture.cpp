@@ -59,7 +59,7 @@ Result<ScanPicture> picture_tcp(const Address& target) {
     if (port.verdict.state == scan::State::open) picture.scan.open.insert(port.number);
     if (port.verdict.state == scan::State::closed) picture.scan.refused.insert(port.number);
   }
-  const auto report = scan::make_report(scan::Format::table, {});
+  const auto report = scan::make_report(scan::Format::table, {.same_ports_max = 1});
   picture.table = report->host(host);
   return picture;
 }
