@@ -10,6 +10,7 @@
 #include "cli/command_line.h"
 #include "cli/scan/audit.h"
 #include "cli/scan/environment.h"
+#include "cli/scan/mine.h"
 #include "cli/scan/options.h"
 #include "cli/scan/plan.h"
 #include "cli/scan/progress.h"
@@ -32,6 +33,7 @@ constexpr const char* examples =
     "  drpf scan nas.home.arpa -p T:1-1024,U:53,161   TCP and UDP\n"
     "  drpf scan 10.0.0.1-20 --exclude 10.0.0.7 --json\n"
     "  drpf scan fd00::1 -p - --output xml:scan.xml   all ports; the table on the screen, XML in a file\n"
+    "  drpf scan --mine --gateway 10.77.0.1           on a device: its own leased ports, from outside\n"
     "The usual letters are understood too: drpf scan -sS -Pn -p- -oX scan.xml 192.168.1.1\n"
     "Exit code 0: all ports decided; 3: some stayed undecided; 130: interrupted. docs/scanner.md explains states, scope and rates.";
 
@@ -101,6 +103,15 @@ void declare(CLI::App& command, Options& options) {
   command.add_option("--interface", options.interface, "Leave by this interface")->type_name("NAME")->group(group);
   command.add_option("--source", options.source, "From this address of this machine")->type_name("ADDRESS")->group(group);
   declare_output(command, options);
+  const std::string own = "Own leases";
+  command.add_flag("--mine", options.mine, "Your leased ports as strangers find them, and what changed since the last time")->group(own);
+  command.add_option("--gateway", options.gateway, "On a device: the gateway's address inside the tunnel")
+      ->type_name("ADDRESS[:PORT]")
+      ->group(own);
+  options.socket = socket_path_default;
+  add_socket_option(command, options.socket);
+  command.get_option("--socket")->group(own);
+  command.add_option("--since", options.since, "The file that keeps what was found the last time")->type_name("FILE")->group(own);
   const std::string later = "Going on with an interrupted scan";
   command.add_option("--resume", options.resume, "Go on with the scan of this file, exactly where it ended")
       ->type_name("FILE")
@@ -292,6 +303,7 @@ int carry_out(const Job& job, const Plan& plan, scan::Format screen, ProgressFor
 }
 
 int scan_targets(const Options& given, const std::vector<std::string>& words) {
+  if (given.mine) return scan_own_leases(given);
   const auto environment = environment_here();
   const auto job = job_of(given, words, environment);
   if (!job) return report(job.error());

@@ -54,6 +54,7 @@ class Reader {
       table.port("port", out_.api_port);
       table.boolean("upnp", out_.upnp);
     });
+    section("audit", [this](TomlTable& table) { table.duration("every", out_.audit_every, 0s, 30 * day); });
     section("limits", [this](TomlTable& table) { read_limits(table); });
     section("daemon", [this](TomlTable& table) { table.text("user", out_.user); });
     root_.finish();

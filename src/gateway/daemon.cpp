@@ -347,6 +347,12 @@ Status Daemon::open_doors() {
   gateway_->set_port_doctor(
       [this](const api::LeaseTest& test, api::Service::LeaseTested done) { port_doctor_->test(test, std::move(done)); });
 
+  if (configuration_.audit_every > Duration::zero()) {
+    lease_audit_ = std::make_unique<LeaseAudit>(LeaseAudit::Parts{
+        *gateway_, loop_, log_, options_.state_directory, [this](auto warning) { gateway_->set_condition("audit", std::move(warning)); }});
+    watches_.push_back(loop_.every(configuration_.audit_every, [this] { lease_audit_->begin(); }));
+  }
+
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
   auto self_repair = SelfRepair::start(
       {*redirect_, *network_, *tunnel_interface_, *probe_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});

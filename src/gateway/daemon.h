@@ -16,6 +16,7 @@
 #include "gateway/connection_table_gauge.h"
 #include "gateway/gateway.h"
 #include "gateway/held_answers.h"
+#include "gateway/lease_audit.h"
 #include "gateway/policy.h"
 #include "gateway/port_doctor.h"
 #include "gateway/port_mapping_door.h"
@@ -106,6 +107,7 @@ class Daemon {
   std::unique_ptr<PortMappingDoor> port_mapping_door_;
   std::unique_ptr<UpnpDoor> upnp_door_;
   std::unique_ptr<PortDoctor> port_doctor_;
+  std::unique_ptr<LeaseAudit> lease_audit_;
   std::unique_ptr<api::AdminApi> admin_api_;
   std::unique_ptr<api::DeviceApi> device_api_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;

@@ -54,6 +54,11 @@ struct Options {
   bool banner = false;
   std::string progress = "auto";
 
+  bool mine = false;    // own leases instead of targets
+  std::string gateway;  // for those: asked through the tunnel; empty: over the socket
+  std::string socket;
+  std::string since;  // the file of the last time
+
   std::string resume;
   std::string resume_file;  // where an interrupted scan leaves what it knows
   bool no_resume = false;

@@ -66,6 +66,8 @@ name = "personal"
 ports_max = 3
 [api]
 port = 8080
+[audit]
+every = "6h"
 [limits]
 connections_per_device = 100
 packets_per_lease_per_s = 50
@@ -101,6 +103,7 @@ api_connections_max = 20
   expected.grace = 48h;
   expected.quarantine = 20min;
   expected.history = 72h;
+  expected.audit_every = 6h;
   expected.default_plan = "family";
   expected.plans[0].ports_max = 3;
   expected.plans[0].ports_at_connect = 3;  // not more than ports_max
