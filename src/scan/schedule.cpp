@@ -25,6 +25,8 @@ constexpr double prior_weight = 10;  // of all hosts' loss, in samples of one ho
 // Among ports that answer a few silent ones are asked more often than the loss of their host demands: theirs may be worse, and it costs
 // little.
 constexpr unsigned few_silent_probes = 1024;
+constexpr std::uint32_t looked_again_max = 32;  // silent ports of a host
+constexpr Duration look_again_after = milliseconds(1050);
 constexpr unsigned few_silent_attempts_max = 16;
 constexpr int waits_lengthened_max = 4;  // quarters of the timeout
 constexpr unsigned eager_ports_max = 256;
@@ -74,6 +76,7 @@ void Schedule::begin_group() {
   canaries_ = {};
   gated_.clear();
   held_ = 0;
+  looked_again_ = false;
   for (std::uint32_t host = 0; host < group_hosts_; ++host) {
     const auto& start = starts_[first_target_ + host];
     // A limit on ICMP errors may be used up already: wait for more of them.
@@ -486,7 +489,20 @@ bool Schedule::group_is_done(Time now) {
   for (const auto& host : hosts_)
     if (host.unanswered > 0) grace = std::max(grace, host.round_trip.known() ? 2 * host.round_trip.timeout() : grace_unknown);
   if (now - last_sent_ < grace) return false;
-  return !ask_parked();
+  return !ask_parked() && !look_again(now);
+}
+
+// Some hosts let one SYN per second through. Where a host answers on most ports, the few silent ones are asked once more after that time.
+bool Schedule::look_again(Time now) {
+  if (looked_again_ || request_.kind != Kind::syn || request_.pace.probes_max) return false;
+  const auto eligible = [](const Host& host) { return host.answered > 0 && host.unanswered > 0 && host.unanswered <= looked_again_max; };
+  if (std::none_of(hosts_.begin(), hosts_.end(), eligible)) return false;
+  if (now - last_sent_ < look_again_after) return true;
+  looked_again_ = true;
+  for (std::uint32_t index = 0; index < table_.size(); ++index)
+    if (eligible(hosts_[table_.host_of(index)]) && !table_[index].answered() && table_[index].cause != Cause::local_error)
+      again_.push_back(index);
+  return true;
 }
 
 bool Schedule::finished(Time now) {

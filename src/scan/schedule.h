@@ -96,6 +96,7 @@ class Schedule {
   void begin_group();
   void end_group();
   bool group_is_done(Time now);
+  bool look_again(Time now);
   std::optional<std::uint32_t> next_first();
   std::optional<std::uint32_t> next_again();
   std::optional<Probe> next_canary(Time now);
@@ -145,6 +146,7 @@ class Schedule {
   std::size_t gated_turn_ = 0;
   Time last_sent_{};
   Time needs_updated_{};
+  bool looked_again_ = false;
   bool all_done_ = false;
 
   // Canaries: ports that answered once and are asked again, to learn what is lost.

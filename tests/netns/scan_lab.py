@@ -176,7 +176,7 @@ class ScanLab:
         command = self.command(kind, targets, ports, *options)
         result = self.scanner.run(*command, seconds=seconds, check=False)
         assert result.returncode in codes, f"{command} ended with code {result.returncode}\n{result.stdout}{result.stderr}"
-        return Report(result.stdout)
+        return Report(result.stdout, result.stderr)
 
     def close(self):
         self.responder.close()
@@ -186,7 +186,8 @@ class ScanLab:
 class Report:
     """What `--format jsonl` says: hosts by address, ports by number, and the summary."""
 
-    def __init__(self, text):
+    def __init__(self, text, said=""):
+        self.said = said
         lines = [json.loads(line) for line in text.splitlines()]
         self.summary = lines.pop()["summary"]
         self.notes = {host["address"]: host["notes"] for host in lines}

@@ -64,7 +64,7 @@ def test_loss_in_both_directions(lab, kind, loss, runs):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("kind", ["connect"])
+@pytest.mark.parametrize("kind", ["syn", "connect"])
 def test_a_limit_on_new_connections(lab, kind, version):
     """Of all SYNs in a second one gets through, so that the others have to be sent again and again."""
     address = lab.add_target_address(60 + version + (10 if kind == "syn" else 0))[version]
@@ -148,6 +148,52 @@ def test_a_window_in_a_reset(lab, odd, version):
     address = odd.add(next(HOST_NUMBERS), version, rare_answers)
     assert lab.scan("window", address, "41,51").states(address) == {41: ("open", "reset"), 51: ("closed", "reset")}
     assert lab.scan("ack", address, "41,51").states(address) == {41: ("unfiltered", "reset"), 51: ("unfiltered", "reset")}
+
+
+def ntp(asked):
+    return struct.pack("!B47x", 0x24) if len(asked) >= 48 and asked[0] & 7 == 3 else None
+
+
+def dns(asked):
+    return asked[:2] + struct.pack("!H", 0x8180) + asked[4:] if len(asked) >= 17 and asked[2] & 0x80 == 0 and asked[4:6] == b"\0\1" else None
+
+
+def stun(asked):
+    if len(asked) < 20 or asked[:2] != b"\0\1" or asked[4:8] != bytes.fromhex("2112a442"):
+        return None
+    return b"\1\1\0\0" + asked[4:20]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_udp_services_answer_to_their_own_words_only(lab, odd, version):
+    services = {53: dns, 123: ntp, 3478: stun, 69: None}
+
+    def answers(asked):
+        if asked.protocol != 17:
+            return []
+        if asked.port == 69:  # TFTP answers from a new port (RFC 1350)
+            return [datagram(asked, b"\0\5\0\1no\0", port=40069)]
+        if asked.port == 5001:  # from another port, and no service that does so
+            return [datagram(asked, b"hello", port=5002)]
+        payload = services[asked.port](asked.body[8:]) if asked.port in services else None
+        return [datagram(asked, payload)] if payload else []
+
+    address = odd.add(next(HOST_NUMBERS), version, answers)
+    states = lab.scan("udp", address, [*services, 5000, 5001]).states(address)
+    assert states == {port: ("open", "udp-response") for port in services} | {5000: ("open|filtered", "no-response"), 5001: ("open|filtered", "no-response")}
+
+
+def test_a_limit_on_icmp_errors_is_found_and_told(lab):
+    """With the limits that kernels have (six at once, then one per second), closed UDP ports are told all the same, and the limit is named."""
+    lab.limit_icmp(True)
+    last = 7039 if LONGER else 7008
+    try:
+        report = lab.scan("udp", lab.target_address[4], f"7000-{last}", seconds=120)
+    finally:
+        lab.limit_icmp(False)
+    assert set(report.states(lab.target_address[4]).values()) == {("closed", "port-unreach")}
+    if LONGER:
+        assert "ICMP errors per second" in report.said, report.said
 
 
 @pytest.mark.parametrize("kind", ["syn", "connect"])
