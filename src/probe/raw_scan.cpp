@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "probe/kernel_random.h"
 #include "probe/neighbours.h"
 #include "probe/raw_link.h"
 #include "scan/probe_packet.h"
@@ -31,16 +31,6 @@ constexpr Duration stop_asked_every = milliseconds(20);
 constexpr std::size_t paths_max = 64;
 constexpr Duration source_ports_turn = milliseconds(250);
 constexpr std::uint16_t source_ports_wanted = 61'000;  // above Linux's usual range for its own sockets
-
-class KernelRandom final : public Random {
- public:
-  void fill(MutableByteView out) override {
-    for (std::size_t done = 0; done < out.size();) {
-      const auto got = ::getrandom(out.data() + done, out.size() - done, 0);
-      if (got > 0) done += static_cast<std::size_t>(got);
-    }
-  }
-};
 
 // An interface and a local address, with all that is sent and received there.
 struct Path {

@@ -1,6 +1,7 @@
 #include "probe/scanner.h"
 
 #include "probe/connect_scan.h"
+#include "probe/idle_scan.h"
 #include "probe/raw_scan.h"
 #include "system/privileges.h"
 
@@ -8,8 +9,7 @@ namespace drpf::probe {
 
 Result<scan::Tally> run_scan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop) {
   if (request.kind == scan::Kind::connect) return run_connect_scan(request, observer, stop);
-  if (request.kind == scan::Kind::idle)
-    return fail(failure("scan_kind_missing", std::string("the scan kind ") + std::string(to_string(request.kind)) + " is not there yet"));
+  if (request.kind == scan::Kind::idle) return run_idle_scan(request, observer, stop);
   return run_raw_scan(request, observer, stop);
 }
 

@@ -28,6 +28,8 @@ constexpr unsigned few_silent_probes = 1024;
 constexpr std::uint32_t looked_again_max = 32;  // silent ports of a host
 constexpr Duration look_again_after = milliseconds(1050);
 constexpr unsigned few_silent_attempts_max = 16;
+constexpr int others_worth = 4;
+constexpr Duration others_timeout_min = milliseconds(250);
 constexpr int waits_lengthened_max = 4;  // quarters of the timeout
 constexpr unsigned eager_ports_max = 256;
 constexpr Duration looked_at_every = milliseconds(50);  // ports that wait, whether their host's timeout has changed
@@ -130,9 +132,16 @@ void Schedule::update_needs() {
   }
 }
 
+// A host that has not answered yet is given several times what others needed.
+Duration Schedule::timeout_of(const Host& host) const {
+  const auto own = host.round_trip.timeout();
+  if (host.round_trip.known() || !others_.known() || closed_by_icmp(request_.kind)) return own;
+  return std::min(own, std::max<Duration>(others_worth * others_.timeout(), others_timeout_min));
+}
+
 Duration Schedule::wait_after(const PortCell& cell, const Host& host) const {
   // A little longer each time, so that the attempts do not all fall into one bad moment.
-  const auto timeout = host.unanswered <= eager_ports_max ? host.round_trip.eager_timeout() : host.round_trip.timeout();
+  const auto timeout = host.unanswered <= eager_ports_max && host.round_trip.known() ? host.round_trip.eager_timeout() : timeout_of(host);
   return std::min<Duration>(timeout + timeout * std::min(std::max<int>(cell.attempts, 1) - 1, waits_lengthened_max) / 4,
                             RetryWheel::wait_max);
 }
@@ -416,6 +425,7 @@ bool Schedule::answered(const Reply& reply, Time received) {
     if (sent_us) {
       cell.rtt_us = std::max(1U, micros(received) - *sent_us);
       host.round_trip.add(std::chrono::microseconds(cell.rtt_us));
+      others_.add(std::chrono::microseconds(cell.rtt_us));
       timeout_known_ = host.round_trip.timeout();
     }
   }
@@ -487,7 +497,7 @@ bool Schedule::group_is_done(Time now) {
   if (!again_.empty()) return false;
   Duration grace{};
   for (const auto& host : hosts_)
-    if (host.unanswered > 0) grace = std::max(grace, host.round_trip.known() ? 2 * host.round_trip.timeout() : grace_unknown);
+    if (host.unanswered > 0) grace = std::max(grace, host.round_trip.known() ? 2 * timeout_of(host) : grace_unknown);
   if (now - last_sent_ < grace) return false;
   return !ask_parked() && !look_again(now);
 }

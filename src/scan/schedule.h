@@ -116,6 +116,7 @@ class Schedule {
   Verdict verdict(std::uint32_t cell) const;
   Verdict silent_verdict(const PortCell& cell, const Host& host, std::uint32_t number) const;
   static void judge_ttls(Host& host);
+  Duration timeout_of(const Host& host) const;
   Duration wait_after(const PortCell& cell, const Host& host) const;
   std::uint32_t micros(Time time) const { return static_cast<std::uint32_t>((time - start_) / std::chrono::microseconds(1)); }
 
@@ -159,6 +160,7 @@ class Schedule {
   double tokens_ = 0;
   Time tokens_at_{};
   Loss loss_;
+  RoundTrip others_;  // of all hosts together
   Duration timeout_known_ = std::chrono::milliseconds(200);
   std::uint64_t answered_ports_ = 0;
   std::uint64_t silent_ = 0;  // ports of hosts that are done
