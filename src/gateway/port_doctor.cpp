@@ -98,7 +98,7 @@ void PortDoctor::test(const api::LeaseTest& test, api::Service::LeaseTested done
     visit->test = number;
     visit->on = test.on;
     visit->evidence = known(test, lease, address);
-    visit->redirection = std::move(redirection);
+    visit->redirection = redirection;
     if (lease != nullptr) visit->device = lease->device;
     running.visits.push_back(std::move(visit));
   };
