@@ -4,6 +4,7 @@
 
 #include "api/json_text.h"
 #include "core/encoding.h"
+#include "registry/port_registry.h"
 
 namespace drpf::api {
 
@@ -93,6 +94,9 @@ void append_lease_json(const Service& service, const lease::Lease& lease, json::
   const auto* device = book.device(lease.device);
   const auto* account = device ? book.account(device->account) : nullptr;
   const auto* host = book.host(lease.on.host);
+  // By the number of the program's own port: what is usual there, not what is.
+  static const registry::PortRegistry names;
+  const std::string service_name(names.name_of(lease.local_port, lease.on.protocol));
   const auto append = [&](const std::optional<Address>& public_address, const std::optional<Address>& local_address) {
     to.push_back(json::object{{"account", account ? account->name : std::string()},
                               {"device", device ? device->name : std::string()},
@@ -101,6 +105,7 @@ void append_lease_json(const Service& service, const lease::Lease& lease, json::
                               {"public_port", lease.on.port.value()},
                               {"local_address", local_address ? to_string(*local_address) : std::string()},
                               {"local_port", lease.local_port.value()},
+                              {"service", service_name.empty() ? json::value(nullptr) : json::value(service_name)},
                               {"kind", view(lease::to_string(lease.kind))},
                               {"state", view(lease::to_string(lease.state))},
                               {"expires_at", expiry(service, lease)},

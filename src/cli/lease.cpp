@@ -30,13 +30,14 @@ std::string endpoint(const std::string& address, const std::string& port) {
 }
 
 std::string as_table(const json::value& leases) {
-  Table table({"PUBLIC", "PROTOCOL", "DEVICE", "LOCAL", "ACCOUNT", "KIND", "STATE", "UNTIL"});
+  Table table({"PUBLIC", "PROTOCOL", "DEVICE", "LOCAL", "SERVICE", "ACCOUNT", "KIND", "STATE", "UNTIL"});
   for (const auto& lease : leases.as_array()) {
     const bool active = text_of(lease, "state") == "active";
     table.add({{endpoint(text_of(lease, "public_address"), text_of(lease, "public_port"))},
                {text_of(lease, "protocol")},
                {text_of(lease, "device")},
                {endpoint(text_of(lease, "local_address"), text_of(lease, "local_port"))},
+               {text_of(lease, "service")},
                {text_of(lease, "account")},
                {text_of(lease, "kind")},
                {text_of(lease, "state"), active ? Colour::green : Colour::dim},

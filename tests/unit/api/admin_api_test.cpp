@@ -70,9 +70,9 @@ TEST_F(AdminApiTest, ALeaseIsOneObjectForEachPublicAddress) {
   ASSERT_EQ(added.status, 201U);
   EXPECT_EQ(added.json, parsed(R"([
       {"account":"ann","device":"nas","protocol":"tcp","public_address":"198.51.100.1","public_port":20005,"local_address":"10.77.0.2",
-       "local_port":110,"kind":"fixed","state":"held","expires_at":null,"host":"main","generation":0},
+       "local_port":110,"service":"pop3","kind":"fixed","state":"held","expires_at":null,"host":"main","generation":0},
       {"account":"ann","device":"nas","protocol":"tcp","public_address":"2001:db8::1","public_port":20005,"local_address":"fd77::2",
-       "local_port":110,"kind":"fixed","state":"held","expires_at":null,"host":"main","generation":0}])"));
+       "local_port":110,"service":"pop3","kind":"fixed","state":"held","expires_at":null,"host":"main","generation":0}])"));
   EXPECT_EQ(ask("GET", "/v1/leases").json, added.json);
 }
 

@@ -148,11 +148,11 @@ TEST_F(Commands, LeasesAreAddedLedElsewhereAndEnded) {
   drpf({"device", "add", "ann", "nas"});
   const auto added = drpf({"lease", "add", "nas", "20005/tcp", "--local", "110"});
   EXPECT_EQ(added.code, 0);
-  EXPECT_THAT(added.out, AllOf(HasSubstr("198.51.100.1:20005   tcp       nas     10.77.0.2:110"),
+  EXPECT_THAT(added.out, AllOf(HasSubstr("198.51.100.1:20005   tcp       nas     10.77.0.2:110  pop3"),
                                HasSubstr("[2001:db8::1]:20005  tcp       nas     [fd77::2]:110")));
   const auto list = boost::json::parse(drpf({"lease", "list", "--json"}).out);
-  for (const auto* member :
-       {"account", "device", "protocol", "public_address", "public_port", "local_address", "local_port", "kind", "state", "expires_at"})
+  for (const auto* member : {"account", "device", "protocol", "public_address", "public_port", "local_address", "local_port", "service",
+                             "kind", "state", "expires_at"})
     EXPECT_TRUE(list.at(0).as_object().contains(member)) << member;
   EXPECT_THAT(drpf({"lease", "set", "20005", "--local", "995"}).out, HasSubstr("10.77.0.2:995"));
   EXPECT_EQ(drpf({"lease", "remove", "20005/tcp"}).out, "port 20005/tcp is closed\n");
