@@ -74,6 +74,8 @@ Reading ReplyReader::read(ByteView packet, Reply& reply) const {
   if (headers.protocol == protocol_tcp) return read_tcp(headers, payload, reply);
   if (headers.protocol == protocol_udp) return read_udp(headers, payload, reply);
   if (kind_ != Kind::ip_protocol) return Reading::not_ours;
+  // On loopback the probe itself comes by here as well.
+  if (headers.source == local_ && source_of_bare_probe(headers, payload)) return Reading::not_ours;
   reply.number = headers.protocol;
   reply.answer.type = AnswerType::protocol;
   return Reading::reply;
@@ -178,20 +180,26 @@ Reading ReplyReader::read_quote(ByteView quote, Reply& reply) const {
     return read_quoted_ports(quoted, transport, quoted.protocol, reply);
   }
   reply.number = quoted.protocol;
+  if (local_.is_v6() && is_ipv6_extension(quoted.protocol)) return Reading::reply;
+  if (local_.is_v6() && transport.size() < protocol_mark_size) return Reading::not_ours;
+  const auto source_port = source_of_bare_probe(quoted, transport);
+  if (!source_port) return Reading::stray;
+  reply.source_port = *source_port;
+  return Reading::reply;
+}
+
+std::optional<std::uint16_t> ReplyReader::source_of_bare_probe(const Headers& probe, ByteView payload) const {
   if (local_.is_v6()) {
-    if (is_ipv6_extension(quoted.protocol)) return Reading::reply;
-    if (transport.size() < protocol_mark_size) return Reading::not_ours;
-    reply.source_port = load_be16(&transport[4]);
-    if (!ports_.contains(reply.source_port)) return Reading::not_ours;
-    return load_be32(&transport[0]) == key_.mark(reply.target, reply.number, reply.source_port).sequence ? Reading::reply : Reading::stray;
+    if (payload.size() < protocol_mark_size) return std::nullopt;
+    const auto port = load_be16(&payload[4]);
+    const bool ours = ports_.contains(port) && load_be32(&payload[0]) == key_.mark(probe.destination, probe.protocol, port).sequence;
+    return ours ? std::optional(port) : std::nullopt;
   }
   for (std::uint16_t i = 0; i < SourcePorts::count; ++i) {
     const auto port = static_cast<std::uint16_t>(ports_.first + i);
-    if (key_.mark(reply.target, reply.number, port).identification() != quoted.identification) continue;
-    reply.source_port = port;
-    return Reading::reply;
+    if (key_.mark(probe.destination, probe.protocol, port).identification() == probe.identification) return port;
   }
-  return Reading::stray;
+  return std::nullopt;
 }
 
 Reading ReplyReader::read_quoted_ports(const Headers& quoted, ByteView transport, std::uint16_t number, Reply& reply) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "core/address.h"
 #include "core/bytes.h"
@@ -58,6 +59,8 @@ class ReplyReader {
   Reading read_icmp(const Headers& headers, ByteView icmp, Reply& reply) const;
   Reading read_quote(ByteView quote, Reply& reply) const;
   Reading read_quoted_ports(const Headers& quoted, ByteView transport, std::uint16_t port_asked, Reply& reply) const;
+  // The source port that this probe without ports stands for; none: it is no probe of ours.
+  std::optional<std::uint16_t> source_of_bare_probe(const Headers& probe, ByteView payload) const;
   Reading read_echo(const Headers& headers, ByteView icmp, Reply& reply) const;
   bool acknowledges(const ProbeMark& mark, std::uint8_t flags, std::uint32_t sequence, std::uint32_t acknowledgement) const;
 

@@ -219,6 +219,19 @@ TEST(Packets, AnIpv6ProbeOfAProtocolWithoutPortsIsKnownByWhatItCarries) {
   EXPECT_EQ(probe(Kind::ip_protocol, Family::v6, 43).size(), 40U);  // to a routing header it would be a route
 }
 
+TEST_P(BothFamilies, OnLoopbackAProbeIsNoAnswerToItself) {
+  const auto own = ends(GetParam()).local;
+  for (const auto protocol : {std::uint16_t{2}, std::uint16_t{132}, std::uint16_t{200}}) {
+    Bytes asked(probe_size_max);
+    asked.resize(write_probe(asked, Kind::ip_protocol, {own, own, 61003, protocol}, test_key()));
+    Reply reply;
+    EXPECT_EQ(reader(Kind::ip_protocol, GetParam()).read(asked, reply), Reading::not_ours);
+    asked[GetParam() == Family::v4 ? 4 : 40] ^= 1;  // somebody else's packet of that protocol
+    EXPECT_EQ(reader(Kind::ip_protocol, GetParam()).read(asked, reply), Reading::reply);
+    EXPECT_EQ(reply.number, protocol);
+  }
+}
+
 TEST(Packets, TheKeyIsSipHash) {
   // The first entries of the reference test vectors of SipHash-2-4: key 00..0f, messages of 0 and 8 bytes 00..07.
   constexpr SipHashKey key{0x0706050403020100, 0x0f0e0d0c0b0a0908};
