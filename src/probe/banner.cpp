@@ -83,8 +83,9 @@ class BannerReader {
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return now < talk.until;
     if (count <= 0) return false;
     said.append(bytes.data(), static_cast<std::size_t>(count));
-    // One line is what most say; the rest of an answer may take long.
-    return said.size() < banner_bytes_max && said.find('\n') == std::string::npos && now < talk.until;
+    // One line is what most say, and all headers what a web server does; the rest of an answer may take long.
+    const auto end = wishes_[talk.wish].ask_http ? std::string_view("\r\n\r\n") : std::string_view("\n");
+    return said.size() < banner_bytes_max && said.find(end) == std::string::npos && now < talk.until;
   }
 
   const std::vector<BannerWish>& wishes_;

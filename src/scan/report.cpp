@@ -86,6 +86,7 @@ std::string utc_text(WallTime time) {
 }
 
 std::string milliseconds_text(Duration d) { return fmt::format("{:.3f}", std::chrono::duration<double, std::milli>(d).count()); }
+std::string rate_text(double packets_per_second) { return fmt::format("{:.{}f}", packets_per_second, packets_per_second < 10 ? 1 : 0); }
 std::string seconds_text(Duration d) { return fmt::format("{:.2f}", std::chrono::duration<double>(d).count()); }
 
 SummedUp sum_up(const PassReport& pass, const ReportOptions& options) {
@@ -148,9 +149,9 @@ std::vector<std::string> findings(const HostReport& host) {
 std::vector<std::string> tally_sentences(const ReportHead& head, const ReportTail& tail) {
   const auto& tally = tail.tally;
   std::vector<std::string> sentences;
-  sentences.push_back(
-      fmt::format("{} probes sent, {} answers ({} strays), {} lost in this machine's ring, {} send errors; {} s, {:.0f} packets/s",
-                  tally.probes, tally.answers, tally.strays, tally.ring_drops, tally.send_errors, seconds_text(tail.elapsed), tally.rate));
+  sentences.push_back(fmt::format(
+      "{} probes sent, {} answers ({} strays), {} lost in this machine's ring, {} send errors; {} s, {} packets/s", tally.probes,
+      tally.answers, tally.strays, tally.ring_drops, tally.send_errors, seconds_text(tail.elapsed), rate_text(tally.rate)));
   if (tally.loss)
     sentences.push_back(fmt::format("loss of a probe or its answer: {:.1f} %, measured by {}", *tally.loss * 100, tally.loss_measured_by));
   else

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "scan/report.h"
+
 namespace drpf::cli::scanning {
 namespace {
 
@@ -32,7 +34,8 @@ std::string progress_text(ProgressForm form, const ProgressState& state) {
                        state.time_left ? fmt::format("{:.1f}", std::chrono::duration<double>(*state.time_left).count()) : "null") +
            "\n";
   const double part = state.total > 0 ? 100.0 * static_cast<double>(state.done) / static_cast<double>(state.total) : 0;
-  auto text = fmt::format("{}: {:.1f} % of {}, {} open, {:.0f} packets/s", state.what, part, state.total, state.open, state.rate);
+  auto text =
+      fmt::format("{}: {:.1f} % of {}, {} open, {} packets/s", state.what, part, state.total, state.open, scan::rate_text(state.rate));
   if (state.time_left) text += fmt::format(", {} left", left_text(*state.time_left));
   return text;
 }
