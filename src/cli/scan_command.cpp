@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 
 #include "cli/command_line.h"
 #include "cli/scan/audit.h"
@@ -21,11 +22,17 @@
 #include "crypto/wireguard_primitives.h"
 #include "probe/scanner.h"
 #include "system/boot_clock.h"
+#include "system/privileges.h"
 
 namespace drpf::cli {
 namespace {
 
 using namespace scanning;
+using system::Capability;
+
+// What strangers send is read with no more than this: sockets of each group of hosts, their buffers, and a resume file in a folder of the
+// user behind sudo.
+constexpr std::initializer_list<Capability> rights_kept = {Capability::net_raw, Capability::net_admin, Capability::dac_override};
 
 constexpr const char* examples =
     "  drpf scan 192.168.1.1                          1,000 TCP ports of one host\n"
@@ -276,6 +283,7 @@ int carry_out(const Job& job, const Plan& plan, scan::Format screen, ProgressFor
   Progress progress(form);
   auto outputs = outputs_of(options, screen, progress);
   if (!outputs) return report(outputs.error());
+  if (const auto fewer = system::give_up_privileges(rights_kept, std::nullopt); !fewer) return report(fewer.error());
   const StopSignals signals;
   const probe::BannerLimits banner_limits{.interface = plan.interface};
   const Surroundings around{.scanner = probe::run_scan,
