@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "cli/terminal.h"
+#include "registry/iana_csv.h"
 
 namespace drpf::cli {
 namespace {
@@ -24,30 +25,43 @@ std::optional<std::string> read_text(const std::string& path) {
   return text;
 }
 
-Status overlay_file(registry::PortRegistry& names, const std::string& path) {
+struct NamesFile {
+  registry::ServicesFile content;
+  bool from_iana = false;
+};
+
+Result<NamesFile> read_names_file(const std::string& path) {
   errno = 0;
   const auto text = read_text(path);
   if (!text)
     return fail(failure("services_file", fmt::format("{} cannot be read: {}", path, std::strerror(errno != 0 ? errno : EIO)),
-                        "name a file in the form of services(5)"));
+                        "name a file in the form of services(5), or IANA's CSV"));
   if (text->size() > static_cast<std::size_t>(file_size_max))
-    return fail(invalid("services_file", path + " is larger than 8 MiB", "name a file in the form of services(5)"));
-  auto file = registry::parse_services(*text);
-  if (file.services.empty())
+    return fail(invalid("services_file", path + " is larger than 8 MiB", "name a file in the form of services(5), or IANA's CSV"));
+  NamesFile file;
+  file.from_iana = registry::is_iana_csv(*text);
+  file.content = file.from_iana ? registry::parse_iana_csv(*text) : registry::parse_services(*text);
+  if (file.content.services.empty())
     return fail(invalid("services_file", fmt::format("{} names no service", path), "write lines like: http 80/tcp www # the web"));
-  for (const auto& problem : file.problems) remark(fmt::format("{}, line {}: passed over: {}", path, problem.line, problem.what));
-  names.overlay(path, std::move(file.services));
-  return {};
+  for (const auto& problem : file.content.problems) remark(fmt::format("{}, line {}: passed over: {}", path, problem.line, problem.what));
+  return file;
 }
 
 }  // namespace
 
 Result<registry::PortRegistry> port_names(const std::string& services_file) {
   registry::PortRegistry names;
+  std::optional<NamesFile> own;
+  if (!services_file.empty()) {
+    auto read = read_names_file(services_file);
+    if (!read) return fail(read.error());
+    own = std::move(*read);
+  }
+  // A newer state of IANA's registry lies over the built-in one, and below what this machine says itself.
+  if (own && own->from_iana) names.overlay(services_file, std::move(own->content.services));
   if (const auto text = read_text(std::string(registry::services_path)))
     names.overlay(std::string(registry::services_path), registry::parse_services(*text).services);
-  if (!services_file.empty())
-    if (const auto laid = overlay_file(names, services_file); !laid) return fail(laid.error());
+  if (own && !own->from_iana) names.overlay(services_file, std::move(own->content.services));
   return names;
 }
 

@@ -45,8 +45,10 @@ std::string by_habit(Port port, registry::Transport transport) {
 }
 
 std::string purpose_of(const Service& service) {
-  if (!service.comment.empty() && service.source != registry::services_path)
-    return std::string(service.comment);  // who wrote the file knows better
+  // Who gave the port a name of his own knows better.
+  const bool own_name = service.source != registry::services_path && registry::compare_names(service.name, service.registered) != 0;
+  if (!service.comment.empty() && own_name) return std::string(service.comment);
+  return std::string(service.comment);  // who wrote the file knows better
   if (service.about) return std::string(service.about->purpose);
   if (!service.comment.empty()) return std::string(service.comment);
   return by_habit(service.ports.first(), service.transport);

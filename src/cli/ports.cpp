@@ -225,7 +225,7 @@ void add_ports_command(CLI::App& root, CommandLine& line) {
         command.add_flag("--all", options.all, "Show all that is found, and names of which no more is known");
         command
             .add_option("--services", options.services,
-                        "A file in the form of services(5) that has the last word; /etc/services is read anyway")
+                        "A file in the form of services(5) that has the last word, or IANA's CSV; /etc/services is read anyway")
             ->type_name("FILE");
         auto* const scan_list = command.add_flag("--scan-list", options.scan_list,
                                                  "Print the ports that a scan looks at when it is not told, each with its reason");

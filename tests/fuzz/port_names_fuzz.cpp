@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "registry/iana_csv.h"
 #include "registry/port_query.h"
 #include "registry/port_registry.h"
 
@@ -13,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace drpf;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto end = std::min(text.find('\n'), text.size());
-  auto file = registry::parse_services(text.substr(std::min(end + 1, text.size())));
+  const auto rest = text.substr(std::min(end + 1, text.size()));
+  auto file = registry::is_iana_csv(rest) ? registry::parse_iana_csv(rest) : registry::parse_services(rest);
   registry::PortRegistry names;
   for (const auto& problem : file.problems)
     if (problem.line == 0 || problem.what.empty()) std::abort();

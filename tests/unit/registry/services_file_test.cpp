@@ -8,6 +8,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "registry/iana_csv.h"
 #include "registry/name_order.h"
 #include "registry/port_registry.h"
 
@@ -70,6 +71,31 @@ TEST(ServicesFile, ThatIsTooLongIsCutAndSaysSo) {
   EXPECT_EQ(file.services.size(), services_lines_max);
   ASSERT_THAT(file.problems, SizeIs(1));
   EXPECT_EQ(file.problems[0].line, services_lines_max + 1);
+}
+
+TEST(IanaCsv, IsReadAsItsColumnsSay) {
+  const std::string_view text =
+      "Service Name,Port Number,Transport Protocol,Description,Assignee,Contact\r\n"
+      "hello,4242,tcp,\"Says \"\"hello\"\",\n   twice\",[Somebody],\r\n"
+      ",4243,udp,Unassigned,,\r\n"
+      "discard,9,sctp,Discard,,\r\n"
+      "wide,6000-6002,udp,A range,,\r\n"
+      "no-port,,tcp,By name only,,\r\n"
+      "odd,6,ddp,Another protocol,,\r\n"
+      "broken,70000,tcp,Too high,,\r\n"
+      "last,65535,dccp,no line end";
+  ASSERT_TRUE(is_iana_csv(text));
+  EXPECT_FALSE(is_iana_csv("http 80/tcp\n"));
+  const auto file = parse_iana_csv(text);
+  ASSERT_THAT(file.services, SizeIs(6));
+  EXPECT_EQ(file.services[0].name, "hello");
+  EXPECT_EQ(file.services[0].port, Port{4242});
+  EXPECT_EQ(file.services[0].comment, "Says \"hello\", twice");
+  EXPECT_EQ(file.services[1].transport, Transport::sctp);
+  EXPECT_EQ(file.services[4].port, Port{6002});
+  EXPECT_EQ(file.services[5].port, Port{65535});
+  ASSERT_THAT(file.problems, SizeIs(1));
+  EXPECT_EQ(file.problems[0].line, 9U) << "a field had a line end";
 }
 
 // The promise: at least 99 of 100 lines of this machine's own file come back, but for those of AppleTalk, which has no ports.
