@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -103,8 +104,9 @@ SummedUp sum_up(const PassReport& pass, const ReportOptions& options) {
     for (const auto* port : ports) group.numbers.push_back(port->number);
     result.groups.push_back(std::move(group));
   }
-  std::stable_sort(result.groups.begin(), result.groups.end(),
-                   [](const auto& a, const auto& b) { return a.numbers.size() > b.numbers.size(); });
+  std::sort(result.groups.begin(), result.groups.end(), [](const auto& a, const auto& b) {
+    return std::tuple(b.numbers.size(), a.state, a.reason) < std::tuple(a.numbers.size(), b.state, b.reason);
+  });
   std::sort(result.shown.begin(), result.shown.end(), [](const auto* a, const auto* b) { return a->number < b->number; });
   return result;
 }

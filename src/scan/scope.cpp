@@ -151,7 +151,7 @@ Result<Pace> admit_pace(const WantedPace& wanted) {
     if (*wanted.start > pace.ceiling)
       return fail(invalid("usage", fmt::format("--start-rate {} is above --max-rate {}", *wanted.start, pace.ceiling),
                           "raise the one or lower the other"));
-    pace.start = *wanted.start;
+    pace.start = wanted.start;
   }
   if (wanted.probes_max) {
     if (*wanted.probes_max == 0 || *wanted.probes_max > probes_per_port_max)
