@@ -48,7 +48,6 @@ std::string purpose_of(const Service& service) {
   // Who gave the port a name of his own knows better.
   const bool own_name = service.source != registry::services_path && registry::compare_names(service.name, service.registered) != 0;
   if (!service.comment.empty() && own_name) return std::string(service.comment);
-  return std::string(service.comment);  // who wrote the file knows better
   if (service.about) return std::string(service.about->purpose);
   if (!service.comment.empty()) return std::string(service.comment);
   return by_habit(service.ports.first(), service.transport);
