@@ -158,10 +158,13 @@ class ScanLab:
                         rules[behaviour.place].append(f"{match} {behaviour.rule}")
                 if behaviour.listens:
                     self.responder.listen(version, port, self.target_address[version])
-        newline = "\n    "
-        self.target.nft(f"table inet matrix {{\n  chain input {{ type filter hook input priority 0; policy accept;\n    {newline.join(rules['target'])}\n  }}\n}}\n")
-        self.router.nft(f"table inet matrix {{\n  chain forward {{ type filter hook forward priority 0; policy accept;\n    {newline.join(rules['router'])}\n  }}\n"
-                        f"  chain before {{ type filter hook prerouting priority mangle; policy accept;\n    iifname inside {newline.join(before)}\n  }}\n}}\n")
+
+        def chain(name, hook, lines):
+            return f"  chain {name} {{ type filter hook {hook}; policy accept;\n    " + "\n    ".join(lines) + "\n  }\n"
+
+        self.target.nft("table inet matrix {\n" + chain("input", "input priority 0", rules["target"]) + "}\n")
+        self.router.nft("table inet matrix {\n" + chain("forward", "forward priority 0", rules["router"])
+                        + chain("before", "prerouting priority mangle", [f"iifname inside {rule}" for rule in before]) + "}\n")
 
     def command(self, kind, targets, ports, *options):
         """`drpf scan`. The connect scan needs no privileges, so it gets none."""
