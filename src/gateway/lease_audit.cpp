@@ -1,17 +1,34 @@
 #include "gateway/lease_audit.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 #include <utility>
+
+#include "system/fd.h"
 
 namespace drpf::gateway {
 
 namespace {
 
 constexpr std::size_t file_size_max = 16 * 1024 * 1024;
+
+// A file that is cut short is told from a whole one by its last line.
+bool write_privately(const std::string& path, std::string_view text) {
+  const system::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
+  while (file.valid() && !text.empty()) {
+    const auto written = ::write(file.get(), text.data(), text.size());
+    if (written <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return file.valid();
+}
 
 }  // namespace
 
@@ -85,9 +102,8 @@ void LeaseAudit::finish() {
   last_ = std::move(found_);
   found_.clear();
   has_last_ = true;
-  std::ofstream file(parts_.state_directory + "/" + file_name, std::ios::trunc);
-  file << scan::to_text(last_) << std::flush;
-  if (!file) parts_.log->warn("audit: what was found cannot be written to {}; after a restart nothing is compared", parts_.state_directory);
+  if (!write_privately(parts_.state_directory + "/" + file_name, scan::to_text(last_)))
+    parts_.log->warn("audit: what was found cannot be written to {}; after a restart nothing is compared", parts_.state_directory);
 }
 
 void LeaseAudit::tell(const char* what, const std::vector<std::string>& sentences, bool warning) {
