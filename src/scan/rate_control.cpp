@@ -63,7 +63,7 @@ void RateControl::send_error(Time now) {
   if (now - slowed_ < epoch_length) return;
   slowed_ = now;
   mode_ = Mode::adding;
-  change(rate_ * 0.7, now);
+  change(std::max(rate_ * slowed_to, std::min(rate_, slowed_min)), now);
 }
 
 void RateControl::halve(Time now) {

@@ -18,6 +18,8 @@ class RateControl {
   static constexpr std::uint64_t judged_samples_min = 60;
   static constexpr std::uint64_t growth_answers_min = 4;
   static constexpr double rate_min = 0.1;
+  static constexpr double slowed_to = 0.7;     // by an error of sending,
+  static constexpr double slowed_min = 100;    // but not below this rate: slower it would not work either
   static constexpr double loss_margin = 0.03;  // beyond what chance explains
   static constexpr double additive_share = 0.02;
 

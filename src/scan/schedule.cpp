@@ -14,6 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr Duration needs_update_interval = milliseconds(10);
+constexpr std::size_t hosts_updated_at_once = 4096;   // of more hosts, more rarely
 constexpr Duration grace_unknown = milliseconds(50);  // beyond the timeouts of a host that never answered
 constexpr Duration resend_after_error = milliseconds(20);
 constexpr Duration wake_max = milliseconds(50);
@@ -81,9 +82,7 @@ void Schedule::begin_group() {
   looked_again_ = false;
   for (std::uint32_t host = 0; host < group_hosts_; ++host) {
     const auto& start = starts_[first_target_ + host];
-    // A limit on ICMP errors may be used up already: wait for more of them.
-    const auto patience = closed_by_icmp(request_.kind) && !request_.udp_fast ? first_timeout_of_errors : Duration{};
-    hosts_[host].round_trip = RoundTrip(std::max(start.first_timeout, patience));
+    hosts_[host].round_trip = RoundTrip(start.first_timeout);
     for (std::uint32_t number = 0; number < numbers; ++number) {
       auto& cell = table_[table_.index(host, number)];
       if (start.settled) {
@@ -106,7 +105,10 @@ void Schedule::begin_group() {
     }
     if (closed_by_icmp(request_.kind) && !request_.udp_fast && hosts_[host].unanswered > 0) {
       hosts_[host].gate.emplace(hosts_[host].unanswered);
-      if (!hosts_[host].gate->decided()) gated_.push_back(host);
+      if (hosts_[host].gate->decided()) continue;
+      gated_.push_back(host);
+      // The limit may be used up already: wait until there is room for an error again.
+      hosts_[host].round_trip = RoundTrip(std::max(start.first_timeout, first_timeout_of_errors));
     }
   }
 }
@@ -263,7 +265,7 @@ std::size_t Schedule::next(Time now, std::span<Probe> out) {
   tokens_ = std::min(tokens_ + passed * rate_.rate(), std::max(1.0, rate_.rate() * std::chrono::duration<double>(burst).count()));
   wheel_.advance(now, [this, now](std::uint32_t cell) { expire(cell, now); });
   expire_canaries(now);
-  if (now - needs_updated_ >= needs_update_interval) {
+  if (now - needs_updated_ >= needs_update_interval * (1 + static_cast<int>(hosts_.size() / hosts_updated_at_once))) {
     needs_updated_ = now;
     update_needs();
   }

@@ -178,6 +178,7 @@ TEST(Schedule, SendErrorsAreNoStatementAboutThePort) {
     EXPECT_EQ(verdict.cause, Cause::local_error);
     EXPECT_EQ(verdict.detail, 105);
   }
+  EXPECT_LT(now - start, seconds(5));
   EXPECT_EQ(schedule.tally(now).undecided, 10U);
   EXPECT_EQ(schedule.tally(now).probes, 0U);
 }
