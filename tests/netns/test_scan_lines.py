@@ -179,8 +179,11 @@ def test_udp_services_answer_to_their_own_words_only(lab, odd, version):
         return [datagram(asked, payload)] if payload else []
 
     address = odd.add(next(HOST_NUMBERS), version, answers)
-    states = lab.scan("udp", address, [*services, 5000, 5001]).states(address)
+    report = lab.scan("udp", address, [*services, 5000, 5001])
+    states = report.states(address)
     assert states == {port: ("open", "udp-response") for port in services} | {5000: ("open|filtered", "no-response"), 5001: ("open|filtered", "no-response")}
+    assert report.summary["strays"] > 0  # from port 5002, which was not asked
+    assert "40069" in report.hosts[address][69]["note"]
 
 
 def test_a_limit_on_icmp_errors_is_found_and_told(lab):

@@ -35,7 +35,7 @@ def cells_of(kind, version):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("kind", TCP_KINDS + ["udp"])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.quick) if kind in ("syn", "connect") else kind for kind in TCP_KINDS + ["udp"]])
 def test_ports(matrix, kind, version):
     assert wrong_cells(matrix, kind, version, cells_of(kind, version)) == {}
 
@@ -43,6 +43,15 @@ def test_ports(matrix, kind, version):
 @pytest.mark.parametrize("version", [4, 6])
 def test_protocols(matrix, version):
     assert wrong_cells(matrix, "ip-protocol", version, protocols_of(version)) == {}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_reset_by_the_router_is_told_from_one_by_the_host(matrix, version):
+    numbers = {behaviour.name: port for behaviour, port in ports_of(version).items()}
+    address = matrix.target_address[version]
+    found = matrix.scan("syn", address, [numbers[name] for name in ("open", "closed", "tcp-reset-target", "tcp-reset-router")]).hosts[address]
+    assert "nearer than the host" in found[numbers["tcp-reset-router"]]["note"]
+    assert not any("note" in found[numbers[name]] for name in ("open", "closed", "tcp-reset-target")), found
 
 
 def test_the_matrix_is_as_large_as_it_says():
