@@ -1,4 +1,6 @@
 // CSV (RFC 4180): a row for each probed port.
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "scan/report_forms.h"
@@ -7,6 +9,7 @@ namespace drpf::scan {
 namespace {
 
 std::string field(std::string_view text) {
+  if (text.empty()) return {};
   auto safe = printable_ascii(text);
   // A spreadsheet takes what begins so for a formula.
   if (!safe.empty() && std::string_view("=+-@").find(safe.front()) != std::string_view::npos) safe.insert(0, "'");
@@ -25,14 +28,15 @@ class CsvReport : public Report {
 
   std::string host(const HostReport& host) override {
     std::string out;
+    const auto who = fmt::format("{},{}", to_string(host.address), field(host.name));
     for (const auto& pass : host.passes) {
       for (const auto& port : pass.ports) {
         const auto& verdict = port.verdict;
-        out += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", to_string(host.address), field(host.name),
-                           transport_name(pass.kind), port.number, to_string(verdict.state), to_string(verdict.cause), field(port.service),
-                           verdict.sender ? to_string(*verdict.sender) : "", verdict.ttl ? fmt::format("{}", *verdict.ttl) : "",
-                           verdict.rtt ? milliseconds_text(*verdict.rtt) : "", verdict.probes, forced_ ? "yes" : "",
-                           field(port.banner.value_or("")), field(port.guess), field(verdict.note));
+        fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", who, transport_name(pass.kind),
+                       port.number, to_string(verdict.state), to_string(verdict.cause), field(port.service),
+                       verdict.sender ? to_string(*verdict.sender) : "", verdict.ttl ? fmt::to_string(*verdict.ttl) : "",
+                       verdict.rtt ? milliseconds_text(*verdict.rtt) : "", verdict.probes, forced_ ? "yes" : "",
+                       field(port.banner.value_or("")), field(port.guess), field(verdict.note));
       }
     }
     return out;
