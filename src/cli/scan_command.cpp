@@ -172,7 +172,8 @@ Result<std::vector<Output>> outputs_of(const Options& options, scan::Format scre
           invalid("usage", fmt::format("--output {} names no format and file", text), "e.g. --output xml:scan.xml, --output json:-"));
     const auto path = text.substr(colon + 1);
     if (path == "-") {
-      if (screen_taken) return fail(invalid("usage", "two formats for the same output", "write one of them into a file"));
+      if (screen_taken || screen != scan::Format::table)
+        return fail(invalid("usage", "two formats for the same output", "write one of them into a file"));
       screen_taken = true;
       outputs.push_back(output_into({stdout, [](std::FILE*) {}}, "standard output", *format, options, &progress));
       continue;

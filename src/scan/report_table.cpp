@@ -70,7 +70,8 @@ class TableReport : public Report {
     if (tail.hosts_down > 0)
       out += fmt::format("{} {} down: nothing answered. --no-discovery asks all the same.\n", tail.hosts_down,
                          tail.hosts_down == 1 ? "host seems" : "hosts seem");
-    if (tail.hosts_not_begun > 0) out += fmt::format("{} hosts were not begun.\n", tail.hosts_not_begun);
+    if (tail.hosts_not_begun > 0)
+      out += fmt::format("{} {} not begun.\n", tail.hosts_not_begun, tail.hosts_not_begun == 1 ? "host was" : "hosts were");
     for (const auto& sentence : tally_sentences(head_, tail)) out += sentence + ".\n";
     for (const auto& ports : tail.undecided) out += "Undecided: " + ports + "\n";
     if (tail.tally.interrupted) out += "The scan was interrupted: what is above is what was found until then.\n";
