@@ -265,6 +265,9 @@ void leave_resume_file(const Job& job, const Plan& plan, const Knowledge& knowle
   remark(fmt::format("to go on: drpf scan --resume {}", path));
 }
 
+// What is left of the scan needs nobody's rights but those to its own files. Where that fails, the scan goes on as it was.
+void give_up_raw_sockets() { (void)system::give_up_privileges({Capability::dac_override}, std::nullopt); }
+
 int carry_out(const Job& job, const Plan& plan, scan::Format screen, ProgressForm form, const Environment& environment) {
   const auto& options = job.options;
   const system::SystemClock clock;
@@ -295,7 +298,8 @@ int carry_out(const Job& job, const Plan& plan, scan::Format screen, ProgressFor
                             .clock = clock,
                             .stop = [&] { return signals.asked(); },
                             .service_name = environment.service_name,
-                            .progress = [&](const ProgressState& state) { progress.show(state); }};
+                            .progress = [&](const ProgressState& state) { progress.show(state); },
+                            .last_sockets_open = give_up_raw_sockets};
   const scan::ReportHead head{.version = DRPF_VERSION,
                               .command = fmt::format("drpf scan {}", fmt::join(job.words, " ")),
                               .started = clock.wall_now(),

@@ -66,17 +66,22 @@ class Discoverer : public probe::ScanObserver {
 
 class Recorder : public probe::ScanObserver {
  public:
-  Recorder(const std::vector<std::size_t>& hosts, scan::VerdictTable& table, std::function<void(const scan::Tally&)> progress)
-      : hosts_(hosts), table_(table), progress_(std::move(progress)) {}
+  Recorder(const std::vector<std::size_t>& hosts, scan::VerdictTable& table, std::function<void(const scan::Tally&)> progress,
+           std::function<void()> sockets_open)
+      : hosts_(hosts), table_(table), progress_(std::move(progress)), sockets_open_(std::move(sockets_open)) {}
   void on_verdict(std::size_t target, std::size_t number, const scan::Verdict& verdict) override {
     table_.set(hosts_[target], number, verdict);
   }
   void on_progress(const scan::Tally& tally) override { progress_(tally); }
+  void on_sockets_open() override {
+    if (sockets_open_) sockets_open_();
+  }
 
  private:
   const std::vector<std::size_t>& hosts_;
   scan::VerdictTable& table_;
   std::function<void(const scan::Tally&)> progress_;
+  std::function<void()> sockets_open_;
 };
 
 class Run {
@@ -173,9 +178,11 @@ class Run {
     auto& table = knowledge_.verdicts[pass];
     auto request = request_for(hosts, head);
     request.resume = progress_of(hosts, table);
-    Recorder recorder(hosts, table, [&](const scan::Tally& now) {
+    const bool last = hosts.back() + 1 == plan_.targets.size() && pass + 1 == plan_.passes.size();
+    const auto showing = [&](const scan::Tally& now) {
       show(fmt::format("{} scan", to_string(head.kind)), now, now.decided, plan_.targets.size() * ports_per_host_);
-    });
+    };
+    Recorder recorder(hosts, table, showing, last ? around_.last_sockets_open : nullptr);
     const auto seen = around_.scanner(request, recorder, around_.stop);
     if (!seen) return give_up(seen.error());
     add(*seen, true);

@@ -43,6 +43,7 @@ struct Surroundings {
   std::function<std::string(std::uint16_t number, scan::Kind kind)> service_name;
   std::function<void(const ProgressState&)> progress;
   std::uint64_t ports_at_once = ports_at_once_max;
+  std::function<void()> last_sockets_open = {};  // of the whole run: who may open raw sockets may give that up
 };
 
 // What a scan knows, whole: what is resumed, and what is written when it is interrupted.
