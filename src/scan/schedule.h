@@ -31,7 +31,7 @@ struct HostStart {
   std::optional<Verdict> settled = {};  // of all its ports: no route, no neighbour
 };
 
-inline constexpr Duration first_timeout_on_link = std::chrono::milliseconds(100);
+inline constexpr Duration first_timeout_on_link = std::chrono::milliseconds(90);
 inline constexpr Duration first_timeout_routed = std::chrono::seconds(1);
 
 struct Probe {

@@ -73,7 +73,7 @@ TEST(Schedule, ASilentHostIsAskedThreeTimesAtTheStartRateAndLossIsNotClaimed) {
   EXPECT_FALSE(network.tally.loss);
   EXPECT_EQ(network.tally.loss_measured_by, "nothing answered");
   EXPECT_EQ(network.tally.miss_probability, 1);
-  EXPECT_GT(network.took, milliseconds(400));
+  EXPECT_GT(network.took, milliseconds(350));
   EXPECT_LT(network.took, milliseconds(800));
 }
 
