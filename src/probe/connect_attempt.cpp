@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "scan/icmp_meaning.h"
+#include "system/socket_address.h"
 
 namespace drpf::probe {
 
@@ -21,45 +22,6 @@ namespace {
 
 using scan::Cause;
 using scan::State;
-
-struct KernelAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
-
-KernelAddress kernel_address(const Endpoint& endpoint, int scope) {
-  KernelAddress result;
-  const auto bytes = endpoint.address.bytes();
-  if (endpoint.address.is_v4()) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(endpoint.port.value());
-    std::memcpy(&address.sin_addr, bytes.data(), bytes.size());
-    std::memcpy(&result.storage, &address, result.size = sizeof address);
-  } else {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(endpoint.port.value());
-    if (endpoint.address.is_link_local()) address.sin6_scope_id = static_cast<std::uint32_t>(scope);
-    std::memcpy(&address.sin6_addr, bytes.data(), bytes.size());
-    std::memcpy(&result.storage, &address, result.size = sizeof address);
-  }
-  return result;
-}
-
-std::optional<Endpoint> endpoint_of(const sockaddr_storage& storage) {
-  if (storage.ss_family == AF_INET) {
-    sockaddr_in address{};
-    std::memcpy(&address, &storage, sizeof address);
-    return Endpoint{Address::v4(ntohl(address.sin_addr.s_addr)), Port(ntohs(address.sin_port))};
-  }
-  if (storage.ss_family == AF_INET6) {
-    sockaddr_in6 address{};
-    std::memcpy(&address, &storage, sizeof address);
-    return Endpoint{Address::from_bytes(address.sin6_addr.s6_addr), Port(ntohs(address.sin6_port))};
-  }
-  return std::nullopt;
-}
 
 void set_option(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
 
@@ -77,7 +39,7 @@ bool connected_to_itself(int fd) {
   socklen_t peer_size = sizeof peer;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) != 0) return false;
   if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) return false;
-  return endpoint_of(own) == endpoint_of(peer);
+  return system::from_socket_address(own) == system::from_socket_address(peer);
 }
 
 // The verdict of the first ICMP error in the socket's queue that says something about a port.
@@ -107,7 +69,7 @@ std::optional<scan::Verdict> queued_error(int fd, const Endpoint& target) {
       const std::size_t beyond = header->cmsg_len - CMSG_LEN(sizeof error);
       std::memcpy(&offender, CMSG_DATA(header) + sizeof error, std::min(beyond, sizeof offender));
       scan::Verdict verdict{.state = State::filtered, .cause = *cause};
-      const auto sender = endpoint_of(offender);
+      const auto sender = system::from_socket_address(offender);
       if (sender && sender->address != target.address) verdict.sender = sender->address;
       verdict.detail = scan::detail_of(*cause, icmp);
       return verdict;
@@ -184,10 +146,10 @@ OpenedAttempt open_attempt(const ConnectPath& path) {
     return {system::Fd(), errno};
   if (path.source) {
     set_option(fd.get(), SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);  // the port is chosen by connect(), so that each may serve many targets
-    const auto own = kernel_address({*path.source, Port(0)}, path.scope);
+    const auto own = system::to_socket_address({*path.source, Port(0)}, static_cast<std::uint32_t>(path.scope));
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own.storage), own.size) != 0) return {system::Fd(), errno};
   }
-  const auto to = kernel_address(path.target, path.scope);
+  const auto to = system::to_socket_address(path.target, static_cast<std::uint32_t>(path.scope));
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.size) != 0) {
     // A refusal within the call came over the network (loopback is that quick); the rest is about this machine.
     const int error = errno;

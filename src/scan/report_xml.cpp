@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/xml_text.h"
 #include "scan/port_list.h"
 #include "scan/report_forms.h"
 
@@ -12,28 +13,7 @@ namespace {
 constexpr std::string_view dialect_version = "1.05";
 
 // XML 1.0, section 2.2: control characters have no place in it, not even escaped; they are written as \xNN, as is all beyond ASCII.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const auto c : printable_ascii(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
+std::string escaped(std::string_view text) { return protocol::escaped(printable_ascii(text)); }
 
 // The dialect's words for the kinds; they differ from ours in two.
 std::string_view dialect_name(Kind kind) {

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "protocol/upnp/action_call.h"
-#include "protocol/upnp/xml_text.h"
+#include "protocol/xml_text.h"
 
 namespace drpf::protocol::upnp {
 namespace {

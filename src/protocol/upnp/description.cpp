@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/encoding.h"
-#include "protocol/upnp/xml_text.h"
+#include "protocol/xml_text.h"
 
 namespace drpf::protocol::upnp {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <pugixml.hpp>
 
-#include "protocol/upnp/xml_text.h"
+#include "protocol/xml_text.h"
 
 namespace drpf::protocol::upnp {
 namespace {

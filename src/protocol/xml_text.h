@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace drpf::protocol::upnp {
+namespace drpf::protocol {
 
 inline std::string escaped(std::string_view text) {
   std::string out;
@@ -34,4 +34,4 @@ inline std::string element(std::string_view name, std::string_view text) {
   return std::string("<").append(name).append(">").append(escaped(text)).append("</").append(name).append(">");
 }
 
-}  // namespace drpf::protocol::upnp
+}  // namespace drpf::protocol
