@@ -136,7 +136,8 @@ class Builder {
           fmt::format("iifname != {{ {}, \"lo\" }} {} saddr {} counter drop", tunnel_, family.ip, family.tunnel));
     }
     // Looking a route up is the dearest of these, and the addresses of a conversation do not change.
-    add("early", "tunnel_source_route", fmt::format("iifname {} ct state != established fib saddr . iif oif missing counter drop", tunnel_));
+    add("early", "tunnel_source_route",
+        fmt::format("iifname {} ct state != established fib saddr . iif oif missing counter drop", tunnel_));
     for (const auto& family : families_) {
       if (family.probe.empty()) continue;
       add("early", fmt::format("probe_source{}", family.suffix),

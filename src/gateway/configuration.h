@@ -69,8 +69,8 @@ struct Configuration {
   Duration quarantine = std::chrono::seconds(600);
   Duration disconnect_after = std::chrono::seconds(180);
 
-  Port api_port{5351};  // TCP, on the tunnel addresses of the gateway, for devices
-  bool upnp = true;     // under /upnp on that port, found by SSDP
+  Port api_port{5351};     // TCP, on the tunnel addresses of the gateway, for devices
+  bool upnp = true;        // under /upnp on that port, found by SSDP
   Duration audit_every{};  // how often the leases are looked at from outside; 0 = never
   Limits limits;
   std::string user = "drpf";  // that a gateway started by root goes on as, if there is such a user

@@ -155,7 +155,7 @@ Result<std::optional<ConntrackEntry>> Conntrack::find(const ConntrackTuple& orig
 Status Conntrack::remove(const ConntrackEntry& entry) {
   NetlinkWriter message;
   if (!put_deletion(message, entry, socket_.next_sequence(), true)) return {};
-  const auto removed = socket_.request(message, "delete a connection");
+  auto removed = socket_.request(message, "delete a connection");
   if (!removed && !is_errno(removed.error(), ENOENT)) return removed;
   return {};
 }

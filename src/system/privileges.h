@@ -13,7 +13,14 @@
 namespace drpf::system {
 
 // linux/capability.h
-enum class Capability : std::uint8_t { dac_override = 1, dac_read_search = 2, net_bind_service = 10, net_admin = 12, net_raw = 13, sys_ptrace = 19 };
+enum class Capability : std::uint8_t {
+  dac_override = 1,
+  dac_read_search = 2,
+  net_bind_service = 10,
+  net_admin = 12,
+  net_raw = 13,
+  sys_ptrace = 19
+};
 
 class CapabilitySet {
  public:
