@@ -15,6 +15,7 @@ inline constexpr const char* socket_path_default = "/run/drpf/drpf.sock";
 class AdminClient {
  public:
   explicit AdminClient(const std::string& socket_path);
+  explicit AdminClient(net::HttpClient client) : client_(std::move(client)) {}
   Result<boost::json::value> get(std::string_view target) const { return call("GET", target); }
   Result<boost::json::value> post(std::string_view target, const boost::json::value& body) const { return call("POST", target, &body); }
   Result<boost::json::value> patch(std::string_view target, const boost::json::value& body) const { return call("PATCH", target, &body); }

@@ -1,7 +1,6 @@
 #include "cli/lease_test.h"
 
 #include <fmt/format.h>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
@@ -11,12 +10,11 @@
 #include <set>
 #include <thread>
 
-#include "api/error_json.h"
 #include "api/json_text.h"
+#include "cli/lease_door.h"
 #include "cli/lease_metrics.h"
 #include "cli/port_argument.h"
 #include "cli/terminal.h"
-#include "net/http_message.h"
 #include "system/process.h"
 
 namespace drpf::cli {
@@ -24,7 +22,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::uint16_t device_api_port = 5351;
 constexpr std::chrono::seconds hook_time_max{60};
 
 struct TestOptions : AdminOptions {
@@ -53,98 +50,40 @@ int exit_code_of_finding(std::string_view finding) {
   return found == std::end(exit_codes) ? int{exit_refused} : found->second;
 }
 
-// The gateway, asked by its administrator or by a device through the tunnel.
-class Asker {
- public:
-  static Result<Asker> make(const TestOptions& options) {
-    if (options.gateway.empty()) return Asker(net::HttpClient::over_unix(options.socket), "/v1/leases");
-    auto endpoint = parse_endpoint(options.gateway);
-    if (!endpoint) {
-      const auto address = parse_address(options.gateway);
-      if (!address)
-        return fail(invalid("usage", "'" + options.gateway + "' is not an address of a gateway",
-                            "for example 10.77.0.1, its address inside the tunnel"));
-      endpoint = Endpoint{*address, Port(device_api_port)};
-    }
-    return Asker(net::HttpClient::over_tcp(*endpoint), "/v1/self/leases");
-  }
-
-  // The leases that may be tested.
-  Result<json::array> leases() const {
-    const bool self = path_ != "/v1/leases";
-    const auto answer = call("GET", self ? "/v1/self" : "/v1/leases", {});
-    if (!answer) return fail(answer.error());
-    if (self) return list_of(*answer, "leases");
-    return answer->is_array() ? answer->get_array() : json::array{};
-  }
-  // The public host of a port that nobody holds.
-  Result<std::string> any_host() const {
-    if (path_ != "/v1/leases") return std::string("main");
-    const auto status = call("GET", "/v1/status", {});
-    if (!status) return fail(status.error());
-    const auto& hosts = list_of(*status, "hosts");
-    return hosts.empty() ? std::string("main") : text_of(hosts.front(), "name");
-  }
-  Result<json::array> test(const std::string& lease, const TestOptions& options) const {
-    const auto answer = call("POST", path_ + lease + "/test", json::object{{"passive", options.passive}, {"wait_ms", options.wait_ms}});
-    if (!answer) return fail(answer.error());
-    return answer->is_array() ? answer->get_array() : json::array{};
-  }
-
- private:
-  Asker(net::HttpClient client, std::string path) : client_(std::move(client)), path_(std::move(path)) {}
-  Result<json::value> call(std::string_view method, std::string_view target, const std::optional<json::object>& body) const {
-    const auto response = client_.request(method, target, body ? json::serialize(*body) : std::string());
-    if (!response) return fail(response.error());
-    if (response->status >= 400) return fail(api::error_from_json(response->status, response->body));
-    json::error_code error;
-    auto value = json::parse(response->body, error);
-    if (error) return fail(failure("gateway_confused", "the gateway's answer could not be read", "check that a drpf gateway is asked"));
-    return value;
-  }
-
-  net::HttpClient client_;
-  std::string path_;
-};
-
-std::string path_of(const std::string& host, std::string_view protocol, Port port) {
-  return "/" + net::percent_encode(host) + "/" + std::string(protocol) + "/" + to_string(port);
-}
-
 // host/protocol/port of what is meant: the leases of that number, or the number itself where there is none.
-Result<std::set<std::string>> targets(const Asker& asker, const TestOptions& options) {
+Result<std::set<std::string>> targets(const LeaseDoor& door, const TestOptions& options) {
   const auto argument = parse_port_argument(options.port);
   if (!argument) return fail(argument.error());
   if (!argument->port) return fail(invalid("usage", "'any' names no lease", "give the public port's number"));
-  const auto leases = asker.leases();
+  const auto leases = door.leases();
   if (!leases) return fail(leases.error());
   std::set<std::string> out;
   for (const auto& lease : *leases) {
     if (number_of(lease, "public_port") != argument->port->value()) continue;
     if (argument->protocol && text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
     if (!options.host.empty() && text_of(lease, "host") != options.host) continue;
-    out.insert(path_of(text_of(lease, "host"), text_of(lease, "protocol"), *argument->port));
+    out.insert(LeaseDoor::path_of(text_of(lease, "host"), text_of(lease, "protocol"), to_string(*argument->port)));
   }
   if (!out.empty()) return out;
   auto host = options.host;
   if (host.empty()) {
-    const auto any = asker.any_host();
+    const auto any = door.any_host();
     if (!any) return fail(any.error());
     host = *any;
   }
-  out.insert(path_of(host, to_string(argument->protocol.value_or(Protocol::tcp)), *argument->port));
+  out.insert(LeaseDoor::path_of(host, to_string(argument->protocol.value_or(Protocol::tcp)), to_string(*argument->port)));
   return out;
 }
 
 // One answer per public address of each lease.
 Result<json::array> test_once(const TestOptions& options) {
-  const auto asker = Asker::make(options);
-  if (!asker) return fail(asker.error());
-  const auto leases = targets(*asker, options);
+  const auto door = LeaseDoor::open(options.gateway, options.socket);
+  if (!door) return fail(door.error());
+  const auto leases = targets(*door, options);
   if (!leases) return fail(leases.error());
   json::array out;
   for (const auto& lease : *leases) {
-    const auto tested = asker->test(lease, options);
+    const auto tested = door->test(lease, {{"passive", options.passive}, {"wait_ms", options.wait_ms}});
     if (!tested) return fail(tested.error());
     out.insert(out.end(), tested->begin(), tested->end());
   }
@@ -239,12 +178,6 @@ int test(const TestOptions& options) {
     return report(invalid("usage", "--on-change needs --watch", "add --watch, or use the exit code"));
   if (options.watch) return watch(options);
   const auto tested = test_once(options);
-  if (!tested && tested.error().code == "gateway_unreachable" && options.gateway.empty()) {
-    auto error = tested.error();
-    error.cure +=
-        std::string(error.cure.empty() ? "" : "; ") + "on a device name the gateway's address inside the tunnel: --gateway 10.77.0.1";
-    return report(error);
-  }
   if (!tested) return report(tested.error());
   if (const auto written = tell_metrics(options, *tested); !written) return report(written.error());
   std::string text;

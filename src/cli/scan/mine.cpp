@@ -7,7 +7,6 @@
 #include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -16,14 +15,11 @@
 #include <optional>
 #include <set>
 
-#include "api/error_json.h"
 #include "api/json_text.h"
-#include "cli/admin_client.h"
 #include "cli/exit_code.h"
+#include "cli/lease_door.h"
 #include "cli/port_names.h"
 #include "cli/terminal.h"
-#include "net/http_client.h"
-#include "net/http_message.h"
 #include "scan/own_view.h"
 
 namespace drpf::cli::scanning {
@@ -31,38 +27,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::uint16_t device_api_port = 5351;
 constexpr int exit_ports_undecided = 3;  // as of every scan
 constexpr std::size_t view_file_max = 16 * 1024 * 1024;
-
-struct Door {
-  net::HttpClient client;
-  std::string list;    // where the leases are
-  std::string leases;  // and each of them below
-};
-
-Result<Door> door_of(const Options& options) {
-  if (options.gateway.empty()) return Door{net::HttpClient::over_unix(options.socket), "/v1/leases", "/v1/leases"};
-  auto endpoint = parse_endpoint(options.gateway);
-  if (!endpoint) {
-    const auto address = parse_address(options.gateway);
-    if (!address)
-      return fail(invalid("usage", fmt::format("'{}' is not an address of a gateway", options.gateway),
-                          "for example 10.77.0.1, its address inside the tunnel"));
-    endpoint = Endpoint{*address, Port(device_api_port)};
-  }
-  return Door{net::HttpClient::over_tcp(*endpoint), "/v1/self", "/v1/self/leases"};
-}
-
-Result<json::value> call(const Door& door, std::string_view method, const std::string& target, const std::string& body = {}) {
-  const auto response = door.client.request(method, target, body);
-  if (!response) return fail(response.error());
-  if (response->status >= 400) return fail(api::error_from_json(response->status, response->body));
-  json::error_code error;
-  auto value = json::parse(response->body, error);
-  if (error) return fail(failure("gateway_confused", "the gateway's answer could not be read", "check that a drpf gateway is asked"));
-  return value;
-}
 
 std::optional<scan::Finding> finding_of(std::string_view word) {
   for (int i = 0; i <= static_cast<int>(scan::Finding::no_statement); ++i)
@@ -86,20 +52,17 @@ struct View {
   std::vector<std::string> sentences;  // of the port doctor, one for each
 };
 
-Result<View> look(const Door& door) {
-  const auto listed = call(door, "GET", door.list);
-  if (!listed) return fail(listed.error());
-  const auto& leases = listed->is_array() ? listed->get_array() : list_of(*listed, "leases");
+Result<View> look(const LeaseDoor& door) {
+  const auto leases = door.leases();
+  if (!leases) return fail(leases.error());
   std::set<std::string> paths;
-  for (const auto& lease : leases)
-    paths.insert(fmt::format("{}/{}/{}/{}/test", door.leases, net::percent_encode(text_of(lease, "host")), text_of(lease, "protocol"),
-                             text_of(lease, "public_port")));
+  for (const auto& lease : *leases)
+    paths.insert(LeaseDoor::path_of(text_of(lease, "host"), text_of(lease, "protocol"), text_of(lease, "public_port")));
   View view;
   for (const auto& path : paths) {
-    const auto tested = call(door, "POST", path, "{}");
+    const auto tested = door.test(path, {});
     if (!tested) return fail(tested.error());
-    if (!tested->is_array()) continue;
-    for (const auto& one : tested->get_array()) {
+    for (const auto& one : *tested) {
       auto port = own_port_of(one);
       if (!port) continue;
       view.ports.push_back(std::move(*port));
@@ -179,15 +142,9 @@ int scan_own_leases(const Options& options) {
     return report(invalid("usage", "--mine looks at your own leases, and takes no targets and ports", "leave them away"));
   const auto names = port_names();
   if (!names) return report(names.error());
-  const auto door = door_of(options);
+  const auto door = LeaseDoor::open(options.gateway, options.socket);
   if (!door) return report(door.error());
-  auto view = look(*door);
-  if (!view && view.error().code == "gateway_unreachable" && options.gateway.empty()) {
-    auto error = view.error();
-    error.cure +=
-        std::string(error.cure.empty() ? "" : "; ") + "on a device name the gateway's address inside the tunnel: --gateway 10.77.0.1";
-    return report(error);
-  }
+  const auto view = look(*door);
   if (!view) return report(view.error());
   const auto path = file_of(options);
   const auto before = last_time(path);

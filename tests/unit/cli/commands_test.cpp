@@ -16,6 +16,7 @@
 #include "net/http_server.h"
 #include "support/fake_service.h"
 #include "support/loop_thread.h"
+#include "support/run_command.h"
 #include "support/temporary_folder.h"
 
 namespace drpf::cli {
@@ -26,26 +27,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-struct Outcome {
-  int code = 0;
-  std::string out;
-  std::string err;
-};
-
-Outcome drpf(std::vector<std::string> words) {
-  words.insert(words.begin(), "drpf");
-  std::vector<char*> argv;
-  for (auto& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Outcome outcome;
-  outcome.code = run(static_cast<int>(words.size()), argv.data());
-  std::fflush(stdout);
-  outcome.out = testing::internal::GetCapturedStdout();
-  outcome.err = testing::internal::GetCapturedStderr();
-  return outcome;
-}
+using test::drpf;
 
 class Commands : public testing::Test {
  protected:
