@@ -15,7 +15,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "lease/lease_book.h"
-#include "scan/lease_diagnosis.h"
+#include "scan/own/lease_diagnosis.h"
 #include "store/lease_history.h"
 
 namespace drpf::api {

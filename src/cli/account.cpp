@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
-#include "cli/terminal.h"
+#include "terminal/terminal.h"
 #include "net/http_message.h"
 
 namespace drpf::cli {

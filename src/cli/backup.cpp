@@ -8,8 +8,8 @@
 #include <chrono>
 
 #include "cli/command_line.h"
-#include "cli/terminal.h"
-#include "gateway/run.h"
+#include "terminal/terminal.h"
+#include "daemon/run.h"
 
 namespace drpf::cli {
 namespace {

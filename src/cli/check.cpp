@@ -7,10 +7,10 @@
 #include "api/error_json.h"
 #include "api/json_text.h"
 #include "cli/command_line.h"
-#include "cli/terminal.h"
-#include "gateway/configuration_file.h"
-#include "gateway/host_check.h"
-#include "gateway/public_hosts.h"
+#include "terminal/terminal.h"
+#include "configuration/configuration_file.h"
+#include "daemon/host_check.h"
+#include "daemon/public_hosts.h"
 #include "system/links_and_routes.h"
 
 namespace drpf::cli {

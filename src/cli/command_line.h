@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/admin_client.h"
-#include "cli/exit_code.h"
+#include "api_client/admin_client.h"
+#include "terminal/exit_code.h"
 
 namespace drpf::cli {
 

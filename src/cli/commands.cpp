@@ -4,7 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "cli/command_line.h"
-#include "cli/terminal.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
-#include "cli/terminal.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {

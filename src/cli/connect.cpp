@@ -1,5 +1,5 @@
 // `drpf connect`
-#include "client/connect.h"
+#include "client/connect/connect.h"
 
 #include "cli/command_line.h"
 

@@ -3,9 +3,9 @@
 #include <boost/json/serialize.hpp>
 
 #include "cli/command_line.h"
-#include "cli/qr_code.h"
-#include "cli/secret_file.h"
-#include "cli/terminal.h"
+#include "terminal/qr_code.h"
+#include "system/secret_file.h"
+#include "terminal/terminal.h"
 #include "net/http_message.h"
 
 namespace drpf::cli {

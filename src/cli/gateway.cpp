@@ -1,5 +1,5 @@
 // `drpf gateway`
-#include "gateway/run.h"
+#include "daemon/run.h"
 
 #include "cli/command_line.h"
 

@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "api/json_text.h"
-#include "cli/lease_door.h"
-#include "cli/lease_metrics.h"
+#include "api_client/lease_door.h"
+#include "api_client/lease_metrics.h"
 #include "cli/port_argument.h"
-#include "cli/terminal.h"
+#include "terminal/terminal.h"
 #include "system/process.h"
 
 namespace drpf::cli {

@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "cli/command_line.h"
-#include "cli/own_ports.h"
-#include "cli/port_names.h"
-#include "cli/port_report.h"
-#include "cli/terminal.h"
+#include "guard/own_ports.h"
+#include "guard/port_names.h"
+#include "terminal/port_report.h"
+#include "terminal/terminal.h"
 #include "registry/port_query.h"
 #include "registry/scan_ports.h"
 

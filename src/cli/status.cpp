@@ -3,7 +3,7 @@
 
 #include "api/json_text.h"
 #include "cli/command_line.h"
-#include "cli/terminal.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {

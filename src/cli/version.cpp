@@ -1,6 +1,6 @@
 // `drpf version`
 #include "cli/command_line.h"
-#include "cli/terminal.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "cli/command_line.h"
 #include "cli/port_argument.h"
-#include "cli/terminal.h"
+#include "terminal/terminal.h"
 #include "net/http_message.h"
 
 namespace drpf::cli {

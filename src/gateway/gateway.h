@@ -19,7 +19,7 @@
 #include "core/random.h"
 #include "core/result.h"
 #include "core/time.h"
-#include "gateway/configuration.h"
+#include "configuration/configuration.h"
 #include "lease/lease_book.h"
 #include "redirect/redirect.h"
 #include "store/lease_history.h"

@@ -4,7 +4,7 @@
 #include "crypto/wireguard_primitives.h"
 #include "gateway/device_configuration.h"
 #include "gateway/gateway.h"
-#include "gateway/policy.h"
+#include "configuration/policy.h"
 
 namespace drpf::gateway {
 

@@ -13,7 +13,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "scan/icmp_meaning.h"
+#include "scan/ask/icmp_meaning.h"
 #include "system/socket_address.h"
 
 namespace drpf::probe {

@@ -1,5 +1,5 @@
 // The connect scan: no privileges, and as exact as the SYN scan, because ICMP errors are read from each socket's error queue. Whom one
-// may scan is decided before (scan/scope.h).
+// may scan is decided before (scan/ask/scope.h).
 #pragma once
 
 #include <functional>

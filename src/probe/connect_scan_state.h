@@ -11,10 +11,10 @@
 
 #include "probe/connect_attempt.h"
 #include "probe/scanner.h"
-#include "scan/loss.h"
-#include "scan/order.h"
-#include "scan/rate_control.h"
-#include "scan/round_trip.h"
+#include "scan/ask/loss.h"
+#include "scan/ask/order.h"
+#include "scan/ask/rate_control.h"
+#include "scan/ask/round_trip.h"
 #include "system/boot_clock.h"
 #include "system/links_and_routes.h"
 

@@ -14,9 +14,9 @@
 #include "probe/raw_link.h"
 #include "probe/raw_scan.h"
 #include "protocol/ip/wire.h"
-#include "scan/idle_search.h"
-#include "scan/probe_packet.h"
-#include "scan/reply_packet.h"
+#include "scan/ask/idle_search.h"
+#include "scan/ask/probe_packet.h"
+#include "scan/ask/reply_packet.h"
 #include "system/boot_clock.h"
 #include "system/route_lookup.h"
 

@@ -1,5 +1,5 @@
 // The idle scan: probes leave in the name of a third host, the zombie, whose IP identification then tells which ports answered. Only for
-// hosts of one's own: whether target and zombie are is decided before (scan/scope.h). IPv4 only.
+// hosts of one's own: whether target and zombie are is decided before (scan/ask/scope.h). IPv4 only.
 #pragma once
 
 #include "probe/scanner.h"

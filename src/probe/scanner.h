@@ -1,5 +1,5 @@
 // Carries a scan out: sends what scan/ says and hands it the answers. The only room of the scanner with sockets; whom one may scan
-// is decided before (scan/scope.h), what is printed after.
+// is decided before (scan/ask/scope.h), what is printed after.
 #pragma once
 
 #include <cstddef>

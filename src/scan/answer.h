@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "core/address.h"
-#include "scan/icmp_meaning.h"
+#include "scan/ask/icmp_meaning.h"
 #include "scan/kind.h"
 #include "scan/verdict.h"
 

@@ -9,9 +9,9 @@
 
 #include "allocation/allocation_failure.h"
 #include "api/json_body.h"
-#include "client/published_ports.h"
+#include "client/ports/published_ports.h"
 #include "firewall/foreign_rules.h"
-#include "gateway/configuration_file.h"
+#include "configuration/configuration_file.h"
 #include "net/http_message.h"
 #include "protocol/dns/address_query.h"
 #include "protocol/wireguard/control_request.h"

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "gateway/configuration_file.h"
+#include "configuration/configuration_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace drpf;

@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "client/follow_rule.h"
-#include "client/inform_wish.h"
-#include "client/lease_requests.h"
-#include "client/program_watch.h"
+#include "client/follow/follow_rule.h"
+#include "client/ports/inform_wish.h"
+#include "client/follow/lease_requests.h"
+#include "client/follow/program_watch.h"
 #include "system/socket_diagnosis.h"
 
 namespace {

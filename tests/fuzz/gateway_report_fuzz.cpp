@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "client/published_ports.h"
+#include "client/ports/published_ports.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace drpf::client;

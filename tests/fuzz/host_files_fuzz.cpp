@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "client/name_servers.h"
-#include "gateway/ssh_ports.h"
+#include "client/connect/name_servers.h"
+#include "daemon/ssh_ports.h"
 #include "system/listening_sockets.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -10,7 +10,7 @@
 
 #include "core/bytes.h"
 #include "protocol/ip/packet.h"
-#include "scan/lease_visit.h"
+#include "scan/own/lease_visit.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "scan/own_view.h"
+#include "scan/own/own_view.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace drpf;

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "scan/port_list.h"
-#include "scan/scope.h"
+#include "scan/ask/scope.h"
 
 namespace {
 

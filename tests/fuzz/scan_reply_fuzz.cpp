@@ -2,7 +2,7 @@
 // what can have been asked.
 #include <cstdlib>
 
-#include "scan/reply_packet.h"
+#include "scan/ask/reply_packet.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "scan/resume_file.h"
+#include "scan/tell/resume_file.h"
 #include "scan/service_guess.h"
 
 namespace {

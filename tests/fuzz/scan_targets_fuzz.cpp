@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "scan/scope.h"
-#include "scan/targets.h"
+#include "scan/ask/scope.h"
+#include "scan/ask/targets.h"
 
 namespace {
 

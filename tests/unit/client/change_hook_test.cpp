@@ -1,4 +1,4 @@
-#include "client/change_hook.h"
+#include "client/ports/change_hook.h"
 
 #include <unistd.h>
 

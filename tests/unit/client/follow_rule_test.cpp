@@ -1,4 +1,4 @@
-#include "client/follow_rule.h"
+#include "client/follow/follow_rule.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "client/hook_calls.h"
+#include "client/ports/hook_calls.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

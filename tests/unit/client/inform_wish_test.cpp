@@ -1,4 +1,4 @@
-#include "client/inform_wish.h"
+#include "client/ports/inform_wish.h"
 
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-#include "client/informer.h"
+#include "client/ports/informer.h"
 
 #include <mutex>
 

@@ -1,4 +1,4 @@
-#include "client/lease_requests.h"
+#include "client/follow/lease_requests.h"
 
 #include <gtest/gtest.h>
 

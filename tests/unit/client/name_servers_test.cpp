@@ -1,4 +1,4 @@
-#include "client/name_servers.h"
+#include "client/connect/name_servers.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

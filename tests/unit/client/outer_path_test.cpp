@@ -1,4 +1,4 @@
-#include "client/outer_path.h"
+#include "client/connect/outer_path.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "client/port_follower.h"
+#include "client/follow/port_follower.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

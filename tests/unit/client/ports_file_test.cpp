@@ -1,4 +1,4 @@
-#include "client/ports_file.h"
+#include "client/ports/ports_file.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

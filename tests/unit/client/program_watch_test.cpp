@@ -1,4 +1,4 @@
-#include "client/program_watch.h"
+#include "client/follow/program_watch.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

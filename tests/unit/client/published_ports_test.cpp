@@ -1,4 +1,4 @@
-#include "client/published_ports.h"
+#include "client/ports/published_ports.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

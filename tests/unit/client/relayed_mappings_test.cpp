@@ -1,4 +1,4 @@
-#include "client/relayed_mappings.h"
+#include "client/share/relayed_mappings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "client/route_plan.h"
+#include "client/connect/route_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "client/status_file.h"
+#include "client/connect/status_file.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/null_sink.h>
 
-#include "gateway/policy.h"
+#include "configuration/policy.h"
 #include "gateway/port_mappings.h"
 #include "protocol/wireguard/tai64n.h"
 #include "store/memory/memory_store.h"

@@ -1,4 +1,4 @@
-#include "scan/icmp_meaning.h"
+#include "scan/ask/icmp_meaning.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "scan/idle_search.h"
+#include "scan/ask/idle_search.h"
 
 #include <map>
 #include <set>

@@ -1,4 +1,4 @@
-#include "scan/lease_diagnosis.h"
+#include "scan/own/lease_diagnosis.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

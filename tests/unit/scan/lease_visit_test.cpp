@@ -1,10 +1,10 @@
-#include "scan/lease_visit.h"
+#include "scan/own/lease_visit.h"
 
 #include <gtest/gtest.h>
 
 #include "protocol/ip/packet.h"
 #include "protocol/ip/wire.h"
-#include "scan/udp_payloads.h"
+#include "scan/ask/udp_payloads.h"
 
 namespace drpf::scan {
 namespace {

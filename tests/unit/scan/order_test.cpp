@@ -1,4 +1,4 @@
-#include "scan/order.h"
+#include "scan/ask/order.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "scan/own_view.h"
+#include "scan/own/own_view.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

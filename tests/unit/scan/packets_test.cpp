@@ -5,8 +5,8 @@
 #include "protocol/ip/checksum.h"
 #include "protocol/ip/packet.h"
 #include "protocol/ip/wire.h"
-#include "scan/probe_packet.h"
-#include "scan/reply_packet.h"
+#include "scan/ask/probe_packet.h"
+#include "scan/ask/reply_packet.h"
 
 namespace drpf::scan {
 namespace {

@@ -1,5 +1,5 @@
 // Reports of a scan in each form: golden texts, and forms that stay whole with hostile bytes in them.
-#include "scan/report.h"
+#include "scan/tell/report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <boost/json/src.hpp>  // this program links no Boost
 #include <pugixml.hpp>
 
-#include "scan/report_forms.h"
+#include "scan/tell/report_forms.h"
 
 namespace drpf::scan {
 namespace {

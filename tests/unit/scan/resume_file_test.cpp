@@ -1,5 +1,5 @@
 // Resume files and the table of verdicts: what goes in comes out, and damage is told.
-#include "scan/resume_file.h"
+#include "scan/tell/resume_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "scan/schedule.h"
+#include "scan/ask/schedule.h"
 
 #include <gtest/gtest.h>
 

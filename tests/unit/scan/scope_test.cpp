@@ -1,5 +1,5 @@
 // Who may be asked, and how fast.
-#include "scan/scope.h"
+#include "scan/ask/scope.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

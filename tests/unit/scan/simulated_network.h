@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "scan/schedule.h"
+#include "scan/ask/schedule.h"
 
 namespace drpf::scan {
 

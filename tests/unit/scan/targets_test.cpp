@@ -1,5 +1,5 @@
 // Targets as people write them, and sets of addresses.
-#include "scan/targets.h"
+#include "scan/ask/targets.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

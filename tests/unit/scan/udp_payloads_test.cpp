@@ -1,8 +1,8 @@
-#include "scan/udp_payloads.h"
+#include "scan/ask/udp_payloads.h"
 
 #include <gtest/gtest.h>
 
-#include "scan/probe_packet.h"
+#include "scan/ask/probe_packet.h"
 
 namespace drpf::scan {
 namespace {

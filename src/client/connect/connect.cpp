@@ -1,0 +1,249 @@
+#include "client/connect/connect.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "client/connect/confinement.h"
+#include "client/connect/connection.h"
+#include "client/connect/instance_lock.h"
+#include "client/share/lan_redirect.h"
+#include "client/follow/program_watch.h"
+#include "client/connect/route_plan.h"
+#include "client/connect/routing.h"
+#include "client/ports/screen.h"
+#include "protocol/wireguard/wg_quick_file.h"
+#include "system/process.h"
+
+namespace drpf::client {
+namespace {
+
+using protocol::wireguard::WgQuickFile;
+
+constexpr int exit_usage = 64;
+constexpr int exit_malformed = 65;
+constexpr int exit_no_input = 66;
+constexpr int exit_missing = 69;
+constexpr int exit_failed = 70;
+constexpr int exit_in_use = 73;
+constexpr int exit_no_permission = 77;
+constexpr unsigned capability_net_admin = 12;  // linux/capability.h
+
+struct Stop {
+  int code = exit_failed;
+  Error error;
+};
+template <class T>
+using OrStop = tl::expected<T, Stop>;
+tl::unexpected<Stop> stop(int code, Error error) { return tl::unexpected<Stop>(Stop{code, std::move(error)}); }
+
+OrStop<std::string> read_file(const std::string& path, Screen& screen) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) {
+    return stop(exit_no_input, failure("file_unreadable", fmt::format("reading {}: {}", path, std::strerror(errno)),
+                                       "Name the wg-quick file that the gateway printed: drpf device config NAME > home.conf"));
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  if (S_ISREG(status.st_mode) && file && static_cast<std::size_t>(status.st_size) <= protocol::wireguard::wg_quick_file_size_max) {
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  } else {
+    file.setstate(std::ios::failbit);
+  }
+  if (!file) {
+    return stop(exit_no_input, failure("file_unreadable",
+                                       fmt::format("reading {}: not a readable file of at most {} bytes", path,
+                                                   protocol::wireguard::wg_quick_file_size_max),
+                                       "Is this the wg-quick file, and may this user read it?"));
+  }
+  if ((status.st_mode & (S_IROTH | S_IWOTH)) != 0)
+    screen.note(fmt::format("{} holds a private key and is open to everybody: chmod 600 {}", path, path));
+  return text;
+}
+
+OrStop<WgQuickFile> read_configuration(const ConnectOptions& options, Screen& screen) {
+  const auto text = read_file(options.file, screen);
+  if (!text) return tl::unexpected<Stop>(text.error());
+  auto file = protocol::wireguard::parse_wg_quick_file(*text, options.file);
+  if (!file) return stop(exit_malformed, file.error());
+  for (const auto& note : file->notes) screen.note(fmt::format("{}:{}: {}", options.file, note.line, note.text));
+  if (!file->peers.front().endpoint) {
+    return stop(exit_malformed, invalid("bad_wg_quick_file",
+                                        fmt::format("{}:{}: the gateway's [Peer] has no Endpoint", options.file, file->peers.front().line),
+                                        "Add Endpoint = the gateway's public name or address, and its port."));
+  }
+  return std::move(*file);
+}
+
+// A machine without IPv6 keeps its IPv4 tunnel.
+void drop_ipv6(WgQuickFile& file, Screen& screen) {
+  const auto is_v6 = [](const auto& entry) { return entry.address.is_v6(); };
+  const auto before = file.addresses.size();
+  std::erase_if(file.addresses, is_v6);
+  if (file.addresses.size() != before) screen.note("IPv6 is off on this machine: the tunnel carries IPv4 only");
+}
+
+// The effective capabilities, as /proc/self/status has them: a hexadecimal mask.
+bool has_net_admin() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("CapEff:")) continue;
+    const auto digits = std::string_view(line).substr(line.find_first_not_of(" \t", 7));
+    std::uint64_t mask = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), mask, 16);
+    return (mask >> capability_net_admin & 1) != 0;
+  }
+  return false;
+}
+
+// Before there are threads or secrets, and while there are rights.
+OrStop<std::optional<ProgramWatch>> watch_programs(const ConnectOptions& options) {
+  if (options.follow.empty() || options.clean_up) return std::nullopt;
+  std::vector<std::string> names;
+  for (const auto& rule : options.follow) names.push_back(rule.program);
+  auto watch = ProgramWatch::start(std::move(names));
+  if (!watch) return stop(exit_failed, watch.error());
+  return std::move(*watch);
+}
+
+OrStop<void> find_passwords(ConnectOptions& options, Screen& screen) {
+  for (auto& wish : options.inform) {
+    if (const auto found = find_password(wish); !found) return stop(exit_usage, found.error());
+    if (wish.password_on_command_line)
+      screen.note(fmt::format(
+          "the password of {} is on the command line, where every user of this machine can read it: better a password-file", wish.name()));
+  }
+  return {};
+}
+
+OrStop<void> check_machine(const std::string& interface) {
+  if (!has_net_admin()) {
+    return stop(exit_no_permission,
+                failure("no_permission", "setting up a tunnel needs the capability CAP_NET_ADMIN, which this process does not have",
+                        "Run it as root (sudo drpf connect ...), or in a network of its own: unshare -rn"));
+  }
+  const system::Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+  if (!tun.valid()) {
+    const int error = errno;
+    const bool forbidden = error == EACCES || error == EPERM;
+    return stop(
+        forbidden ? exit_no_permission : exit_missing,
+        failure("no_tun", fmt::format("opening /dev/net/tun: {}", std::strerror(error)),
+                forbidden
+                    ? "Open it to everybody, as distributions do; the kernel asks for the capability later: chmod 666 /dev/net/tun"
+                    : "Load the module (modprobe tun); for a container, pass the device in: --device /dev/net/tun --cap-add NET_ADMIN"));
+  }
+  if (system::find_program("nft").empty()) {
+    return stop(exit_missing, failure("nft_missing", "the program nft is not here, and without it the tunnel's addresses cannot be guarded",
+                                      "apt install nftables"));
+  }
+  if (::if_nametoindex(interface.c_str()) != 0) {
+    return stop(
+        exit_in_use,
+        refusal("interface_in_use", fmt::format("there is an interface {} already, and it is not of drpf connect", interface),
+                fmt::format("Take it down (wg-quick down {0}, or ip link del {0}), or use another name: --interface NAME.", interface)));
+  }
+  return {};
+}
+
+OrStop<void> check_share(const ConnectOptions& options, const std::string& tunnel) {
+  if (!options.share) return {};
+  if (const auto status = check_interface_name(*options.share); !status) return stop(exit_usage, status.error());
+  if (*options.share != tunnel) return {};
+  return stop(exit_usage, invalid("bad_share", "--share " + tunnel + " is the tunnel itself", "Name the interface of the local network."));
+}
+
+OrStop<std::string> interface_of(const ConnectOptions& options) {
+  if (!options.interface) {
+    auto name = interface_name_of_file(options.file);
+    if (!name) return stop(exit_usage, name.error());
+    return std::move(*name);
+  }
+  if (const auto status = check_interface_name(*options.interface); !status) return stop(exit_usage, status.error());
+  return *options.interface;
+}
+
+// One note per interface and network namespace, as the interface is: the folder may be shared by several.
+std::string note_path(const ConnectOptions& options, const std::string& interface) {
+  struct stat network{};
+  ::stat("/proc/self/ns/net", &network);
+  ::mkdir(options.state_directory.c_str(), 0755);
+  return fmt::format("{}/connect-{}-{}.settings", options.state_directory, interface, network.st_ino);
+}
+
+OrStop<void> run(ConnectOptions options, Screen& screen) {
+  const auto interface = interface_of(options);
+  if (!interface) return tl::unexpected<Stop>(interface.error());
+  if (auto shared = check_share(options, *interface); !shared) return shared;
+  auto programs = watch_programs(options);
+  if (!programs) return tl::unexpected<Stop>(programs.error());
+  auto file = options.clean_up ? OrStop<WgQuickFile>(WgQuickFile{}) : read_configuration(options, screen);
+  if (!file) return tl::unexpected<Stop>(file.error());
+  if (!has_net_admin() && options.clean_up) return check_machine(*interface);
+  if (const auto found = find_passwords(options, screen); !found && !options.clean_up) return found;
+
+  const auto lock = lock_interface(*interface);
+  if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());
+  if (!options.clean_up) {
+    if (auto status = check_machine(*interface); !status) return status;
+  }
+  const auto note = note_path(options, *interface);
+  const auto left = Routing(*interface, note).clear();
+  if (!left) return stop(exit_failed, left.error());
+  const auto share_left = LanRedirect::clear(*interface, share_note_path(note));
+  if (!share_left) return stop(exit_failed, share_left.error());
+  if (*share_left && !*left) screen.note(fmt::format("cleared what an earlier drpf connect left of sharing {}", *interface));
+  if (*left) screen.note(fmt::format("cleared what an earlier drpf connect left of {}", *interface));
+  if (*left) NameServers(*interface).clear();
+  if (options.clean_up) {
+    if (!*left && !*share_left) screen.note(fmt::format("nothing is left of {}", *interface));
+    return {};
+  }
+
+  if (const auto confined = confine(options); !confined) return stop(exit_failed, confined.error());
+  if (!has_ipv6()) drop_ipv6(*file, screen);
+  if (file->addresses.empty()) {
+    return stop(exit_missing, failure("no_ipv6", "the file has only IPv6 addresses, and IPv6 is off on this machine",
+                                      "sysctl -w net.ipv6.conf.all.disable_ipv6=0"));
+  }
+  options.inbound_only = options.inbound_only || file->inbound_only;
+  RouteWish wish;
+  wish.interface = *interface;
+  wish.inbound_only = options.inbound_only;
+  wish.kill_switch = options.kill_switch;
+  auto plan = make_route_plan(*file, wish);
+  for (const auto& text : plan.notes) screen.note(text);
+  if (options.share && plan.table == 0) {
+    return stop(exit_usage,
+                invalid("bad_share", "--share with a file whose routes are for some networks only: visitors could not be answered",
+                        "Use --inbound-only, or a file with AllowedIPs = 0.0.0.0/0."));
+  }
+  Connection connection(options, std::move(*file), std::move(plan), screen, note, std::move(*programs));
+  const auto error = connection.run();
+  if (!error) return {};
+  return stop(error->code == "nft_missing" ? exit_missing : exit_failed, *error);
+}
+
+}  // namespace
+
+int connect(const ConnectOptions& options) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that goes away must not take the tunnel with it
+  Screen screen(options.json);
+  const auto result = run(options, screen);
+  if (result) return 0;
+  screen.error(result.error().error);
+  return result.error().code;
+}
+
+}  // namespace drpf::client

@@ -1,0 +1,231 @@
+#include "client/connect/route_plan.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace drpf::client {
+namespace {
+
+using protocol::wireguard::WgQuickFile;
+
+constexpr std::uint32_t table_base = 0x64500000;
+constexpr std::uint32_t reply_mark_base = 0x64510000;
+constexpr std::uint32_t priority_base_selected = 30000;
+constexpr std::uint32_t priority_base_everything = 31000;
+constexpr std::uint32_t priority_places = 300;
+constexpr std::size_t interface_name_max = 15;  // IFNAMSIZ - 1
+
+// 16 bits of FNV-1a: two interfaces of one machine share a table only by an accident of 1 in 65,536.
+std::uint32_t hash16(std::string_view text) {
+  std::uint32_t hash = 0x811c9dc5;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193u;
+  return (hash >> 16 ^ hash) & 0xffff;
+}
+
+std::vector<std::string> addresses_of(const RoutePlan& plan, Family family) {
+  std::vector<std::string> out;
+  for (const auto& address : plan.addresses) {
+    if (address.address.family() == family) out.push_back(to_string(address.address));
+  }
+  return out;
+}
+
+bool has(const RoutePlan& plan, Family family) {
+  return std::any_of(plan.addresses.begin(), plan.addresses.end(), [&](const auto& a) { return a.address.family() == family; });
+}
+
+// Prefixes of the tunnel, without duplicates and without those of a family that this device has no address of.
+std::vector<Prefix> wanted_prefixes(const WgQuickFile& file, const RoutePlan& plan) {
+  std::vector<Prefix> out;
+  for (const auto& peer : file.peers) {
+    for (const auto& prefix : peer.allowed_ips) {
+      if (has(plan, prefix.family())) out.push_back(prefix);
+    }
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+// A packet for the tunnel address that arrives anywhere else was not sent by the gateway: somebody on the local network probes or injects
+// (CVE-2019-14899). rp_filter does not see this, and IPv6 has none.
+std::string guard_chain(const RoutePlan& plan) {
+  std::string text = "  chain guard {\n    type filter hook prerouting priority -300; policy accept;\n";
+  if (const auto v4 = addresses_of(plan, Family::v4); !v4.empty()) {
+    text += fmt::format("    iifname != {{ \"lo\", \"{}\" }} ip daddr {{ {} }} counter drop\n", plan.interface, fmt::join(v4, ", "));
+  }
+  if (const auto v6 = addresses_of(plan, Family::v6); !v6.empty()) {
+    text += fmt::format("    iifname != {{ \"lo\", \"{}\" }} ip6 daddr {{ {} }} counter drop\n", plan.interface, fmt::join(v6, ", "));
+  }
+  return text + "  }\n";
+}
+
+// Answers to the engine's packets get its mark back, so that a strict reverse path check asks the table that they left by.
+std::string engine_mark_chains(const RoutePlan& plan) {
+  return fmt::format(
+      "  chain engine_out {{\n    type filter hook postrouting priority -150; policy accept;\n"
+      "    meta l4proto udp meta mark {0:#x} ct mark set {0:#x}\n  }}\n"
+      "  chain engine_in {{\n    type filter hook prerouting priority -150; policy accept;\n"
+      "    meta l4proto udp ct mark {0:#x} meta mark set {0:#x}\n  }}\n",
+      plan.engine_mark);
+}
+
+// Only the tunnel's own packets, private and link-local networks, neighbour discovery and DHCP leave beside the tunnel. A more specific
+// route that a hostile network hands out (TunnelVision), or a public range that it claims as local (TunnelCrack), leads into the reject.
+std::string kill_switch_chain(const RoutePlan& plan) {
+  return fmt::format(
+      "  chain outside {{\n    type filter hook output priority 0; policy accept;\n"
+      "    oifname {{ \"lo\", \"{0}\" }} accept\n"
+      "    meta mark {1:#x} accept\n"
+      "    ip daddr {{ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255 }} accept\n"
+      "    ip6 daddr {{ fe80::/10, fc00::/7, ff00::/8 }} accept\n"
+      "    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit }} accept\n"
+      "    udp sport 68 udp dport 67 accept\n"
+      "    counter reject with icmpx type admin-prohibited\n  }}\n",
+      plan.interface, plan.engine_mark);
+}
+
+// A connection that came in through the tunnel is marked; what answers it, from this machine or from one behind it, is marked and so finds
+// our table. Everything else never sees it.
+std::string inbound_chains(const RoutePlan& plan) {
+  return fmt::format(
+      "  chain arrived {{\n    type filter hook prerouting priority -150; policy accept;\n"
+      "    iifname \"{0}\" ct state new ct mark set {1:#x}\n"
+      "    iifname != \"{0}\" ct direction reply ct mark {1:#x} meta mark set {1:#x}\n  }}\n"
+      "  chain answers {{\n    type route hook output priority -150; policy accept;\n"
+      "    ct direction reply ct mark {1:#x} meta mark set {1:#x}\n  }}\n",
+      plan.interface, reply_mark(plan.interface));
+}
+
+// Programs that look for "the router" take the first route to 0.0.0.0 that has a gateway (docs/port-mapping.md). Nobody sends anything
+// there.
+void make_findable(RoutePlan& plan, const Address& gateway) {
+  plan.routes.push_back({.to = Prefix(Address::v4(0), 8), .table = main_table, .gateway = gateway});
+}
+
+void plan_inbound_only(RoutePlan& plan, std::optional<Address> gateway) {
+  plan.table = own_table(plan.interface);
+  const auto priority = rule_priorities(plan.interface, Reach::selected);
+  for (const auto family : {Family::v4, Family::v6}) {
+    if (!has(plan, family)) continue;
+    plan.routes.push_back({family == Family::v4 ? Prefix() : Prefix(*parse_address("::"), 0), plan.table});
+    plan.rules.push_back({.family = family, .priority = priority.second, .table = plan.table, .mark = reply_mark(plan.interface)});
+  }
+  for (const auto& address : plan.addresses) {
+    plan.rules.push_back(
+        {.family = address.address.family(), .priority = priority.first, .table = plan.table, .from = Prefix::host(address.address)});
+  }
+  if (gateway) {
+    plan.rules.push_back({.family = Family::v4, .priority = priority.gateway, .table = plan.table, .to = Prefix::host(*gateway)});
+    make_findable(plan, *gateway);
+  }
+  // Visitors come in by the tunnel while the way back to them is another interface: "loose" is the check that allows this.
+  auto with_slashes = plan.interface;
+  std::replace(with_slashes.begin(), with_slashes.end(), '.', '/');
+  plan.settings.push_back({fmt::format("net.ipv4.conf.{}.rp_filter", with_slashes), "2"});
+}
+
+void plan_full_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes, std::optional<Address> gateway) {
+  plan.full_tunnel = true;
+  plan.table = own_table(plan.interface);
+  const auto priority = rule_priorities(plan.interface, Reach::everything);
+  for (const auto& prefix : prefixes) plan.routes.push_back({prefix, plan.table});
+  for (const auto family : {Family::v4, Family::v6}) {
+    if (std::none_of(prefixes.begin(), prefixes.end(), [&](const auto& prefix) { return prefix.family() == family; })) continue;
+    plan.rules.push_back({.family = family, .priority = priority.first, .table = main_table, .suppress_default = true});
+    plan.rules.push_back({.family = family, .priority = priority.second, .table = plan.table, .mark = plan.engine_mark, .not_mark = true});
+  }
+  if (gateway) {
+    plan.rules.push_back({.family = Family::v4, .priority = priority.gateway, .table = plan.table, .to = Prefix::host(*gateway)});
+    make_findable(plan, *gateway);
+  }
+  plan.settings.push_back({"net.ipv4.conf.all.src_valid_mark", "1", true});
+}
+
+}  // namespace
+
+Status check_interface_name(std::string_view name) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  const bool good = !name.empty() && name.size() <= interface_name_max && plain(name.front()) &&
+                    std::all_of(name.begin(), name.end(), [&](char c) { return plain(c) || c == '_' || c == '-' || c == '.'; });
+  if (good && name != "lo" && name != "all" && name != "default") return {};
+  return fail(invalid("bad_interface_name", fmt::format("'{}' cannot be the name of the tunnel interface", name.substr(0, 64)),
+                      "Use 1 to 15 letters, digits, '_', '-' or '.', beginning with a letter or digit: --interface drpf0."));
+}
+
+Result<std::string> interface_name_of_file(std::string_view path) {
+  auto name = path.substr(path.find_last_of('/') == std::string_view::npos ? 0 : path.find_last_of('/') + 1);
+  if (name.ends_with(".conf")) name.remove_suffix(5);
+  if (const auto status = check_interface_name(name); !status) return fail(status.error());
+  return std::string(name);
+}
+
+RulePriorities rule_priorities(std::string_view interface, Reach reach) {
+  const auto base =
+      (reach == Reach::selected ? priority_base_selected : priority_base_everything) + hash16(interface) % priority_places * 3;
+  return {base, base + 1, base + 2};
+}
+
+bool is_own_rule(std::string_view interface, const PlannedRule& rule) {
+  for (const auto reach : {Reach::selected, Reach::everything}) {
+    const auto place = rule_priorities(interface, reach);
+    if (rule.priority < place.gateway || rule.priority > place.second) continue;
+    if (rule.table == own_table(interface)) return true;
+    if (reach == Reach::everything && rule.priority == place.first && rule.table == main_table && rule.suppress_default) return true;
+  }
+  return false;
+}
+
+std::uint32_t own_table(std::string_view interface) { return table_base | hash16(interface); }
+std::uint32_t reply_mark(std::string_view interface) { return reply_mark_base | hash16(interface); }
+std::string firewall_table_name(std::string_view interface) { return fmt::format("drpf_connect_{}", interface); }
+
+std::optional<Address> gateway_address(const WgQuickFile& file) {
+  for (const auto& own : file.addresses) {
+    if (!own.address.is_v4()) continue;
+    const auto gateway = Address::v4((own.address.v4_host_order() & 0xffffff00) | 1);
+    if (gateway != own.address) return gateway;
+  }
+  return std::nullopt;
+}
+
+RoutePlan make_route_plan(const WgQuickFile& file, const RouteWish& wish) {
+  RoutePlan plan;
+  plan.interface = wish.interface;
+  plan.engine_mark = file.firewall_mark.value_or(own_table(wish.interface));
+  plan.mtu = file.mtu.value_or(tunnel_mtu_default);
+  plan.addresses = file.addresses;
+
+  const auto prefixes = wanted_prefixes(file, plan);
+  const auto gateway = gateway_address(file);
+  // Half of everything is as good as everything: written as 0.0.0.0/1 and 128.0.0.0/1 it would catch the engine's own packets, too.
+  const bool everything = std::any_of(prefixes.begin(), prefixes.end(), [](const auto& prefix) { return prefix.length() <= 1; });
+  std::string chains = guard_chain(plan);
+  if (wish.inbound_only) {
+    plan_inbound_only(plan, gateway);
+    chains += inbound_chains(plan);
+  } else if (std::holds_alternative<WgQuickFile::TableOff>(file.table)) {
+    plan.notes.emplace_back("Table = off: no routes are set; use --inbound-only to have only answers to visitors leave by the tunnel");
+  } else if (const auto* number = std::get_if<std::uint32_t>(&file.table)) {
+    for (const auto& prefix : prefixes) plan.routes.push_back({prefix, *number});
+  } else if (everything) {
+    plan_full_tunnel(plan, prefixes, gateway);
+    chains += engine_mark_chains(plan);
+    plan.kill_switch = wish.kill_switch;
+    if (plan.kill_switch) chains += kill_switch_chain(plan);
+    if (!plan.kill_switch && !has(plan, Family::v6)) {
+      plan.notes.emplace_back("the tunnel has no IPv6 and the kill switch is off: IPv6 goes past the tunnel");
+    }
+  } else {
+    for (const auto& prefix : prefixes) plan.routes.push_back({prefix, main_table});
+  }
+
+  const auto table = firewall_table_name(plan.interface);
+  plan.firewall = fmt::format("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n{1}}}\n", table, chains);
+  return plan;
+}
+
+}  // namespace drpf::client

@@ -1,0 +1,58 @@
+// The second redirect of shared ports in this machine's kernel: what comes through the tunnel to a relay port goes on to a machine of the
+// local network. An nftables table of its own, whose elements end by themselves, and the forwarding that it needs; knows no leases.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/share/relayed_mappings.h"
+#include "core/address.h"
+#include "core/result.h"
+#include "system/nft_table.h"
+
+namespace drpf::client {
+
+struct LanWish {
+  std::string tunnel;  // interface
+  Address tunnel_v4;
+  std::string lan;  // interface
+  std::vector<Prefix> networks;
+  bool forwards_already = false;  // the machine is a router, without us
+  bool hide_visitors = false;     // the machines see this machine's address instead of the visitor's: their answers come back here
+  bool operator==(const LanWish&) const = default;
+};
+
+// nft text that replaces the table as a whole.
+std::string share_ruleset(const LanWish& wish);
+// Beside the routing's note.
+std::string share_note_path(const std::string& note_path);
+std::string share_table_name(std::string_view tunnel);
+
+class LanRedirect final : public RelayRedirect {
+ public:
+  // `note_path`: which interface was made to forward, until it is undone, also over a crash.
+  static Result<LanRedirect> open(std::string tunnel, std::string note_path);
+
+  // Rules and forwarding that this or a killed predecessor left. True if there was any.
+  static Result<bool> clear(const std::string& tunnel, const std::string& note_path);
+  static bool forwards(const std::string& interface);
+
+  // No redirection stands afterwards.
+  Status start(const LanWish& wish);
+  Status put(const RelayRedirection& redirection, Duration lifetime) override;
+  Status remove(const RelayRedirection& redirection) override;
+
+ private:
+  LanRedirect(system::NftTable table, std::string tunnel, std::string note_path)
+      : table_(std::move(table)), tunnel_(std::move(tunnel)), note_path_(std::move(note_path)) {}
+  void end_connections(const RelayRedirection& redirection);
+
+  system::NftTable table_;
+  std::string tunnel_;
+  std::string note_path_;
+  Address tunnel_v4_;
+};
+
+}  // namespace drpf::client

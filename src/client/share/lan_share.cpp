@@ -1,0 +1,176 @@
+#include "client/share/lan_share.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "protocol/nat_pmp/messages.h"
+#include "protocol/pcp/messages.h"
+#include "system/links_and_routes.h"
+
+namespace drpf::client {
+namespace {
+
+constexpr Port http_port{gateway_api_port};
+constexpr Address all_hosts =
+    Address::v4(0xe000'0001);  // 224.0.0.1, where both protocols announce (RFC 6886 section 3.2.1, RFC 6887 section 14.1)
+
+net::HttpLimits http_limits() {
+  net::HttpLimits limits;
+  limits.body_bytes = 16 * 1024;
+  limits.connections = 64;
+  limits.connections_per_peer = 8;
+  return limits;
+}
+
+}  // namespace
+
+Status LanShare::Redirect::put(const RelayRedirection& redirection, Duration lifetime) {
+  if (kernel) return kernel->put(redirection, lifetime);
+  return fail(failure("not_shared", "the network is not shared at present"));
+}
+
+Status LanShare::Redirect::remove(const RelayRedirection& redirection) { return kernel ? kernel->remove(redirection) : Status{}; }
+
+LanShare::LanShare(net::EventLoop& loop, const Clock& clock, Screen& screen, LanShareSettings settings)
+    : loop_(loop),
+      clock_(clock),
+      screen_(screen),
+      settings_(std::move(settings)),
+      started_(clock.now()),
+      upstream_(loop, settings_.gateway),
+      mappings_(upstream_, redirect_, clock, [this](const Address& address) { return is_neighbour(address); }),
+      upnp_(mappings_, settings_.identity,
+            [this](const Address&) {
+              protocol::upnp::Link link;
+              link.uptime = clock_.now() - started_;
+              return link;
+            }),
+      sockets_(mappings_, {}, [this](const Address& source) { return is_neighbour(source) && pace_.allow(source, clock_.now()); }),
+      upnp_sockets_(
+          upnp_, [&clock] { return clock.now(); }, http_port, [this](const Address& neighbour) { return own_address(neighbour); }) {
+  mappings_.on_change([this] { announce(); });
+  mappings_.on_news([this](bool opened, const RelayLease& lease, const Endpoint& machine) { show(opened, lease, machine); });
+  tick();
+}
+
+LanShare::~LanShare() {
+  mappings_.on_change({});
+  close();
+}
+
+LanShare::Network LanShare::look() const {
+  Network network;
+  auto kernel = system::LinksAndRoutes::open();
+  if (!kernel) return network;
+  const auto link = kernel->link(settings_.lan);
+  const auto addresses = kernel->addresses_of(settings_.lan);
+  if (!link || !link->up || !addresses) return network;
+  network.index = static_cast<unsigned>(link->index);
+  for (const auto& address : *addresses)
+    if (address.address.is_v4()) network.own.emplace_back(address.address, Prefix(address.address, address.prefix_length));
+  return network;
+}
+
+void LanShare::tick() {
+  auto now = look();
+  if (now != network_) {
+    if (is_open_) screen_.note(fmt::format("{} has changed: what its machines had mapped has ended", settings_.lan));
+    close();
+    network_ = std::move(now);
+    told_.clear();
+  }
+  if (!is_open_) {
+    const auto opened = open();
+    is_open_ = opened.has_value();
+    if (!opened) close();
+    if (!opened && told_ != opened.error().message) screen_.error(opened.error());
+    told_ = opened ? std::string() : opened.error().message;
+  }
+  mappings_.tick();
+}
+
+Status LanShare::open() {
+  if (network_.index == 0 || network_.own.empty())
+    return fail(failure("lan_absent", fmt::format("{} is not there, not up, or has no IPv4 address: nothing is shared yet", settings_.lan),
+                        "it is shared as soon as it is there: ip address show " + settings_.lan));
+  auto kernel = LanRedirect::open(settings_.gateway.interface, settings_.note_path);
+  if (!kernel) return fail(kernel.error());
+  LanWish wish;
+  wish.tunnel = settings_.gateway.interface;
+  wish.tunnel_v4 = settings_.gateway.own;
+  wish.lan = settings_.lan;
+  for (const auto& [address, network] : network_.own) wish.networks.push_back(network);
+  wish.forwards_already = LanRedirect::forwards(settings_.lan);
+  // Where our own way outside leads through the shared network, its machines have another router than us.
+  const auto outer = settings_.outer_source ? settings_.outer_source() : std::nullopt;
+  wish.hide_visitors = outer && std::any_of(network_.own.begin(), network_.own.end(), [&](const auto& own) { return own.first == *outer; });
+  if (auto started = kernel->start(wish); !started) return started;
+  redirect_.kernel.emplace(std::move(*kernel));
+  if (auto opened = sockets_.open(loop_, settings_.lan, true, false); !opened) return opened;
+  auto http = net::HttpServer::listen_tcp(
+      loop_, Endpoint{Address::v4(0), http_port},
+      [this](const net::Request& request, const net::Respond& respond) {
+        if (net::UpnpSockets::is_for(request)) return upnp_sockets_.handle(request, respond);
+        net::Response none;
+        none.status = 404;
+        none.content_type = "text/plain";
+        respond(std::move(none));
+      },
+      http_limits(), settings_.lan);
+  if (!http) return fail(http.error());
+  http_ = std::move(*http);
+  if (auto opened = upnp_sockets_.open(loop_, settings_.lan, true, false); !opened)
+    screen_.note(fmt::format("programs on {} do not find UPnP by a search: {}", settings_.lan, opened.error().message));
+  screen_.note(fmt::format("shared with {} ({}) by NAT-PMP, PCP and UPnP{}", settings_.lan, to_string(network_.own.front().first),
+                           wish.hide_visitors ? "; visitors appear there under this machine's address, since it is not the router" : ""));
+  return {};
+}
+
+void LanShare::close() {
+  mappings_.end_all();
+  sockets_.close();
+  upnp_sockets_.close();
+  http_.reset();
+  redirect_.kernel.reset();
+  if (const auto cleared = LanRedirect::clear(settings_.gateway.interface, settings_.note_path); !cleared) screen_.error(cleared.error());
+  is_open_ = false;
+}
+
+bool LanShare::is_neighbour(const Address& address) const {
+  return address.is_v4() && std::any_of(network_.own.begin(), network_.own.end(), [&](const auto& own) {
+           const auto& [here, network] = own;
+           const bool is_host =
+               network.length() >= 31 || (address != network.address() &&
+                                          address.v4_host_order() != (network.address().v4_host_order() | 0xffffffffU >> network.length()));
+           return network.contains(address) && is_host && address != here;
+         });
+}
+
+Address LanShare::own_address(const Address& neighbour) const {
+  for (const auto& [here, network] : network_.own)
+    if (network.contains(neighbour)) return here;
+  return {};
+}
+
+void LanShare::reported(const Report& report) {
+  external_v4_ = report.public_v4;
+  mappings_.reported(report.ports, report.public_v4);
+}
+
+void LanShare::announce() {
+  if (!is_open_) return;
+  for (const auto& [here, network] : network_.own) {
+    const Endpoint to{all_hosts, net::PortMappingSockets::announce_port};
+    if (external_v4_) sockets_.send(to, here, protocol::nat_pmp::external_address_response(mappings_.epoch_s(), *external_v4_));
+    sockets_.send(to, here, protocol::pcp::announce_response(mappings_.epoch_s()));
+  }
+}
+
+void LanShare::show(bool opened, const RelayLease& lease, const Endpoint& machine) {
+  screen_.shared(opened, lease.protocol, {lease.public_address, lease.public_port}, machine, clock_.wall_now());
+}
+
+}  // namespace drpf::client

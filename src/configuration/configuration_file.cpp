@@ -1,0 +1,366 @@
+#include "configuration/configuration_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "configuration/toml_table.h"
+#include "tunnel/wireguard/crypto_workers.h"
+
+namespace drpf::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration day = std::chrono::hours(24);
+constexpr std::size_t hosts_max = 64;
+constexpr std::size_t interface_name_max = 15;
+constexpr std::uint16_t mtu_smallest = 576;
+constexpr std::uint16_t mtu_smallest_v6 = 1280;  // RFC 8200 section 5
+constexpr std::uint16_t mtu_largest = 9000;
+constexpr unsigned tunnel_v4_shortest = 8;
+constexpr unsigned tunnel_v4_longest = 29;  // the gateway and five devices
+constexpr unsigned tunnel_v6_shortest = 32;
+constexpr unsigned name_length_max = 63;
+
+// As lease::validate_name() wants it.
+bool is_name(std::string_view name) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= name_length_max && plain(name.front()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+bool is_interface_name(std::string_view name) {
+  return !name.empty() && name.size() <= interface_name_max && name != "." && name != ".." &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '"' && c != '\\'; });
+}
+
+class Reader {
+ public:
+  Reader(const toml::table& file, FileFaults& faults) : root_(file, "the file", faults), faults_(faults) {}
+
+  Configuration read() {
+    section("entry", [this](TomlTable& table) { read_entry(table); });
+    section("tunnel", [this](TomlTable& table) { read_tunnel(table); });
+    root_.each_table("host", [this](const toml::table& table) { read_host(table); });
+    root_.each_table("plan", [this](const toml::table& table) { read_plan(table); });
+    section("ports", [this](TomlTable& table) { read_ports(table); });
+    prove_disjoint();
+    section("leases", [this](TomlTable& table) { read_leases(table); });
+    section("api", [this](TomlTable& table) {
+      table.port("port", out_.api_port);
+      table.boolean("upnp", out_.upnp);
+    });
+    section("audit", [this](TomlTable& table) { table.duration("every", out_.audit_every, 0s, 30 * day); });
+    section("limits", [this](TomlTable& table) { read_limits(table); });
+    section("daemon", [this](TomlTable& table) { table.text("user", out_.user); });
+    root_.finish();
+    return std::move(out_);
+  }
+
+ private:
+  template <class Function>
+  void section(std::string_view name, Function function) {
+    const auto* found = root_.table(name);
+    static const toml::table nothing;
+    TomlTable table(found ? *found : nothing, fmt::format("[{}]", name), faults_);
+    function(table);
+    if (found) table.finish();
+  }
+
+  void read_entry(TomlTable& table) {
+    table.address("ipv4", Family::v4, out_.entry_v4);
+    table.address("ipv6", Family::v6, out_.entry_v6);
+    std::string name;
+    table.text("name", name);
+    if (!table.has("name")) return;
+    const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':';
+    });
+    if (name.empty() || name.size() > 253 || !plain)
+      return table.fault("name", "this is not a host name or address", "write it like vpn.example.org, without a port");
+    out_.endpoint_name = name;
+  }
+
+  void read_tunnel(TomlTable& table) {
+    table.text("interface", out_.tunnel_interface);
+    if (!is_interface_name(out_.tunnel_interface))
+      table.fault("interface", "this cannot be the name of an interface", "use 1 to 15 letters, digits, '-' or '_'");
+    table.prefix("ipv4", Family::v4, out_.tunnel_v4);
+    if (out_.tunnel_v4.length() < tunnel_v4_shortest || out_.tunnel_v4.length() > tunnel_v4_longest)
+      table.fault("ipv4",
+                  fmt::format("a /{} is too {} for the tunnel", out_.tunnel_v4.length(), out_.tunnel_v4.length() > 16 ? "small" : "large"),
+                  fmt::format("choose a prefix of /{} to /{}", tunnel_v4_shortest, tunnel_v4_longest));
+    read_tunnel_v6(table);
+    table.port("wireguard_port", out_.wireguard_port);
+    table.number<std::uint16_t>("mtu", out_.mtu, mtu_smallest, mtu_largest);
+    if (out_.tunnel_v6 && out_.mtu < mtu_smallest_v6)
+      table.fault("mtu", fmt::format("IPv6 needs an MTU of at least {}", mtu_smallest_v6),
+                  fmt::format("write {} or more, or ipv6 = \"none\"", mtu_smallest_v6));
+    read_engine(table);
+    read_offload(table);
+    if (table.has("crypto_workers"))
+      table.number("crypto_workers", out_.crypto_workers.emplace(), std::size_t{0}, tunnel::wireguard::CryptoWorkers::count_max);
+    table.addresses("dns", out_.dns);
+    table.duration("disconnect_after", out_.disconnect_after, 60s, 1h);
+  }
+
+  void read_tunnel_v6(TomlTable& table) {
+    if (table.says("ipv6", "none")) {
+      out_.tunnel_v6.reset();
+      std::string none;
+      return table.text("ipv6", none);
+    }
+    auto prefix = *out_.tunnel_v6;
+    table.prefix("ipv6", Family::v6, prefix);
+    // Devices have the same number in both prefixes.
+    const unsigned longest = 96 + out_.tunnel_v4.length();
+    if (prefix.length() < tunnel_v6_shortest || prefix.length() > longest)
+      table.fault("ipv6", fmt::format("a /{} does not go with the tunnel's {}", prefix.length(), to_string(out_.tunnel_v4)),
+                  fmt::format("choose a prefix of /{} to /{}", tunnel_v6_shortest, longest));
+    out_.tunnel_v6 = prefix;
+  }
+
+  void read_engine(TomlTable& table) {
+    std::string word = "auto";
+    table.text("engine", word);
+    if (word == "auto" || word == "embedded")
+      out_.engine = TunnelEngine::embedded;
+    else if (word == "kernel")
+      out_.engine = TunnelEngine::kernel;
+    else
+      table.fault("engine", "there is no such word", "write one of: auto, embedded, kernel");
+  }
+
+  void read_offload(TomlTable& table) {
+    std::string word = "automatic";
+    table.text("offload", word);
+    if (word == "automatic")
+      out_.offload = Offload::automatic;
+    else if (word == "no-uso")
+      out_.offload = Offload::no_uso;
+    else if (word == "no-gso")
+      out_.offload = Offload::no_gso;
+    else if (word == "none")
+      out_.offload = Offload::none;
+    else
+      table.fault("offload", "there is no such word", "write one of: automatic, no-uso, no-gso, none");
+  }
+
+  void read_host(const toml::table& found) {
+    TomlTable table(found, "[[host]]", faults_);
+    PublicHostConfig host;
+    table.text("name", host.name);
+    table.texts("interfaces", host.interfaces);
+    table.address("ipv4", Family::v4, host.v4);
+    table.address("ipv6", Family::v6, host.v6);
+    table.finish();
+    if (!is_name(host.name)) table.fault("name", "this cannot be a name", "use lower-case letters, digits, '-', '_' or '.', at most 63");
+    for (const auto& interface : host.interfaces)
+      if (!is_interface_name(interface))
+        table.fault("interfaces", fmt::format("'{}' cannot be the name of an interface", interface), "see `ip link` for the names");
+    for (const auto& other : out_.hosts) {
+      if (other.name == host.name)
+        table.fault("name", fmt::format("there are two hosts named '{}'", host.name), "give each [[host]] a name of its own");
+      if (host.v4 && other.v4 == host.v4)
+        table.fault("ipv4", fmt::format("{} belongs to the host '{}' already", to_string(*host.v4), other.name), "give each address once");
+      if (host.v6 && other.v6 == host.v6)
+        table.fault("ipv6", fmt::format("{} belongs to the host '{}' already", to_string(*host.v6), other.name), "give each address once");
+    }
+    if (host.v4 && out_.tunnel_v4.contains(*host.v4))
+      table.fault("ipv4", fmt::format("{} lies inside the tunnel's {}", to_string(*host.v4), to_string(out_.tunnel_v4)),
+                  "choose another tunnel prefix: [tunnel] ipv4");
+    if (host.v6 && out_.tunnel_v6 && out_.tunnel_v6->contains(*host.v6))
+      table.fault("ipv6", fmt::format("{} lies inside the tunnel's {}", to_string(*host.v6), to_string(*out_.tunnel_v6)),
+                  "choose another tunnel prefix: [tunnel] ipv6");
+    if (out_.hosts.size() == hosts_max) return table.fault("name", fmt::format("there are more than {} hosts", hosts_max), "remove some");
+    out_.hosts.push_back(std::move(host));
+  }
+
+  // A plan with the name of a built-in one changes that one.
+  void read_plan(const toml::table& found) {
+    TomlTable table(found, "[[plan]]", faults_);
+    lease::Plan plan;
+    table.text("name", plan.name);
+    if (!is_name(plan.name)) {
+      table.fault("name", "this cannot be a name", "use lower-case letters, digits, '-', '_' or '.', at most 63");
+      return;
+    }
+    if (std::find(plans_seen_.begin(), plans_seen_.end(), plan.name) != plans_seen_.end())
+      table.fault("name", fmt::format("there are two plans named '{}'", plan.name), "give each [[plan]] a name of its own");
+    plans_seen_.push_back(plan.name);
+    auto known = std::find_if(out_.plans.begin(), out_.plans.end(), [&](const auto& other) { return other.name == plan.name; });
+    if (known == out_.plans.end()) known = out_.plans.insert(out_.plans.end(), plan);
+    const bool connect_given = table.has("ports_at_connect");
+    table.number<std::uint32_t>("ports_max", known->ports_max, 0, 1'000'000);
+    table.number<std::uint16_t>("ports_at_connect", known->ports_at_connect, 0, 65535);
+    if (!connect_given)
+      known->ports_at_connect = static_cast<std::uint16_t>(std::min<std::uint32_t>(known->ports_at_connect, known->ports_max));
+    table.boolean("port_choice", known->port_choice);
+    table.duration("lease_lifetime", known->lease_lifetime, 2min, 30 * day);
+    table.finish();
+    if (known->ports_at_connect > known->ports_max)
+      table.fault("ports_at_connect",
+                  fmt::format("{} ports at connect are more than ports_max = {}", known->ports_at_connect, known->ports_max),
+                  "lower ports_at_connect or raise ports_max");
+  }
+
+  void read_ports(TomlTable& table) {
+    table.range("pool", out_.pool);
+    table.range("snat", out_.snat);
+    table.range("ephemeral", out_.ephemeral);
+    table.ranges("reserved", out_.reserved);
+    table.ports("services_tcp", out_.input_tcp);
+    table.ports("services_udp", out_.input_udp);
+    if (out_.ephemeral.size() < 1024)
+      table.fault("ephemeral", fmt::format("{} ports are too few for this host's own connections", out_.ephemeral.size()),
+                  "give it at least 1024");
+    if (out_.snat.size() < 1024)
+      table.fault("snat", fmt::format("{} ports are too few for the devices' connections", out_.snat.size()), "give it at least 1024");
+  }
+
+  // An overlap would let a device take over another's port, or a service's (docs/security.md: Port Shadow).
+  void prove_disjoint() {
+    struct Use {
+      std::string_view section;
+      std::string_view key;
+      std::string_view what;
+      PortRange range;
+    };
+    std::vector<Use> uses = {{"ports", "pool", "the pool", out_.pool},
+                             {"ports", "snat", "the SNAT range", out_.snat},
+                             {"ports", "ephemeral", "the ephemeral range", out_.ephemeral}};
+    const std::size_t ranges = uses.size();
+    uses.push_back({"tunnel", "wireguard_port", "WireGuard's port", PortRange{out_.wireguard_port}});
+    for (const auto port : out_.input_tcp) uses.push_back({"ports", "services_tcp", "the TCP service", PortRange{port}});
+    for (const auto port : out_.input_udp) uses.push_back({"ports", "services_udp", "the UDP service", PortRange{port}});
+    for (std::size_t i = 0; i < ranges; ++i) {
+      for (std::size_t j = i + 1; j < uses.size(); ++j) {
+        if (!uses[i].range.overlaps(uses[j].range)) continue;
+        const auto& place = root_.has(uses[j].section, uses[j].key) ? uses[j] : uses[i];  // what the file says, not what it leaves alone
+        root_.fault(place.section, place.key,
+                    fmt::format("{} {} overlaps {} {}", uses[i].what, to_string(uses[i].range), uses[j].what, to_string(uses[j].range)),
+                    "choose ranges and ports that share no number");
+      }
+    }
+  }
+
+  void read_leases(TomlTable& table) {
+    table.duration("grace", out_.grace, 0s, 365 * day);
+    table.duration("history", out_.history, 0s, 365 * day);
+    table.duration("quarantine", out_.quarantine, lease::Policy::quarantine_min, 30 * day);
+    table.text("default_plan", out_.default_plan);
+    const bool known =
+        std::any_of(out_.plans.begin(), out_.plans.end(), [this](const auto& plan) { return plan.name == out_.default_plan; });
+    if (!known)
+      table.fault("default_plan", fmt::format("there is no plan '{}'", out_.default_plan),
+                  "add a [[plan]] with this name, or name another");
+  }
+
+  void read_limits(TomlTable& table) {
+    auto& limits = out_.limits;
+    table.number<std::uint32_t>("connections_per_device", limits.connections_per_device, 16, 1'000'000);
+    table.number<std::uint32_t>("packets_per_lease_per_s", limits.packets_per_lease_per_s, 0, 10'000'000);
+    table.number<std::uint32_t>("connection_table_alarm", limits.connection_table_alarm, 1, 100);
+    table.number<std::uint32_t>("accounts_max", limits.accounts_max, 1, 10'000'000);
+    table.number<std::uint32_t>("devices_per_account_max", limits.devices_per_account_max, 1, 65'000);
+    table.number<std::uint32_t>("requests_per_device_per_s", limits.requests_per_device_per_s, 0, 1'000'000);
+    table.number<std::uint32_t>("api_body_max", limits.api_body_max, 1024, 16 * 1024 * 1024);
+    table.number<std::uint32_t>("api_connections_max", limits.api_connections_max, 8, 65'535);
+  }
+
+  TomlTable root_;
+  FileFaults& faults_;
+  Configuration out_ = default_configuration();
+  std::vector<std::string> plans_seen_;
+};
+
+// No key and no value has other characters than ASCII, and toml++ 3.3 has undefined behaviour for some others outside of strings
+// (U+00A1): they are let through in comments only, and as question marks.
+Result<std::string> only_ascii(std::string_view text, std::string_view file_name) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  std::string out(text);
+  std::size_t line = 1;
+  std::size_t line_begin = 0;
+  bool comment = false;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (out[i] == '\n') {
+      ++line;
+      line_begin = i + 1;
+      comment = false;
+    } else if (out[i] == '#') {
+      comment = true;
+    } else if (static_cast<unsigned char>(out[i]) >= 0x80) {
+      if (!comment)
+        return fail(invalid("config_malformed",
+                            fmt::format("{}:{}:{}: this character is possible in comments only", file_name, line, i - line_begin + 1),
+                            "write keys and values with letters, digits and signs of ASCII"));
+      out[i] = '?';
+    }
+  }
+  return out;
+}
+
+// None where the parser gave up.
+std::optional<toml::parse_result> try_to_parse(std::string_view text) {
+  try {
+    return toml::parse(text);
+  } catch (const TomlAssertion&) {
+    return std::nullopt;
+  }
+}
+
+// The number of the line that the parser gave up on. It reads from front to back: it gives up on every text that goes as far.
+std::size_t line_given_up_on(std::string_view text) {
+  std::vector<std::size_t> ends;  // of each line
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (text[i] == '\n') ends.push_back(i + 1);
+  ends.push_back(text.size());
+  const auto first =
+      std::partition_point(ends.begin(), ends.end(), [&](std::size_t end) { return try_to_parse(text.substr(0, end)).has_value(); });
+  return static_cast<std::size_t>(first - ends.begin()) + 1;
+}
+
+}  // namespace
+
+Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name) {
+  const auto ascii = only_ascii(text, file_name);
+  if (!ascii) return fail(ascii.error());
+  const auto result = try_to_parse(*ascii);
+  if (!result)
+    return fail(invalid("config_malformed", fmt::format("{}:{}:1: this is not TOML", file_name, line_given_up_on(*ascii)),
+                        "see docs/configuration.md for an example"));
+  const auto& parsed = *result;
+  if (!parsed) {
+    const auto& error = parsed.error();
+    return fail(invalid("config_malformed",
+                        fmt::format("{}:{}:{}: this is not TOML: {}", file_name, error.source().begin.line, error.source().begin.column,
+                                    error.description()),
+                        "see docs/configuration.md for an example"));
+  }
+  FileFaults faults(file_name);
+  auto configuration = Reader(parsed.table(), faults).read();
+  if (faults.first()) return fail(*faults.first());
+  return configuration;
+}
+
+Result<Configuration> read_configuration_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(configuration_bytes_max + 1, '\0');
+  errno = 0;
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.is_open() || file.bad())
+    return fail(failure("config_unreadable", fmt::format("cannot read the configuration {}: {}", path, std::strerror(errno)),
+                        "check the path and its permissions"));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > configuration_bytes_max)
+    return fail(invalid("config_malformed", fmt::format("{}:1:1: the file is larger than {} bytes", path, configuration_bytes_max),
+                        "check that this is the configuration"));
+  return parse_configuration(text, path);
+}
+
+}  // namespace drpf::gateway

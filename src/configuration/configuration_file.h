@@ -1,0 +1,18 @@
+// Reads the gateway's TOML file into a Configuration: whole or not at all. Checks what can be known without looking at the host.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+#include "configuration/configuration.h"
+
+namespace drpf::gateway {
+
+inline constexpr std::size_t configuration_bytes_max = 1024 * 1024;
+
+// Errors: config_unreadable, config_malformed, config_invalid; the message begins with "FILE:LINE:COLUMN: ".
+Result<Configuration> read_configuration_file(const std::string& path);
+Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name);
+
+}  // namespace drpf::gateway

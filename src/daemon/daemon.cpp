@@ -1,0 +1,528 @@
+#include "daemon/daemon.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <filesystem>
+
+#include "firewall/port_plan.h"
+#include "configuration/configuration_file.h"
+#include "daemon/confinement.h"
+#include "daemon/host_check.h"
+#include "daemon/public_hosts.h"
+#include "daemon/ssh_ports.h"
+#include "lease/validation.h"
+#include "system/service_notification.h"
+#include "system/sysctl.h"
+#include "tunnel/kernel/kernel_tunnel.h"
+#include "tunnel/wireguard/engine.h"
+
+namespace drpf::gateway {
+namespace {
+
+constexpr const char* default_configuration_file = "/etc/drpf/drpf.toml";
+constexpr const char* control_socket_folder = "/var/run/wireguard/";  // where `wg show` looks for engines outside the kernel
+
+firewall::PortClaim claim(PortRange range, firewall::PortUse use, std::string origin) { return {range, use, std::move(origin)}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::shared_ptr<spdlog::logger> log) {
+  std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
+  // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
+  for (const auto step : {&Daemon::read_configuration, &Daemon::confine, &Daemon::open_store, &Daemon::prove_port_plan,
+                          &Daemon::start_redirect, &Daemon::start_tunnel, &Daemon::open_gateway, &Daemon::open_doors})
+    if (auto done = ((*daemon).*step)(); !done) return fail(done.error());
+  return daemon;
+}
+
+Daemon::~Daemon() {
+  self_repair_.reset();
+  watches_.clear();
+  servers_.clear();
+  if (redirect_) redirect_->when_settled({});
+}
+
+Result<Configuration> Daemon::load_configuration() const {
+  if (options_.config_file) return read_configuration_file(*options_.config_file);
+  if (std::filesystem::exists(default_configuration_file)) return read_configuration_file(default_configuration_file);
+  // Told nothing, the gateway closes the host to the outside: but not the door that its operator came in by.
+  auto configuration = default_configuration();
+  configuration.input_tcp = ssh_ports();
+  return configuration;
+}
+
+Status Daemon::read_configuration() {
+  auto configuration = load_configuration();
+  if (!configuration) return fail(configuration.error());
+  configuration_ = std::move(*configuration);
+
+  auto network = system::LinksAndRoutes::open();
+  if (!network) return fail(network.error());
+  network_ = std::make_unique<system::LinksAndRoutes>(std::move(*network));
+  auto hosts = find_public_hosts(configuration_, *network_);
+  if (!hosts) return fail(hosts.error());
+  hosts_ = std::move(*hosts);
+  for (const auto& found : hosts_)
+    log_->info("public host {}: {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "no IPv4",
+               found.host.v6 ? " and " + to_string(*found.host.v6) : "", ", leased ports " + to_string(configuration_.pool));
+  return {};
+}
+
+Status Daemon::confine() { return gateway::confine(configuration_, options_, *log_); }
+
+Status Daemon::open_store() {
+  auto store = store::sqlite::SqliteStore::open(options_.state_directory);
+  if (!store) return fail(store.error());
+  store_ = std::move(*store);
+  for (const auto& repair : store_->repairs()) log_->warn("{}", repair);
+
+  auto identity = store_->load_wireguard_identity();
+  if (!identity) return fail(identity.error());
+  if (*identity) {
+    identity_ = **identity;
+  } else {
+    identity_.private_key = crypto::generate_private_key(random_);
+    if (auto saved = store_->save_wireguard_identity(identity_); !saved) return saved;
+  }
+
+  listeners_ = reachable_listeners(configuration_);
+  const auto policy = make_policy(configuration_, hosts_, listeners_);
+  auto book = load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
+  if (!book) return fail(book.error());
+  loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
+  return {};
+}
+
+Status Daemon::prove_port_plan() {
+  if (auto written = system::write_ephemeral_ports(configuration_.ephemeral); !written) return written;
+  using firewall::PortUse;
+  std::vector<firewall::PortClaim> claims{
+      claim(configuration_.pool, PortUse::lease_pool, "the lease pool ([ports] pool)"),
+      claim(configuration_.snat, PortUse::snat, "the range that devices' traffic is translated to ([ports] snat)"),
+      claim(configuration_.ephemeral, PortUse::ephemeral, "this host's own connections ([ports] ephemeral)"),
+      claim(PortRange(configuration_.wireguard_port), PortUse::service, "WireGuard ([tunnel] wireguard_port)"),
+      claim(PortRange(configuration_.api_port), PortUse::service, "the devices' API"),
+  };
+  for (const auto& port : configuration_.input_tcp)
+    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (tcp)"));
+  for (const auto& port : configuration_.input_udp)
+    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (udp)"));
+  for (const auto& listener : listeners_) {
+    const auto& stays = listener.protocol == Protocol::tcp ? configuration_.input_tcp : configuration_.input_udp;
+    const bool ours = listener.protocol == Protocol::udp && listener.port == configuration_.wireguard_port;
+    if (!ours && std::find(stays.begin(), stays.end(), listener.port) == stays.end())
+      log_->warn("{} port {} of this host is closed to the outside from now on; to keep it open add it to services_{} in [ports]",
+                 to_string(listener.protocol), to_string(listener.port), to_string(listener.protocol));
+    const auto name =
+        "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
+    if (configuration_.pool.contains(listener.port)) {
+      log_->warn("{} is inside the lease pool: the port is not leased", name);
+    } else if (listener.protocol == Protocol::tcp) {
+      claims.push_back(claim(PortRange(listener.port), PortUse::listener, name));
+    } else if (configuration_.snat.contains(listener.port)) {
+      // Most often a client's socket that was opened before the ephemeral range was set; it goes away by itself.
+      log_->warn("{} is inside the range that devices' traffic is translated to; `drpf check` shows whether it stays", name);
+    }
+  }
+  return firewall::prove_disjoint(claims);
+}
+
+firewall::GatewayRuleset Daemon::ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const {
+  firewall::GatewayRuleset ruleset;
+  bool shares_address = !configuration.entry_v4 && !configuration.entry_v6;
+  for (const auto& found : hosts) {
+    ruleset.hosts.push_back(found.host);
+    for (const auto& interface : found.interfaces)
+      if (std::find(ruleset.public_interfaces.begin(), ruleset.public_interfaces.end(), interface) == ruleset.public_interfaces.end())
+        ruleset.public_interfaces.push_back(interface);
+    if ((configuration.entry_v4 && configuration.entry_v4 == found.host.v4) ||
+        (configuration.entry_v6 && configuration.entry_v6 == found.host.v6))
+      shares_address = true;
+  }
+  ruleset.entry_shares_lease_address = shares_address;
+  ruleset.tunnel_interface = configuration.tunnel_interface;
+  ruleset.tunnel_v4 = configuration.tunnel_v4;
+  ruleset.tunnel_v6 = configuration.tunnel_v6;
+  ruleset.pool = configuration.pool;
+  ruleset.snat = configuration.snat;
+  ruleset.probe = ProbeInterface::door();
+  ruleset.wireguard_port = configuration.wireguard_port;
+  ruleset.api_port = configuration.api_port;
+  ruleset.upnp = configuration.upnp;
+  for (const auto port : configuration.input_tcp) ruleset.input_tcp.emplace_back(port);
+  for (const auto port : configuration.input_udp) ruleset.input_udp.emplace_back(port);
+  ruleset.connections_per_device = configuration.limits.connections_per_device;
+  ruleset.new_connections_per_lease_per_s = configuration.limits.packets_per_lease_per_s;
+  ruleset.requests_per_device_per_s = configuration.limits.requests_per_device_per_s;
+  return ruleset;
+}
+
+Status Daemon::start_redirect() {
+  // When the tunnel device is gone (a crash), packets to devices must not leave by the default route.
+  tunnel_interface_ =
+      std::make_unique<TunnelInterface>(configuration_.tunnel_interface, configuration_.tunnel_v4, configuration_.tunnel_v6);
+  if (auto put = tunnel_interface_->put_blackholes(*network_); !put) return put;
+  redirect::NftRedirect::Options options;
+  options.use_ownership = !options_.plain_table;
+  auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now(), options);
+  if (!redirect) return fail(redirect.error());
+  redirect_ = std::move(*redirect);
+  if (!redirect_->owns_table())
+    log_->warn(
+        "this kernel cannot keep others from changing our table (Linux 6.9 can); it is restored when an event tells, and looked at every "
+        "{} s",
+        std::chrono::duration_cast<std::chrono::seconds>(SelfRepair::interval).count());
+  return {};
+}
+
+Status Daemon::start_tunnel() { return configuration_.engine == TunnelEngine::kernel ? start_kernel_engine() : start_embedded_engine(); }
+
+void Daemon::on_tunnel_event(tunnel::Event event) {
+  loop_.post([this, event = std::move(event)] {
+    if (const auto* failed = std::get_if<tunnel::EngineFailed>(&event)) {
+      log_->critical("the tunnel has failed: {}", failed->error.message);
+      failed_ = true;
+      loop_.stop();
+    } else if (gateway_) {
+      gateway_->on_tunnel_event(event);
+    }
+  });
+}
+
+Status Daemon::start_embedded_engine() {
+  using tunnel::wireguard::Engine;
+  // The kernel's link outlives a gateway that ran with it, and has the name and the port.
+  if (const auto left = network_->link(configuration_.tunnel_interface); left && left->kind == system::WireGuardLink::link_kind) {
+    if (auto ours = tunnel::kernel::check_link_is_ours(configuration_.tunnel_interface, identity_.private_key, *network_); !ours)
+      return ours;
+    if (auto removed = network_->remove_link(configuration_.tunnel_interface); !removed) return removed;
+  }
+  auto tun = system::Tun::open(Engine::tun_options(configuration_.tunnel_interface, configuration_.mtu, configuration_.offload));
+  if (!tun) return fail(tun.error());
+  const auto interface = tun->name();
+  if (auto up = tunnel_interface_->put_up(*network_); !up) return up;
+
+  auto sockets = system::UdpSockets::open(Engine::udp_options(configuration_.wireguard_port, 0, configuration_.offload));
+  if (!sockets) return fail(sockets.error());
+  std::error_code ignored;
+  std::filesystem::create_directories(control_socket_folder, ignored);  // the engine says it if its socket cannot be made
+
+  tunnel::wireguard::EngineConfig config;
+  config.private_key = identity_.private_key;
+  config.timestamp_floor = identity_.timestamp_floor;
+  config.mtu = configuration_.mtu;
+  config.offload = configuration_.offload;
+  config.crypto_workers = configuration_.crypto_workers;
+  config.require_admission = true;
+  config.control_socket_path = control_socket_folder + interface + ".sock";
+  config.disconnect_after = configuration_.disconnect_after;
+  auto engine = Engine::start(
+      std::move(config), std::move(*tun), std::move(*sockets), random_, clock_,
+      [this](tunnel::Event event) { on_tunnel_event(std::move(event)); }, log_);
+  if (!engine) return fail(engine.error());
+  tunnel_ = std::move(*engine);
+  return {};
+}
+
+Status Daemon::start_kernel_engine() {
+  tunnel::kernel::KernelTunnelConfig config;
+  config.interface = configuration_.tunnel_interface;
+  config.private_key = identity_.private_key;
+  config.port = configuration_.wireguard_port;
+  config.mtu = configuration_.mtu;
+  config.disconnect_after = configuration_.disconnect_after;
+  auto tunnel = tunnel::kernel::KernelTunnel::start(
+      config, *network_, clock_, [this](tunnel::Event event) { on_tunnel_event(std::move(event)); }, log_);
+  if (!tunnel) return fail(tunnel.error());
+  tunnel_ = std::move(*tunnel);
+  return tunnel_interface_->put_up(*network_);
+}
+
+// Without a history there is a gateway all the same, but it says so.
+void Daemon::open_history() {
+  if (configuration_.history > Duration::zero()) {
+    auto history = store::sqlite::SqliteLeaseHistory::open(options_.state_directory);
+    if (history) {
+      history_ = std::move(*history);
+      return;
+    }
+    log_->error("no history of leases is kept, `drpf who` knows nothing: {}", history.error().message);
+    return;
+  }
+  std::error_code ignored;
+  for (const auto* suffix : {"", "-wal", "-journal"})
+    std::filesystem::remove(
+        std::filesystem::path(options_.state_directory) / (std::string(store::sqlite::SqliteLeaseHistory::file_name) + suffix), ignored);
+}
+
+// A disk that was full at the start has room by now.
+void Daemon::retry_history() {
+  if (history_ || configuration_.history <= Duration::zero()) return;
+  auto history = store::sqlite::SqliteLeaseHistory::open(options_.state_directory);
+  if (!history) return;
+  history_ = std::move(*history);
+  gateway_->keep_history(*history_);
+  gateway_->set_condition("history", std::nullopt);
+  log_->info("the history of leases is kept from now on");
+}
+
+Status Daemon::open_gateway() {
+  open_history();
+  auto gateway = Gateway::open(configuration_, std::move(*loaded_book_), identity_,
+                               Parts{*store_, *redirect_, *tunnel_, clock_, random_, log_, system::boot_id(),
+                                     [this] { return check_host(configuration_, hosts_, true); },
+                                     [this](const lease::Device& device) { return add_gateway_address(device); },
+                                     [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
+  if (!gateway) return fail(gateway.error());
+  gateway_ = std::move(*gateway);
+  if (configuration_.history > Duration::zero() && !history_)
+    gateway_->set_condition("history", "no history of leases is kept; the log says why");
+  loaded_book_.reset();
+  return {};
+}
+
+// The gateway answers at x.y.z.1 of each device's own /24: without a next hop in WireGuard, programs guess it there.
+Status Daemon::add_gateway_address(const lease::Device& device) {
+  const auto address = gateway_address_for(device.tunnel_v4);
+  if (address == configuration_.tunnel_v4.nth(1)) return {};
+  return tunnel_interface_->add_address(address, address.bits(), *network_);
+}
+
+// The answer tells of leases, and waits until they are as it says.
+template <class Api>
+void Daemon::answer(Api& api, const net::Request& request, const net::Respond& respond) {
+  (void)gateway_->take_unsettled();  // nobody was told of these
+  auto response = api.handle(request);
+  if (response.later) return response.later(respond);
+  const auto ticket = gateway_->take_unsettled();
+  if (ticket == 0) return respond(std::move(response));
+  held_answers_->hold(ticket, [respond, kept = std::make_shared<net::Response>(std::move(response))] { respond(std::move(*kept)); });
+}
+
+Status Daemon::open_doors() {
+  held_answers_ = std::make_unique<HeldAnswers>(loop_, clock_, [this](HeldAnswers::Ticket ticket) { return redirect_->settled(ticket); });
+  redirect_->when_settled([this] { loop_.post([this] { held_answers_->release(); }); });
+  admin_api_ = std::make_unique<api::AdminApi>(*gateway_);
+  device_api_ = std::make_unique<api::DeviceApi>(*gateway_);
+  net::HttpLimits limits;
+  limits.body_bytes = configuration_.limits.api_body_max;
+  limits.connections = configuration_.limits.api_connections_max;
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(options_.socket_path).parent_path(), error);
+  auto admin = net::HttpServer::listen_unix(
+      loop_, options_.socket_path,
+      [this](const net::Request& request, const net::Respond& respond) { answer(*admin_api_, request, respond); }, limits);
+  if (!admin) return fail(admin.error());
+  servers_.push_back(std::move(*admin));
+
+  port_mappings_ = std::make_unique<PortMappings>(
+      *gateway_, log_, [this](HeldAnswers::Ticket ticket, HeldAnswers::Answer answer) { held_answers_->hold(ticket, std::move(answer)); });
+  port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
+  if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
+    return opened;
+  if (configuration_.upnp) open_upnp();
+
+  const auto answer_device = [this](const net::Request& request, const net::Respond& respond) {
+    if (upnp_door_ && UpnpDoor::is_for(request)) return upnp_door_->handle(request, respond);
+    answer(*device_api_, request, respond);
+  };
+  std::vector<Address> inside{Address::v4(0)};
+  if (configuration_.tunnel_v6) inside.push_back(configuration_.tunnel_v6->nth(1));
+  for (const auto& address : inside) {
+    // Bound to the tunnel device, so that it stays closed to the outside even without a rule set.
+    auto server =
+        net::HttpServer::listen_tcp(loop_, {address, configuration_.api_port}, answer_device, limits, configuration_.tunnel_interface);
+    if (!server) return fail(server.error());
+    servers_.push_back(std::move(*server));
+  }
+
+  probe_interface_ = std::make_unique<ProbeInterface>(configuration_.tunnel_v6.has_value());
+  auto doctor = PortDoctor::start({*gateway_, *redirect_, *tunnel_, *network_, *probe_interface_, loop_, clock_, random_, log_,
+                                   configuration_.engine != TunnelEngine::kernel});
+  if (!doctor) return fail(doctor.error());
+  port_doctor_ = std::move(*doctor);
+  gateway_->set_port_doctor(
+      [this](const api::LeaseTest& test, api::Service::LeaseTested done) { port_doctor_->test(test, std::move(done)); });
+
+  if (configuration_.audit_every > Duration::zero()) {
+    lease_audit_ = std::make_unique<LeaseAudit>(LeaseAudit::Parts{
+        *gateway_, loop_, log_, options_.state_directory, [this](auto warning) { gateway_->set_condition("audit", std::move(warning)); }});
+    watches_.push_back(loop_.every(configuration_.audit_every, [this] { lease_audit_->begin(); }));
+  }
+
+  watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
+  auto self_repair = SelfRepair::start(
+      {*redirect_, *network_, *tunnel_interface_, *probe_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
+  if (!self_repair) return fail(self_repair.error());
+  self_repair_ = std::move(*self_repair);
+  gateway_->set_repair_report([this] { return self_repair_->report(); });
+  watches_.push_back(loop_.every(gauge_interval, [this] { gauge_connection_table(); }));
+  watches_.push_back(loop_.every(save_interval, [this] { save(); }));
+  watches_.push_back(loop_.every(save_interval, [this] { retry_history(); }));
+  watches_.push_back(loop_.every(forget_interval, [this] { gateway_->forget_history(); }));
+  if (const auto interval = system::watchdog_interval())
+    watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
+  for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
+  watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
+  return {};
+}
+
+void Daemon::open_upnp() {
+  upnp_door_ =
+      std::make_unique<UpnpDoor>(*gateway_, *port_mappings_, crypto::x25519_public(identity_.private_key), configuration_.api_port);
+  const auto gateway_v6 = configuration_.tunnel_v6 ? std::optional(configuration_.tunnel_v6->nth(1)) : std::nullopt;
+  if (auto opened = upnp_door_->open(loop_, configuration_.tunnel_interface, gateway_v6); !opened)
+    log_->warn("programs do not find this gateway by UPnP, and must be told http://{}:{}/upnp: {}",
+               to_string(configuration_.tunnel_v4.nth(1)), to_string(configuration_.api_port), opened.error().message);
+}
+
+bool Daemon::serve() {
+  log_->info("READY: WireGuard on UDP port {}, administration at {}", to_string(configuration_.wireguard_port), options_.socket_path);
+  system::notify_service_manager("READY=1\nSTATUS=serving");
+  loop_.run();
+  system::notify_service_manager("STOPPING=1");
+  save();
+  log_->info("stopped; leases stay in the kernel until they end, and nothing is forwarded without the tunnel");
+  return !failed_;
+}
+
+void Daemon::save() {
+  (void)gateway_->save_tunnel_state();  // what fails is logged, and tried again
+}
+
+// A public address that is taken from an interface or the configuration's default route may change while we run (DHCP, a moved cable).
+Result<bool> Daemon::follow_hosts() {
+  auto hosts = find_public_hosts(configuration_, *network_);
+  if (!hosts) {
+    // No address at all: nobody can visit, and the leases wait where they were.
+    if (hosts.error().code == "public_address_missing" || hosts.error().code == "default_route_missing" ||
+        hosts.error().code == "interface_unknown")
+      return false;
+    return fail(hosts.error());
+  }
+  if (*hosts == hosts_ && !leases_must_follow_) {
+    address_lost_.reset();
+    return false;
+  }
+  const auto has_fewer = [&](const FoundHost& before) {
+    const auto now = std::find_if(hosts->begin(), hosts->end(), [&](const FoundHost& one) { return one.host.name == before.host.name; });
+    return now != hosts->end() && ((before.host.v4 && !now->host.v4) || (before.host.v6 && !now->host.v6));
+  };
+  if (std::any_of(hosts_.begin(), hosts_.end(), has_fewer)) {
+    // It cannot be reached meanwhile; ending its leases for the moment until the next address comes would cut the other family twice.
+    if (!address_lost_) address_lost_ = clock_.now();
+    if (clock_.now() - *address_lost_ < lost_address_grace) return false;
+  }
+  address_lost_.reset();
+
+  const auto policy = make_policy(configuration_, *hosts, listeners_);
+  if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
+  // The rule set first, as at a reload: it is refused whole or taken whole.
+  if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, *hosts), gateway_->book().redirections(), clock_.now());
+      !changed)
+    return fail(changed.error());
+  std::swap(hosts_, *hosts);
+  for (const auto& found : hosts_)
+    log_->warn("public host {} is now {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "without IPv4",
+               found.host.v6 ? " and " : "", found.host.v6 ? to_string(*found.host.v6) : "");
+  leases_must_follow_ = true;  // tried again where the store does not take it now
+  if (auto done = gateway_->reconfigure(configuration_, policy); !done) return fail(done.error());
+  leases_must_follow_ = false;
+  announce_hosts();
+  return true;
+}
+
+// Programs that asked for a port are to learn that it has another address now.
+void Daemon::announce_hosts() {
+  std::vector<Address> devices;
+  for (const auto* device : gateway_->book().devices())
+    if (device->connected) devices.push_back(device->tunnel_v4);
+  if (port_mapping_door_) port_mapping_door_->announce(devices);
+}
+
+// When the table is full, the kernel takes no new connection of anybody: said before.
+void Daemon::gauge_connection_table() {
+  const auto read = [](std::string_view name) -> std::uint64_t {
+    const auto text = system::read_sysctl(name);
+    std::uint64_t value = 0;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+    return value;
+  };
+  using Change = ConnectionTableGauge::Change;
+  const auto entries = read("net.netfilter.nf_conntrack_count");
+  const auto entries_max = read("net.netfilter.nf_conntrack_max");
+  const auto change = connection_table_.look(entries, entries_max, configuration_.limits.connection_table_alarm);
+  if (change == Change::lowered) log_->info("the connection table is no longer near its end: {} of {}", entries, entries_max);
+  if (change == Change::raised)
+    log_->error(
+        "the connection table is {} % full ({} of {}); when it is full, nobody's new connections pass. Raise "
+        "net.netfilter.nf_conntrack_max, or lower [limits] connections_per_device",
+        entries * 100 / entries_max, entries, entries_max);
+  if (!connection_table_.raised())
+    gateway_->set_condition("connection table", std::nullopt);
+  else
+    gateway_->set_condition("connection table",
+                            fmt::format("the connection table holds {} of {} connections; when it is full, nobody's new "
+                                        "ones pass: raise net.netfilter.nf_conntrack_max",
+                                        entries, entries_max));
+}
+
+void Daemon::reload() {
+  system::notify_service_manager("RELOADING=1");
+  if (auto done = try_reload(); done) {
+    log_->info("configuration read again");
+  } else {
+    log_->error("the configuration stays as it was: {}{}", done.error().message,
+                done.error().cure.empty() ? "" : " (" + done.error().cure + ")");
+  }
+  self_repair_->forget_author();
+  system::notify_service_manager("READY=1");
+}
+
+Status Daemon::try_reload() {
+  auto configuration = load_configuration();
+  if (!configuration) return fail(configuration.error());
+  const auto restart_needed = [](std::string_view key) {
+    return fail(refusal("restart_needed", "a change of " + std::string(key) + " needs a restart of the gateway",
+                        "leave it as it was, or restart: leases and keys stay"));
+  };
+  if (configuration->tunnel_interface != configuration_.tunnel_interface) return restart_needed("the tunnel interface");
+  if (configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6)
+    return restart_needed("the tunnel prefixes");
+  if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
+  if (configuration->engine != configuration_.engine) return restart_needed("the tunnel's engine");
+  if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
+  if (configuration->api_port != configuration_.api_port) return restart_needed("the API port");
+  if (configuration->upnp != configuration_.upnp) return restart_needed("[api] upnp");
+  if (configuration->disconnect_after != configuration_.disconnect_after) return restart_needed("disconnect_after");
+  if (configuration->user != configuration_.user) return restart_needed("[daemon] user");
+
+  auto hosts = find_public_hosts(*configuration, *network_);
+  if (!hosts) return fail(hosts.error());
+  auto listeners = reachable_listeners(*configuration);
+  auto policy = make_policy(*configuration, *hosts, listeners);
+  if (auto valid = lease::validate(policy); !valid) return valid;
+
+  std::swap(configuration_, *configuration);
+  std::swap(hosts_, *hosts);
+  std::swap(listeners_, listeners);
+  const auto take_back = [&](const Error& error) {
+    std::swap(configuration_, *configuration);
+    std::swap(hosts_, *hosts);
+    std::swap(listeners_, listeners);
+    return fail(error);
+  };
+  if (auto proven = prove_port_plan(); !proven) return take_back(proven.error());
+  // The rule set first: it is refused whole or taken whole. Then the leases, which fit both.
+  if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
+      !changed)
+    return take_back(changed.error());
+  if (auto done = gateway_->reconfigure(configuration_, std::move(policy)); !done) return done;
+  if (hosts_ != *hosts) announce_hosts();
+  return {};
+}
+
+}  // namespace drpf::gateway

@@ -1,0 +1,119 @@
+// The running gateway: everything is built here once, top to bottom, and destroyed in reverse. It decides nothing about leases.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <spdlog/logger.h>
+
+#include "api/admin_api.h"
+#include "api/device_api.h"
+#include "core/result.h"
+#include "crypto/wireguard_primitives.h"
+#include "firewall/gateway_ruleset.h"
+#include "configuration/configuration.h"
+#include "daemon/connection_table_gauge.h"
+#include "gateway/gateway.h"
+#include "daemon/held_answers.h"
+#include "daemon/lease_audit.h"
+#include "configuration/policy.h"
+#include "daemon/port_doctor.h"
+#include "daemon/port_mapping_door.h"
+#include "gateway/port_mappings.h"
+#include "daemon/probe_interface.h"
+#include "daemon/run.h"
+#include "daemon/self_repair.h"
+#include "daemon/tunnel_interface.h"
+#include "daemon/upnp_door.h"
+#include "net/event_loop.h"
+#include "net/http_server.h"
+#include "redirect/nft_redirect.h"
+#include "store/sqlite/sqlite_lease_history.h"
+#include "store/sqlite/sqlite_store.h"
+#include "system/boot_clock.h"
+#include "system/links_and_routes.h"
+#include "tunnel/tunnel.h"
+
+namespace drpf::gateway {
+
+class Daemon {
+ public:
+  static constexpr Duration tick_interval = std::chrono::milliseconds(500);
+  static constexpr Duration lost_address_grace = std::chrono::seconds(10);  // a public address that goes may be about to come back
+  static constexpr Duration save_interval = std::chrono::seconds(5);
+  static constexpr Duration gauge_interval = std::chrono::seconds(2);    // how full the connection table is
+  static constexpr Duration forget_interval = std::chrono::minutes(10);  // the old part of the history
+
+  static Result<std::unique_ptr<Daemon>> build(const RunOptions& options, std::shared_ptr<spdlog::logger> log);
+  ~Daemon();
+
+  bool serve();  // until SIGINT or SIGTERM; false if the tunnel failed
+
+ private:
+  Daemon(RunOptions options, std::shared_ptr<spdlog::logger> log) : options_(std::move(options)), log_(std::move(log)) {}
+
+  // The steps of the start, in this order. On any doubt nothing has been opened yet.
+  Status read_configuration();
+  Status confine();
+  Status open_store();
+  Status prove_port_plan();
+  Status start_redirect();
+  Status start_tunnel();
+  Status start_embedded_engine();
+  Status start_kernel_engine();
+  void on_tunnel_event(tunnel::Event event);  // on a thread of the tunnel
+  Status open_gateway();
+  Status open_doors();
+  void open_upnp();
+  template <class Api>
+  void answer(Api& api, const net::Request& request, const net::Respond& respond);
+
+  Result<Configuration> load_configuration() const;
+  firewall::GatewayRuleset ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const;
+  Status add_gateway_address(const lease::Device& device);
+  void reload();
+  Status try_reload();
+  Result<bool> follow_hosts();
+  void announce_hosts();
+  void open_history();
+  void retry_history();
+  void gauge_connection_table();
+  void save();
+
+  RunOptions options_;
+  std::shared_ptr<spdlog::logger> log_;
+  system::SystemClock clock_;
+  crypto::SystemRandom random_;
+  Configuration configuration_;
+  std::unique_ptr<system::LinksAndRoutes> network_;
+  std::unique_ptr<TunnelInterface> tunnel_interface_;
+  std::unique_ptr<ProbeInterface> probe_interface_;
+  std::vector<FoundHost> hosts_;
+  bool leases_must_follow_ = false;   // the rule set has the hosts of now, and the leases not yet
+  std::optional<Time> address_lost_;  // since when a host has had fewer addresses than its leases are on
+  std::vector<Listener> listeners_;
+  std::unique_ptr<store::sqlite::SqliteStore> store_;
+  store::WireGuardIdentity identity_;
+  std::unique_ptr<lease::LeaseBook> loaded_book_;  // between open_store() and open_gateway()
+  std::unique_ptr<store::LeaseHistory> history_;
+  ConnectionTableGauge connection_table_;
+  std::unique_ptr<redirect::NftRedirect> redirect_;
+  net::EventLoop loop_;
+  std::unique_ptr<tunnel::Tunnel> tunnel_;
+  std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<HeldAnswers> held_answers_;
+  std::unique_ptr<PortMappings> port_mappings_;
+  std::unique_ptr<PortMappingDoor> port_mapping_door_;
+  std::unique_ptr<UpnpDoor> upnp_door_;
+  std::unique_ptr<PortDoctor> port_doctor_;
+  std::unique_ptr<LeaseAudit> lease_audit_;
+  std::unique_ptr<api::AdminApi> admin_api_;
+  std::unique_ptr<api::DeviceApi> device_api_;
+  std::vector<std::unique_ptr<net::HttpServer>> servers_;
+  std::vector<net::Watch> watches_;
+  std::unique_ptr<SelfRepair> self_repair_;
+  bool failed_ = false;
+};
+
+}  // namespace drpf::gateway

@@ -1,0 +1,19 @@
+// Looks at the live host for what would defeat the gateway: foreign firewall rules, listeners in our port ranges, sysctls, missing
+// kernel features. It reads and judges; it changes nothing.
+#pragma once
+
+#include <vector>
+
+#include "api/service.h"
+#include "configuration/configuration.h"
+#include "configuration/policy.h"
+
+namespace drpf::gateway {
+
+// Worst first. `running` = our own gateway serves in this network namespace, so its table and sysctls must be there too.
+std::vector<api::Finding> check_host(const Configuration& configuration, const std::vector<FoundHost>& hosts, bool running);
+
+// Sockets that strangers could reach (not on loopback, not on the tunnel's addresses).
+std::vector<Listener> reachable_listeners(const Configuration& configuration);
+
+}  // namespace drpf::gateway

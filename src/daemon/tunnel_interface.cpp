@@ -1,0 +1,104 @@
+#include "daemon/tunnel_interface.h"
+
+#include <algorithm>
+
+#include "system/sysctl.h"
+
+namespace drpf::gateway {
+namespace {
+
+constexpr std::uint32_t last_resort_metric = 4'000'000'000;  // behind every route that anybody sets
+constexpr std::uint32_t connected_metric_v6 = 256;           // what the kernel gives routes of addresses
+
+}  // namespace
+
+TunnelInterface::TunnelInterface(std::string name, Prefix v4, std::optional<Prefix> v6) : name_(std::move(name)), prefixes_{v4} {
+  if (v6) prefixes_.push_back(*v6);
+  for (const auto& prefix : prefixes_) addresses_.emplace_back(prefix.nth(1), prefix.length());
+}
+
+std::vector<system::Route> TunnelInterface::blackholes() const {
+  std::vector<system::Route> out;
+  for (const auto& prefix : prefixes_) {
+    system::Route nowhere;
+    nowhere.type = system::RouteType::blackhole;
+    nowhere.metric = last_resort_metric;
+    nowhere.destination = prefix;
+    out.push_back(nowhere);
+  }
+  return out;
+}
+
+std::vector<system::Route> TunnelInterface::routes() const {
+  std::vector<system::Route> out;
+  for (const auto& prefix : prefixes_) {
+    system::Route route;
+    route.destination = prefix;
+    route.interface = name_;
+    if (prefix.family() == Family::v4)
+      route.source = prefix.nth(1);
+    else
+      route.metric = connected_metric_v6;
+    out.push_back(route);
+  }
+  return out;
+}
+
+Status TunnelInterface::put_blackholes(system::LinksAndRoutes& network) const {
+  for (const auto& route : blackholes())
+    if (auto put = network.put_route(route); !put) return put;
+  return {};
+}
+
+Status TunnelInterface::put_up(system::LinksAndRoutes& network) const {
+  for (const auto& [address, length] : addresses_)
+    if (auto added = network.add_address(name_, address, length); !added) return added;
+  system::LinkChange link_up;
+  link_up.up = true;
+  if (auto up = network.change_link(name_, link_up); !up) return up;
+  // Leased packets keep their visitors' addresses, which are not reached through the tunnel: strict reverse-path filtering would drop them.
+  return system::write_sysctl("net.ipv4.conf." + name_ + ".rp_filter", "0");
+}
+
+Status TunnelInterface::add_address(const Address& address, unsigned length, system::LinksAndRoutes& network) {
+  const auto entry = std::pair(address, length);
+  if (std::find(addresses_.begin(), addresses_.end(), entry) == addresses_.end()) addresses_.push_back(entry);
+  return network.add_address(name_, address, length);
+}
+
+Result<TunnelInterface::Repaired> TunnelInterface::repair(system::LinksAndRoutes& network) const {
+  Repaired repaired;
+  for (const auto& route : blackholes()) {
+    const auto missing = network.ensure_route(route);
+    if (!missing) return fail(missing.error());
+    if (*missing) ++repaired.routes;
+  }
+  const auto link = network.link(name_);
+  if (!link) {
+    if (link.error().kind == Error::Kind::not_found) return repaired;  // the engine says so too, and ends
+    return fail(link.error());
+  }
+  if (!link->up) {
+    system::LinkChange link_up;
+    link_up.up = true;
+    if (auto up = network.change_link(name_, link_up); !up) return fail(up.error());
+    repaired.link = true;
+  }
+  const auto present = network.addresses_of(name_);
+  if (!present) return fail(present.error());
+  for (const auto& [address, length] : addresses_) {
+    const bool there =
+        std::any_of(present->begin(), present->end(), [&, wanted = address](const auto& one) { return one.address == wanted; });
+    if (there) continue;
+    if (auto added = network.add_address(name_, address, length); !added) return fail(added.error());
+    ++repaired.addresses;
+  }
+  for (const auto& route : routes()) {
+    const auto missing = network.ensure_route(route);
+    if (!missing) return fail(missing.error());
+    if (*missing) ++repaired.routes;
+  }
+  return repaired;
+}
+
+}  // namespace drpf::gateway

@@ -1,0 +1,46 @@
+#include "daemon/upnp_door.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "configuration/policy.h"
+
+namespace drpf::gateway {
+
+namespace upnp = protocol::upnp;
+
+namespace {
+
+upnp::Identity identity_of(const tunnel::Key& public_key) {
+  upnp::Identity identity{};
+  std::copy_n(public_key.begin(), identity.size(), identity.begin());
+  return identity;
+}
+
+}  // namespace
+
+UpnpDoor::UpnpDoor(Gateway& gateway, PortMappings& mappings, const tunnel::Key& identity, Port http_port)
+    : gateway_(gateway),
+      server_(mappings, identity_of(identity), [this](const Address& client) { return link_of(client); }),
+      opened_(gateway.now()),
+      sockets_(
+          server_, [&gateway] { return gateway.now(); }, http_port,
+          [this](const Address& device) { return device.is_v4() ? gateway_address_for(device) : gateway_v6_; }) {}
+
+Status UpnpDoor::open(net::EventLoop& loop, const std::string& tunnel_interface, const std::optional<Address>& gateway_v6) {
+  gateway_v6_ = gateway_v6.value_or(Address{});
+  return sockets_.open(loop, tunnel_interface, true, gateway_v6.has_value());
+}
+
+upnp::Link UpnpDoor::link_of(const Address& client) const {
+  upnp::Link link;
+  link.uptime = gateway_.now() - opened_;
+  const auto* device = gateway_.book().device_at(client);
+  if (const auto tunnel = device ? gateway_.device_tunnel(device->id) : std::nullopt) {
+    link.bytes_sent = tunnel->bytes_received;
+    link.bytes_received = tunnel->bytes_sent;
+  }
+  return link;
+}
+
+}  // namespace drpf::gateway

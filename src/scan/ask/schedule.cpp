@@ -1,0 +1,571 @@
+#include "scan/ask/schedule.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "scan/ask/udp_payloads.h"
+
+namespace drpf::scan {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Duration needs_update_interval = milliseconds(10);
+constexpr std::size_t hosts_updated_at_once = 4096;   // of more hosts, more rarely
+constexpr Duration grace_unknown = milliseconds(50);  // beyond the timeouts of a host that never answered
+constexpr Duration resend_after_error = milliseconds(20);
+constexpr Duration wake_max = milliseconds(50);
+constexpr double canary_interval_first = 16;  // probes without a natural sample, until there are some fates
+constexpr double canary_interval = 256;
+constexpr std::uint64_t canary_fates_few = 64;
+constexpr double sample_worth = 32;  // one fate of an ordinary probe saves that many probes until the next canary
+constexpr double prior_weight = 10;  // of all hosts' loss, in samples of one host
+// Among ports that answer a few silent ones are asked more often than the loss of their host demands: theirs may be worse, and it costs
+// little.
+constexpr unsigned few_silent_probes = 1024;
+constexpr std::uint32_t looked_again_max = 32;  // silent ports of a host
+constexpr Duration look_again_after = milliseconds(1050);
+constexpr unsigned few_silent_attempts_max = 16;
+constexpr int others_worth = 4;
+constexpr Duration others_timeout_min = milliseconds(250);
+constexpr int waits_lengthened_max = 4;  // quarters of the timeout
+constexpr unsigned eager_ports_max = 256;
+constexpr Duration looked_at_every = milliseconds(50);  // ports that wait, whether their host's timeout has changed
+
+constexpr Duration first_timeout_of_errors = milliseconds(400);
+constexpr std::size_t gates_looked_at = 64;  // in one call
+
+bool counts_as_sample(AnswerType type) { return type != AnswerType::icmp; }  // ICMP errors are limited by who sends them
+bool closed_by_icmp(Kind kind) { return kind == Kind::udp || kind == Kind::ip_protocol; }
+
+}  // namespace
+
+Schedule::Schedule(const Request& request, std::vector<HostStart> hosts, double start_rate, SourcePorts ports, std::uint64_t seed,
+                   Time start, Sink sink)
+    : request_(request),
+      starts_(std::move(hosts)),
+      ports_(ports),
+      seed_(seed),
+      start_(start),
+      sink_(std::move(sink)),
+      rate_(start_rate, request.pace.ceiling),
+      number_index_(65536, -1),
+      wheel_(start),
+      tokens_at_(start) {
+  assert(starts_.size() == request_.targets.size());
+  for (std::uint32_t i = 0; i < request_.targets.size(); ++i) targets_.emplace(request_.targets[i], i);
+  for (std::size_t i = 0; i < request_.numbers.size(); ++i) number_index_[request_.numbers[i]] = static_cast<std::int32_t>(i);
+  if (request_.numbers.empty() || request_.targets.empty()) {
+    all_done_ = true;
+    return;
+  }
+  group_hosts_max_ = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, PortTable::cells_max / request_.numbers.size()));
+  begin_group();
+}
+
+void Schedule::begin_group() {
+  const auto left = static_cast<std::uint32_t>(request_.targets.size()) - first_target_;
+  group_hosts_ = std::min(left, group_hosts_max_);
+  const auto numbers = static_cast<std::uint32_t>(request_.numbers.size());
+  table_.reset(group_hosts_, numbers);
+  order_ = Order(seed_ + first_target_, table_.size());
+  hosts_.assign(group_hosts_, {});
+  next_index_ = 0;
+  pass_ = request_.kind == Kind::udp ? 0 : 1;
+  answering_.clear();
+  canaries_ = {};
+  gated_.clear();
+  held_ = 0;
+  looked_again_ = false;
+  for (std::uint32_t host = 0; host < group_hosts_; ++host) {
+    const auto& start = starts_[first_target_ + host];
+    hosts_[host].round_trip = RoundTrip(start.first_timeout);
+    for (std::uint32_t number = 0; number < numbers; ++number) {
+      auto& cell = table_[table_.index(host, number)];
+      if (start.settled) {
+        cell.state = start.settled->state;
+        cell.cause = start.settled->cause;
+        cell.known_before = true;
+      } else if (request_.resume) {
+        const auto index = std::size_t{first_target_ + host} * numbers + number;
+        if (index < request_.resume->verdicts.size() && request_.resume->verdicts[index].state != State::undecided) {
+          cell.state = request_.resume->verdicts[index].state;
+          cell.known_before = true;
+        }
+      }
+      if (cell.answered()) {
+        ++tally_.decided;
+        if (cell.state == State::open) ++tally_.open;
+      } else {
+        ++hosts_[host].unanswered;
+      }
+    }
+    if (closed_by_icmp(request_.kind) && !request_.udp_fast && hosts_[host].unanswered > 0) {
+      hosts_[host].gate.emplace(hosts_[host].unanswered);
+      if (hosts_[host].gate->decided()) continue;
+      gated_.push_back(host);
+      // The limit may be used up already: wait until there is room for an error again.
+      hosts_[host].round_trip = RoundTrip(std::max(start.first_timeout, first_timeout_of_errors));
+    }
+  }
+}
+
+double Schedule::loss_of(const Host& host) const { return host.loss.cautious(loss_.cautious(), prior_weight); }
+
+unsigned Schedule::needed(const Host& host) const { return host.probes_needed; }
+
+void Schedule::update_needs() {
+  std::uint64_t unanswered = 0;
+  for (const auto& host : hosts_) unanswered += host.unanswered;
+  for (auto& host : hosts_) {
+    if (request_.pace.probes_max) {
+      host.probes_needed = std::max(1U, *request_.pace.probes_max);
+      continue;
+    }
+    unsigned probes = probes_min;
+    if (loss_.samples() > 0 && !request_.udp_fast) probes = probes_needed(loss_of(host), unanswered);
+    const bool one_by_one = host.gate && host.gate->limit();
+    if (host.answered > 0 && host.unanswered > 0 && !request_.udp_fast && !one_by_one)
+      probes = std::max(probes, std::min(few_silent_attempts_max, few_silent_probes / host.unanswered));
+    host.probes_needed = probes;
+  }
+}
+
+// A host that has not answered yet is given several times what others needed.
+Duration Schedule::timeout_of(const Host& host) const {
+  const auto own = host.round_trip.timeout();
+  if (host.round_trip.known() || !others_.known() || closed_by_icmp(request_.kind)) return own;
+  return std::min(own, std::max<Duration>(others_worth * others_.timeout(), others_timeout_min));
+}
+
+Duration Schedule::wait_after(const PortCell& cell, const Host& host) const {
+  // A little longer each time, so that the attempts do not all fall into one bad moment.
+  const auto timeout = host.unanswered <= eager_ports_max && host.round_trip.known() ? host.round_trip.eager_timeout() : timeout_of(host);
+  return std::min<Duration>(timeout + timeout * std::min(std::max<int>(cell.attempts, 1) - 1, waits_lengthened_max) / 4,
+                            RetryWheel::wait_max);
+}
+
+Probe Schedule::send(std::uint32_t index, Time now) {
+  auto& cell = table_[index];
+  const auto host = table_.host_of(index);
+  const auto number = request_.numbers[table_.number_of(index)];
+  const bool special = request_.kind == Kind::udp && answers_from_another_port(number);
+  const auto slot = special ? SourcePorts::count - 1 : cell.attempts % attempt_ports;
+  ++cell.attempts;
+  cell.previous_sent_us = cell.last_sent_us;
+  cell.last_sent_us = micros(now);
+  cell.waiting = true;
+  ++waiting_;
+  if (hosts_[host].gate) hosts_[host].gate->asked();
+  wheel_.add(index, now + std::min(wait_after(cell, hosts_[host]), looked_at_every));
+  return {first_target_ + host, number, static_cast<std::uint16_t>(ports_.first + slot), index};
+}
+
+std::optional<std::uint32_t> Schedule::next_first() {
+  for (;;) {
+    while (next_index_ < order_.count()) {
+      const auto cell = static_cast<std::uint32_t>(order_.at(next_index_++));
+      if (table_[cell].answered()) continue;
+      if (request_.kind == Kind::udp && has_udp_payload(request_.numbers[table_.number_of(cell)]) != (pass_ == 0)) continue;
+      return cell;
+    }
+    if (pass_ != 0) return std::nullopt;
+    pass_ = 1;
+    next_index_ = 0;
+  }
+}
+
+std::optional<std::uint32_t> Schedule::next_again() {
+  while (!again_.empty()) {
+    const auto cell = again_.front();
+    again_.pop_front();
+    if (!table_[cell].answered() && !table_[cell].waiting) return cell;
+  }
+  return std::nullopt;
+}
+
+// False: it waits behind its host's gate.
+bool Schedule::pass_gate(std::uint32_t cell, Time now) {
+  auto& host = hosts_[table_.host_of(cell)];
+  if (!host.gate || host.gate->may_ask(now)) return true;
+  host.held.push_back(cell);
+  ++held_;
+  return false;
+}
+
+void Schedule::void_attempts(std::uint32_t host) {
+  std::erase_if(again_, [&](std::uint32_t cell) { return table_.host_of(cell) == host; });
+  for (std::uint32_t number = 0; number < table_.numbers(); ++number) {
+    auto& cell = table_[table_.index(host, number)];
+    if (cell.answered()) continue;
+    cell.void_attempts = cell.attempts;
+    if (cell.attempts == 0 || cell.waiting) continue;  // not asked yet
+    hosts_[host].held.push_back(table_.index(host, number));
+    ++held_;
+  }
+}
+
+std::optional<Probe> Schedule::next_gated(Time now) {
+  for (std::size_t i = 0; i < std::min(gates_looked_at, gated_.size());) {
+    const auto place = gated_turn_ % gated_.size();
+    const auto index = gated_[place];
+    auto& host = hosts_[index];
+    if (host.gate->decide(now)) {
+      std::erase_if(host.held, [this](std::uint32_t cell) {
+        const bool drop = table_[cell].attempts > 0;  // they come again below
+        if (drop) --held_;
+        return drop;
+      });
+      void_attempts(index);
+      host.loss = {};
+      const auto limit = *host.gate->limit();
+      tally_.answers_limited_to = std::min(tally_.answers_limited_to.value_or(limit), limit);
+    }
+    if (host.gate->wants_reference(now) && host.reference) {
+      host.gate->reference_asked(now);
+      const auto slot = canary_turn_++ % canary_ports;
+      return Probe{first_target_ + index, request_.numbers[table_.number_of(*host.reference)],
+                   static_cast<std::uint16_t>(ports_.first + attempt_ports + slot), *host.reference};
+    }
+    while (!host.held.empty() && host.gate->may_ask(now)) {
+      const auto cell = host.held.front();
+      host.held.pop_front();
+      --held_;
+      if (!table_[cell].answered() && !table_[cell].waiting) return send(cell, now);
+    }
+    if (host.held.empty() && host.gate->decided() && !host.gate->limit()) {
+      gated_.erase(gated_.begin() + static_cast<std::ptrdiff_t>(place));
+      if (gated_.empty()) break;
+      continue;
+    }
+    ++gated_turn_;
+    ++i;
+  }
+  return std::nullopt;
+}
+
+std::optional<Probe> Schedule::next_canary(Time now) {
+  if (answering_.empty() || quiet_ < (canary_fates_ < canary_fates_few ? canary_interval_first : canary_interval)) return std::nullopt;
+  const auto slot = canary_turn_ % canary_ports;
+  if (canaries_[slot].under_way) return std::nullopt;
+  quiet_ = 0;
+  const auto cell = answering_[canary_turn_++ % answering_.size()];
+  canaries_[slot] = {cell, now, true};
+  return Probe{first_target_ + table_.host_of(cell), request_.numbers[table_.number_of(cell)],
+               static_cast<std::uint16_t>(ports_.first + attempt_ports + slot), cell};
+}
+
+std::size_t Schedule::next(Time now, std::span<Probe> out) {
+  rate_.tick(now, timeout_known_ * 5 / 2);
+  const auto passed = std::chrono::duration<double>(now - tokens_at_).count();
+  tokens_at_ = now;
+  tokens_ = std::min(tokens_ + passed * rate_.rate(), std::max(1.0, rate_.rate() * std::chrono::duration<double>(burst).count()));
+  wheel_.advance(now, [this, now](std::uint32_t cell) { expire(cell, now); });
+  expire_canaries(now);
+  if (now - needs_updated_ >= needs_update_interval * (1 + static_cast<int>(hosts_.size() / hosts_updated_at_once))) {
+    needs_updated_ = now;
+    update_needs();
+  }
+  std::size_t count = 0;
+  while (count < out.size() && tokens_ >= 1) {
+    if (auto canary = next_canary(now)) {
+      out[count++] = *canary;
+    } else if (auto gated = next_gated(now)) {
+      out[count++] = *gated;
+    } else {
+      auto cell = next_again();
+      if (!cell) cell = next_first();
+      if (!cell) break;
+      if (!pass_gate(*cell, now)) continue;
+      out[count++] = send(*cell, now);
+    }
+    tokens_ -= 1;
+    quiet_ += 1;
+    ++tally_.probes;
+  }
+  if (count > 0) last_sent_ = now;
+  return count;
+}
+
+void Schedule::not_sent(const Probe& probe, int error, Time now) {
+  ++tally_.send_errors;
+  --tally_.probes;
+  rate_.send_error(now);
+  const auto slot = static_cast<std::size_t>(probe.source_port - ports_.first);
+  if (slot >= attempt_ports && slot < attempt_ports + canary_ports) {
+    canaries_[slot - attempt_ports].under_way = false;
+    return;
+  }
+  auto& cell = table_[probe.cell];
+  if (cell.answered()) return;
+  --cell.attempts;
+  cell.last_sent_us = cell.previous_sent_us;
+  if (++cell.send_failures > send_failures_max) {
+    if (cell.waiting) --waiting_;
+    cell.waiting = false;
+    cell.cause = Cause::local_error;
+    table_.remark(probe.cell, {.sender = {}, .detail = error, .from_port = {}});
+    return;
+  }
+  wheel_.add(probe.cell, now + resend_after_error * cell.send_failures);
+}
+
+void Schedule::expire(std::uint32_t index, Time now) {
+  auto& cell = table_[index];
+  if (!cell.waiting) return;
+  auto& host = hosts_[table_.host_of(index)];
+  // The timeout may have changed since it was sent.
+  const Duration waited = std::chrono::microseconds(micros(now) - cell.last_sent_us);
+  if (const auto wait = wait_after(cell, host); waited < wait && cell.send_failures == 0) {
+    wheel_.add(index, now + std::min(wait - waited, looked_at_every));
+    return;
+  }
+  cell.waiting = false;
+  --waiting_;
+  if (host.gate) host.gate->silent();
+  if (cell.counting_attempts() >= needed(host)) return;
+  again_.push_back(index);
+}
+
+void Schedule::expire_canaries(Time now) {
+  for (auto& canary : canaries_) {
+    if (!canary.under_way) continue;
+    auto& host = hosts_[table_.host_of(canary.cell)];
+    if (now - canary.sent < std::max<Duration>(3 * host.round_trip.timeout(), milliseconds(60))) continue;
+    canary.under_way = false;
+    ++canary_fates_;
+    ++host.loss.lost;
+    ++loss_.lost;
+    rate_.lost(canary.sent);
+  }
+}
+
+void Schedule::canary_answered(std::size_t slot, std::uint32_t cell, const Reply& reply, Time received) {
+  auto& canary = canaries_[slot];
+  if (!canary.under_way || canary.cell != cell || !counts_as_sample(reply.answer.type)) return;
+  canary.under_way = false;
+  auto& host = hosts_[table_.host_of(cell)];
+  host.round_trip.add(received - canary.sent);
+  ++canary_fates_;
+  ++host.loss.received;
+  ++loss_.received;
+  rate_.answered(canary.sent);
+}
+
+void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received) {
+  auto& cell = table_[index];
+  auto& host = hosts_[table_.host_of(index)];
+  // Of ports that are asked a forced number of times only those are seen that answer: canaries alone know the loss then.
+  if (request_.pace.probes_max) return;
+  const auto last = cell.attempts - 1U;
+  std::optional<std::uint32_t> sent_us;
+  if (attempt == last) sent_us = cell.last_sent_us;
+  if (attempt + 1 == last) sent_us = cell.previous_sent_us;
+  const auto time_of = [this, received](std::uint32_t us) { return received - std::chrono::microseconds(micros(received) - us); };
+  if (cell.answered_first == 0) {
+    cell.answered_first = static_cast<std::uint16_t>(attempt + 1);
+    ++host.loss.received;
+    ++loss_.received;
+    host.loss.lost += attempt - cell.void_attempts;
+    loss_.lost += attempt - cell.void_attempts;
+    if (sent_us) rate_.answered(time_of(*sent_us));
+    if (attempt == last && attempt > cell.void_attempts) rate_.lost(time_of(cell.previous_sent_us));
+    quiet_ = std::max(0.0, quiet_ - sample_worth);
+  } else if (attempt + 1 < cell.answered_first) {
+    cell.answered_first = static_cast<std::uint16_t>(attempt + 1);
+    ++host.loss.received;
+    ++loss_.received;
+    if (host.loss.lost > 0) --host.loss.lost;
+    if (loss_.lost > 0) --loss_.lost;
+    if (sent_us) rate_.lost_came_late(time_of(*sent_us));
+  }
+}
+
+void Schedule::remember_as_canary(std::uint32_t cell) {
+  if (answering_.size() < canaries_max)
+    answering_.push_back(cell);
+  else if (answered_ports_ % 16 == 0)
+    answering_[answered_ports_ / 16 % canaries_max] = cell;
+}
+
+bool Schedule::answered(const Reply& reply, Time received) {
+  const auto target = targets_.find(reply.target);
+  if (all_done_ || target == targets_.end() || target->second < first_target_ || target->second >= first_target_ + group_hosts_)
+    return false;
+  if (number_index_[reply.number] < 0) return false;
+  const auto index = table_.index(target->second - first_target_, static_cast<std::uint32_t>(number_index_[reply.number]));
+  auto& cell = table_[index];
+  const auto meaning = meaning_of(request_.kind, reply.answer);
+  if (cell.attempts == 0 || cell.known_before || !meaning) return false;
+
+  auto& host = hosts_[table_.host_of(index)];
+  const auto slot = static_cast<std::size_t>(reply.source_port - ports_.first);
+  const bool by_canary = reply.source_port != 0 && slot >= attempt_ports && slot < attempt_ports + canary_ports;
+  std::optional<std::uint32_t> attempt;
+  if (by_canary && reply.answer.type == AnswerType::icmp) {
+    if (host.gate && host.reference == index) host.gate->reference_answered(received);
+  } else if (by_canary) {
+    canary_answered(slot - attempt_ports, index, reply, received);
+  } else if (reply.source_port != 0) {
+    const auto last = cell.attempts - 1U;
+    if (slot < attempt_ports) {
+      if (slot > last) return false;  // that probe was never sent
+      attempt = last - (last - static_cast<std::uint32_t>(slot)) % attempt_ports;
+    } else {
+      attempt = last;
+    }
+  }
+  ++tally_.answers;
+  const bool first = !cell.answered();
+  if (first && attempt) {
+    std::optional<std::uint32_t> sent_us;
+    if (*attempt + 1U == cell.attempts) sent_us = cell.last_sent_us;
+    if (*attempt + 2U == cell.attempts) sent_us = cell.previous_sent_us;
+    if (sent_us) {
+      cell.rtt_us = std::max(1U, micros(received) - *sent_us);
+      host.round_trip.add(std::chrono::microseconds(cell.rtt_us));
+      others_.add(std::chrono::microseconds(cell.rtt_us));
+      timeout_known_ = host.round_trip.timeout();
+    }
+  }
+  // Where ICMP errors come freely, they count as well as any other answer.
+  const bool errors_flow = closed_by_icmp(request_.kind) && reply.answer.from_target && host.gate && host.gate->decided();
+  if (attempt && *attempt >= cell.void_attempts && (counts_as_sample(reply.answer.type) || errors_flow)) sample(index, *attempt, received);
+  if (!first && !replaces(request_.kind, cell.state, meaning->state)) return true;
+
+  if (first) {
+    --host.unanswered;
+    ++host.answered;
+    ++answered_ports_;
+    ++tally_.decided;
+    if (cell.waiting) {
+      --waiting_;
+      if (host.gate && reply.answer.type == AnswerType::icmp) {
+        const bool was_decided = host.gate->decided();
+        host.gate->answered_by_icmp(received, attempt && *attempt > cell.void_attempts);
+        if (was_decided && !host.gate->decided() && std::find(gated_.begin(), gated_.end(), table_.host_of(index)) == gated_.end())
+          gated_.push_back(table_.host_of(index));
+      } else if (host.gate)
+        host.gate->answered();
+    }
+    cell.waiting = false;
+    if (reply.answer.type == AnswerType::icmp && reply.answer.from_target && attempt) host.reference = index;
+    if (counts_as_sample(reply.answer.type)) remember_as_canary(index);
+  } else if (cell.state == State::open) {
+    --tally_.open;
+    --host.open;
+  }
+  cell.state = meaning->state;
+  cell.cause = meaning->cause;
+  cell.ttl = reply.answer.ttl;
+  if (cell.state == State::open) {
+    ++tally_.open;
+    ++host.open;
+  }
+  PortRemark remark{.sender = {}, .detail = meaning->detail, .from_port = reply.answer.from_port};
+  if (!reply.answer.from_target) remark.sender = reply.answer.sender;
+  if (remark.sender || remark.detail != 0 || remark.from_port)
+    table_.remark(index, remark);
+  else
+    table_.forget_remark(index);
+  if (reply.answer.from_target && reply.answer.type != AnswerType::icmp) {
+    ++host.ttls[cell.ttl];
+    if (cell.state == State::open) ++host.ttls_of_open[cell.ttl];
+  }
+  return true;
+}
+
+bool Schedule::ask_parked() {
+  update_needs();
+  bool any = false;
+  for (std::uint32_t index = 0; index < table_.size(); ++index) {
+    const auto& cell = table_[index];
+    if (cell.answered() || cell.waiting || cell.cause == Cause::local_error) continue;
+    if (cell.counting_attempts() >= needed(hosts_[table_.host_of(index)])) continue;
+    again_.push_back(index);
+    any = true;
+  }
+  return any;
+}
+
+bool Schedule::group_is_done(Time now) {
+  if (next_index_ < order_.count() || pass_ == 0 || waiting_ > 0 || held_ > 0) return false;
+  for (const auto host : gated_)
+    if (hosts_[host].gate->measuring()) return false;
+  while (!again_.empty() && table_[again_.front()].answered()) again_.pop_front();
+  if (!again_.empty()) return false;
+  Duration grace{};
+  for (const auto& host : hosts_)
+    if (host.unanswered > 0) grace = std::max(grace, host.round_trip.known() ? 2 * timeout_of(host) : grace_unknown);
+  if (now - last_sent_ < grace) return false;
+  return !ask_parked() && !look_again(now);
+}
+
+// Some hosts let one SYN per second through. Where a host answers on most ports, the few silent ones are asked once more after that time.
+bool Schedule::look_again(Time now) {
+  if (looked_again_ || request_.kind != Kind::syn || request_.pace.probes_max) return false;
+  const auto eligible = [](const Host& host) { return host.answered > 0 && host.unanswered > 0 && host.unanswered <= looked_again_max; };
+  if (std::none_of(hosts_.begin(), hosts_.end(), eligible)) return false;
+  if (now - last_sent_ < look_again_after) return true;
+  looked_again_ = true;
+  for (std::uint32_t index = 0; index < table_.size(); ++index)
+    if (eligible(hosts_[table_.host_of(index)]) && !table_[index].answered() && table_[index].cause != Cause::local_error)
+      again_.push_back(index);
+  return true;
+}
+
+bool Schedule::finished(Time now) {
+  while (!all_done_ && group_is_done(now)) {
+    end_group();
+    if (first_target_ >= request_.targets.size())
+      all_done_ = true;
+    else
+      begin_group();
+  }
+  return all_done_;
+}
+
+void Schedule::stop() {
+  tally_.interrupted = true;
+  while (!all_done_) {
+    end_group();
+    if (first_target_ >= request_.targets.size())
+      all_done_ = true;
+    else
+      begin_group();
+  }
+}
+
+void Schedule::end_group() {
+  for (std::uint32_t local = 0; local < group_hosts_; ++local) {
+    auto& host = hosts_[local];
+    judge_ttls(host);
+    silent_ += host.unanswered;
+    if (host.unanswered > 0) worst_miss_ = std::max(worst_miss_, miss_probability(loss_of(host), host.probes_needed));
+    for (std::uint32_t number = 0; number < table_.numbers(); ++number) {
+      const auto index = table_.index(local, number);
+      const auto out = verdict(index);
+      if (!table_[index].answered() && out.state != State::undecided) ++tally_.decided;
+      sink_(first_target_ + local, number, out);
+    }
+  }
+  first_target_ += group_hosts_;
+  wheel_.clear();
+  again_.clear();
+  waiting_ = 0;
+}
+
+Time Schedule::wake(Time now) const {
+  auto when = now + wake_max;
+  if (all_done_) return now;
+  if (!again_.empty() || next_index_ < order_.count() || pass_ == 0) {
+    if (tokens_ >= 1) return now;
+    const auto until_token = std::chrono::duration<double>((1 - tokens_) / rate_.rate());
+    when = std::min(when, until_token < wake_max ? now + std::chrono::duration_cast<Duration>(until_token) : when);
+  }
+  if (!wheel_.empty()) when = std::min(when, wheel_.next_due());
+  if (waiting_ == 0 || !gated_.empty()) when = std::min(when, now + milliseconds(5));
+  return std::max(when, now);
+}
+
+}  // namespace drpf::scan

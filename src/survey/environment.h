@@ -1,0 +1,23 @@
+// This machine as a scan's plan needs it: files, names, addresses, the registry of services.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "survey/plan.h"
+
+namespace drpf::cli::scanning {
+
+Environment environment_here();
+
+// Ctrl-C and SIGTERM as a question. The first one is kept from ending the process; the second ends it.
+class StopSignals {
+ public:
+  StopSignals();
+  bool asked() const;
+
+ private:
+  mutable std::atomic<bool> asked_{false};
+};
+
+}  // namespace drpf::cli::scanning
