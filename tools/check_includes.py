@@ -11,8 +11,8 @@ import sys
 import source_files
 
 # Top to bottom: a folder may include those below it, never those above.
-ORDER = ["cli", "gateway", "client", "api", "proxy", "net", "tunnel", "redirect", "store", "probe", "system", "scan", "firewall", "protocol",
-         "crypto", "lease", "registry", "core"]
+ORDER = ["cli", "lab", "daemon", "survey", "guard", "client", "gateway", "configuration", "terminal", "api_client", "api", "net", "tunnel", "redirect",
+         "store", "probe", "system", "scan", "firewall", "protocol", "crypto", "lease", "registry", "core"]
 RANK = {folder: position for position, folder in enumerate(ORDER)}
 
 # Downward edges that are forbidden all the same.
@@ -57,13 +57,13 @@ IMPURE_CALLS = [
 ROOMS = [
     (r"openssl/.*|intel-ipsec-mb\.h", {"crypto"}, False, "cryptography is spoken only in crypto/"),
     (r"boost/(asio|beast)(/.*|\.hpp)", {"net"}, False, None),
-    (r"boost/(asio|beast)(/.*|\.hpp)", {"net", "gateway", "client", "api", "cli"}, True, "Asio and Beast live in net/, elsewhere at most in a .cpp file"),
+    (r"boost/(asio|beast)(/.*|\.hpp)", {"net", "daemon", "client", "api", "cli"}, True, "Asio and Beast live in net/, elsewhere at most in a .cpp file"),
     (r"sqlite3\.h", {"store"}, False, "SQLite is spoken only in store/"),
     (r"libmnl/.*", set(), False, "netlink messages are framed by system/netlink_message"),
     (r"CLI/.*", {"cli"}, False, "the command line is parsed in cli/"),
-    (r"qrencode\.h", {"cli"}, False, "QR codes are drawn in cli/"),
+    (r"qrencode\.h", {"terminal"}, False, "QR codes are drawn in terminal/"),
     (r"pugixml\.hpp", {"protocol"}, True, "XML is read in protocol/upnp/soap.cpp"),
-    (r"toml\+\+/.*|toml\.hpp", {"gateway"}, False, "the configuration file is read in gateway/, behind configuration_file.h"),
+    (r"toml\+\+/.*|toml\.hpp", {"configuration"}, False, "the configuration file is read in gateway/, behind configuration_file.h"),
     (r"(nftables|libnftnl|libnetfilter_conntrack|netlink)/.*", set(), False, "this library is under the GPL or not needed beside system/netlink_message"),
 ]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -4,14 +4,13 @@
 #include <boost/json/value.hpp>
 
 #include "api/json_text.h"
+#include "api/json_view.h"
 
 namespace drpf::api {
 
 namespace json = boost::json;
 
 namespace {
-
-json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
 
 std::string_view word(Finding::Level level) {
   switch (level) {

@@ -6,6 +6,7 @@
 #include <boost/json/value.hpp>
 
 #include "api/json_text.h"
+#include "api/json_view.h"
 
 namespace drpf::api {
 
@@ -16,7 +17,7 @@ Result<JsonBody> JsonBody::parse(std::string_view text) {
   json::parse_options options;
   options.max_depth = body_depth_max;
   json::error_code error;
-  auto value = json::parse(json::string_view(text.data(), text.size()), error, json::storage_ptr(), options);
+  auto value = json::parse(view(text), error, json::storage_ptr(), options);
   if (error) return fail(invalid("body_malformed", "the body is not valid JSON: " + error.message(), "send one JSON object"));
   if (!value.is_object()) return fail(invalid("body_malformed", "the body is JSON, but no object", "send one JSON object"));
   return JsonBody(std::move(value.as_object()));
@@ -24,7 +25,7 @@ Result<JsonBody> JsonBody::parse(std::string_view text) {
 
 const json::value* JsonBody::find(std::string_view name) {
   asked_for_.emplace(name);
-  const auto* value = object_.if_contains(json::string_view(name.data(), name.size()));
+  const auto* value = object_.if_contains(view(name));
   return value && !value->is_null() ? value : nullptr;
 }
 
@@ -81,7 +82,7 @@ std::optional<std::string> JsonBody::word(std::string_view name, std::initialize
 }
 
 std::string JsonBody::required_text(std::string_view name) {
-  if (!object_.if_contains(json::string_view(name.data(), name.size())) && !first_error_)
+  if (!object_.if_contains(view(name)) && !first_error_)
     first_error_ = invalid("member_missing", "the member '" + std::string(name) + "' is missing", "add '" + std::string(name) + "'");
   return text(name).value_or("");
 }

@@ -3,6 +3,7 @@
 #include <boost/json/value.hpp>
 
 #include "api/json_text.h"
+#include "api/json_view.h"
 #include "core/encoding.h"
 #include "registry/port_registry.h"
 
@@ -17,8 +18,6 @@ json::value text_or_null(const std::optional<T>& value) {
   if (!value) return nullptr;
   return json::value(to_string(*value));
 }
-
-json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
 
 // When the lease ends if nothing happens: the deadline of an active one, the end of the grace of one that is held.
 json::value expiry(const Service& service, const lease::Lease& lease) {

@@ -5,7 +5,7 @@
 
 #include "api/error_json.h"
 
-namespace drpf::cli {
+namespace drpf::api_client {
 
 namespace json = boost::json;
 
@@ -63,4 +63,4 @@ const json::array& list_of(const json::value& object, std::string_view name) {
   return value && value->is_array() ? value->get_array() : nothing;
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::api_client

@@ -8,7 +8,7 @@
 #include "core/result.h"
 #include "net/http_client.h"
 
-namespace drpf::cli {
+namespace drpf::api_client {
 
 inline constexpr const char* socket_path_default = "/run/drpf/drpf.sock";
 
@@ -34,4 +34,4 @@ bool flag_of(const boost::json::value& object, std::string_view name);
 std::uint64_t number_of(const boost::json::value& object, std::string_view name);
 const boost::json::array& list_of(const boost::json::value& object, std::string_view name);
 
-}  // namespace drpf::cli
+}  // namespace drpf::api_client

@@ -3,7 +3,7 @@
 #include "core/address.h"
 #include "net/http_message.h"
 
-namespace drpf::cli {
+namespace drpf::api_client {
 
 namespace json = boost::json;
 
@@ -58,4 +58,4 @@ Error LeaseDoor::with_hint(Error error) const {
   return error;
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::api_client

@@ -11,7 +11,7 @@
 #include "core/port.h"
 #include "core/result.h"
 
-namespace drpf::cli {
+namespace drpf::api_client {
 
 class LeaseDoor {
  public:
@@ -34,4 +34,4 @@ class LeaseDoor {
   bool of_device_;
 };
 
-}  // namespace drpf::cli
+}  // namespace drpf::api_client

@@ -9,7 +9,7 @@
 
 #include "api_client/admin_client.h"
 
-namespace drpf::cli {
+namespace drpf::api_client {
 namespace {
 
 namespace json = boost::json;
@@ -75,4 +75,4 @@ Status write_metrics(const std::string& path, const std::string& text) {
   return {};
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::api_client

@@ -7,11 +7,11 @@
 
 #include "core/result.h"
 
-namespace drpf::cli {
+namespace drpf::api_client {
 
 // `code_of` gives a finding's number: 0 = answers.
 std::string lease_metrics(const boost::json::array& tested, int (*code_of)(std::string_view finding), std::chrono::seconds since_1970);
 // Whole or not at all: whoever reads the file never meets half of it.
 Status write_metrics(const std::string& path, const std::string& text);
 
-}  // namespace drpf::cli
+}  // namespace drpf::api_client

@@ -8,8 +8,8 @@
 #include <chrono>
 
 #include "cli/command_line.h"
-#include "terminal/terminal.h"
 #include "daemon/run.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
@@ -24,7 +24,7 @@ struct BackupOptions : AdminOptions {
 
 struct RestoreOptions {
   std::string file;
-  std::string state = gateway::RunOptions{}.state_directory;
+  std::string state = daemon::RunOptions{}.state_directory;
   bool force = false;
   bool json = false;
 };
@@ -48,29 +48,29 @@ json::object to_json(const std::string& file, const BackupSummary& summary) {
 }
 
 int back_up(const BackupOptions& options) {
-  const auto image = AdminClient(options.socket).download("/v1/backup");
-  if (!image) return report(image.error());
+  const auto image = api_client::AdminClient(options.socket).download("/v1/backup");
+  if (!image) return terminal::report(image.error());
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(image->data());
   const auto written = store::sqlite::write_backup(ByteView(bytes, image->size()), options.file, options.force);
-  if (!written) return report(written.error());
-  if (options.json) return print(json::serialize(to_json(options.file, *written)) + "\n");
-  return print(fmt::format("{}: {}\nThe gateway's and devices' private keys are in it: keep it as you keep those.\n", options.file,
-                           contents_text(*written)));
+  if (!written) return terminal::report(written.error());
+  if (options.json) return terminal::print(json::serialize(to_json(options.file, *written)) + "\n");
+  return terminal::print(fmt::format("{}: {}\nThe gateway's and devices' private keys are in it: keep it as you keep those.\n",
+                                     options.file, contents_text(*written)));
 }
 
 int put_back(const RestoreOptions& options) {
   const auto now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
   const auto restored = store::sqlite::restore(options.file, options.state, {options.force, WallTime(now.time_since_epoch())});
-  if (!restored) return report(restored.error());
+  if (!restored) return terminal::report(restored.error());
   if (options.json) {
     auto answer = to_json(options.file, restored->summary);
     answer["state"] = options.state;
     if (!restored->kept.empty()) answer["kept"] = restored->kept;
-    return print(json::serialize(answer) + "\n");
+    return terminal::print(json::serialize(answer) + "\n");
   }
   auto text = fmt::format("{} holds the backup now: {}\n", options.state, contents_text(restored->summary));
   if (!restored->kept.empty()) text += fmt::format("The book that was there is kept: {}\n", restored->kept);
-  return print(text + "Start the gateway: leases whose end has passed are dropped, devices made after the backup are unknown.\n");
+  return terminal::print(text + "Start the gateway: leases whose end has passed are dropped, devices made after the backup are unknown.\n");
 }
 
 }  // namespace

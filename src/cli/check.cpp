@@ -7,11 +7,11 @@
 #include "api/error_json.h"
 #include "api/json_text.h"
 #include "cli/command_line.h"
-#include "terminal/terminal.h"
 #include "configuration/configuration_file.h"
 #include "daemon/host_check.h"
 #include "daemon/public_hosts.h"
 #include "system/links_and_routes.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
@@ -24,30 +24,30 @@ struct CheckOptions : AdminOptions {
   std::string config;
 };
 
-Colour colour_of(std::string_view level) {
-  if (level == "problem") return Colour::red;
-  if (level == "warning") return Colour::yellow;
-  return level == "good" ? Colour::green : Colour::plain;
+terminal::Colour colour_of(std::string_view level) {
+  if (level == "problem") return terminal::Colour::red;
+  if (level == "warning") return terminal::Colour::yellow;
+  return level == "good" ? terminal::Colour::green : terminal::Colour::plain;
 }
 
 std::string as_list(const json::value& findings) {
   std::string out;
   for (const auto& finding : findings.as_array()) {
-    const auto level = text_of(finding, "level");
-    out += coloured(fmt::format("{:<8}", level), colour_of(level)) + " " +
-           api::printable(text_of(finding, "subject") + ": " + text_of(finding, "message")) + "\n";
-    if (const auto cure = text_of(finding, "cure"); !cure.empty()) out += "         cure: " + api::printable(cure) + "\n";
+    const auto level = api_client::text_of(finding, "level");
+    out += terminal::coloured(fmt::format("{:<8}", level), colour_of(level)) + " " +
+           api::printable(api_client::text_of(finding, "subject") + ": " + api_client::text_of(finding, "message")) + "\n";
+    if (const auto cure = api_client::text_of(finding, "cure"); !cure.empty()) out += "         cure: " + api::printable(cure) + "\n";
   }
   return out;
 }
 
 // `look_at_host`: unless the running gateway does that.
 Result<json::array> check_here(const std::string& file, bool look_at_host) {
-  auto configuration = Result<gateway::Configuration>(gateway::default_configuration());
+  auto configuration = Result<configuration::Configuration>(configuration::default_configuration());
   std::string source = "the defaults";
   if (!file.empty() || std::filesystem::exists(configuration_default)) {
     source = file.empty() ? configuration_default : file;
-    configuration = gateway::read_configuration_file(source);
+    configuration = configuration::read_configuration_file(source);
     if (!configuration) return fail(configuration.error());
   }
   std::vector<api::Finding> findings{{api::Finding::Level::good, "configuration", source + " can be used", ""},
@@ -57,10 +57,10 @@ Result<json::array> check_here(const std::string& file, bool look_at_host) {
                                       ""}};
   auto network = system::LinksAndRoutes::open();
   if (!network) return fail(network.error());
-  const auto hosts = gateway::find_public_hosts(*configuration, *network);
+  const auto hosts = daemon::find_public_hosts(*configuration, *network);
   if (!hosts) findings.push_back({api::Finding::Level::problem, "public host", hosts.error().message, hosts.error().cure});
   if (hosts && look_at_host)
-    for (auto& finding : gateway::check_host(*configuration, *hosts, false)) findings.push_back(std::move(finding));
+    for (auto& finding : daemon::check_host(*configuration, *hosts, false)) findings.push_back(std::move(finding));
   json::array out;
   for (const auto& finding : findings) out.push_back(api::to_json(finding));
   return out;
@@ -69,19 +69,19 @@ Result<json::array> check_here(const std::string& file, bool look_at_host) {
 int check(const CheckOptions& options) {
   // A file that was named is checked as it is; else the running gateway knows best.
   json::array findings;
-  const auto running = AdminClient(options.socket).get("/v1/check");
+  const auto running = api_client::AdminClient(options.socket).get("/v1/check");
   const bool reached = running && running->is_array();
-  if (!reached && running.error().code != "gateway_unreachable") return report(running.error());
+  if (!reached && running.error().code != "gateway_unreachable") return terminal::report(running.error());
   if (!reached || !options.config.empty()) {
     auto here = check_here(options.config, !reached);
-    if (!here) return report(here.error());
+    if (!here) return terminal::report(here.error());
     findings = std::move(*here);
   }
   if (reached) findings.insert(findings.end(), running->get_array().begin(), running->get_array().end());
   bool problem = false;
-  for (const auto& finding : findings) problem = problem || text_of(finding, "level") == "problem";
+  for (const auto& finding : findings) problem = problem || api_client::text_of(finding, "level") == "problem";
   const int printed = print_answer(json::value(findings), options.json, as_list);
-  return printed == exit_ok && problem ? exit_refused : printed;
+  return printed == terminal::exit_ok && problem ? terminal::exit_refused : printed;
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct CommandLine {
 
 // What every command that speaks to the gateway has.
 struct AdminOptions {
-  std::string socket = socket_path_default;
+  std::string socket = api_client::socket_path_default;
   bool json = false;
 };
 

@@ -20,8 +20,8 @@ void add_admin_options(CLI::App& command, AdminOptions& options) {
 }
 
 int print_answer(const Result<boost::json::value>& answer, bool json, const std::function<std::string(const boost::json::value&)>& show) {
-  if (!answer) return report(answer.error());
-  return print(json ? boost::json::serialize(*answer) + "\n" : show(*answer));
+  if (!answer) return terminal::report(answer.error());
+  return terminal::print(json ? boost::json::serialize(*answer) + "\n" : show(*answer));
 }
 
 namespace {
@@ -64,7 +64,7 @@ int run(int argc, char** argv) {
   root.require_subcommand(1);
   try {
     auto words = words_of(argc, argv);
-    if (!words) return report(words.error());
+    if (!words) return terminal::report(words.error());
     if (!words->empty()) line.words.assign(words->rbegin() + 1, words->rend());
     root.parse(std::move(*words));
   } catch (const CLI::Success& help) {
@@ -72,11 +72,11 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (argc <= 1) {
       std::fputs(root.help().c_str(), stderr);
-      return exit_usage;
+      return terminal::exit_usage;
     }
-    return report(invalid("usage", error.what(), "`drpf --help` and `drpf COMMAND --help` show what is possible"));
+    return terminal::report(invalid("usage", error.what(), "`drpf --help` and `drpf COMMAND --help` show what is possible"));
   }
-  return line.chosen ? line.chosen() : exit_usage;
+  return line.chosen ? line.chosen() : terminal::exit_usage;
 }
 
 }  // namespace drpf::cli

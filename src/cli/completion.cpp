@@ -67,8 +67,8 @@ void add_completion_command(CLI::App& root, CommandLine& line) {
       [&root](const CompletionOptions& options) -> int {
         std::vector<std::pair<std::string, std::string>> places;
         collect(root, "", places);
-        if (options.shell == "fish") return print(fish_script(places));
-        return print((options.shell == "zsh" ? "autoload -U +X bashcompinit && bashcompinit\n" : "") + bash_script(places));
+        if (options.shell == "fish") return terminal::print(fish_script(places));
+        return terminal::print((options.shell == "zsh" ? "autoload -U +X bashcompinit && bashcompinit\n" : "") + bash_script(places));
       });
 }
 

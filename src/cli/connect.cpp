@@ -106,8 +106,8 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         take(options.share, connect.share);
         for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect)}) {
           if (taken) continue;
-          report(taken.error());
-          return static_cast<int>(exit_usage);
+          terminal::report(taken.error());
+          return static_cast<int>(terminal::exit_usage);
         }
         connect.kill_switch = !options.no_kill_switch;
         return client::connect(connect);

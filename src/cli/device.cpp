@@ -3,10 +3,10 @@
 #include <boost/json/serialize.hpp>
 
 #include "cli/command_line.h"
-#include "terminal/qr_code.h"
-#include "system/secret_file.h"
-#include "terminal/terminal.h"
 #include "net/http_message.h"
+#include "system/secret_file.h"
+#include "terminal/qr_code.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
@@ -22,7 +22,7 @@ struct DeviceOptions : AdminOptions {
   bool qr = false;
   bool inbound_only = false;
 
-  AdminClient gateway() const { return AdminClient(socket); }
+  api_client::AdminClient gateway() const { return api_client::AdminClient(socket); }
   std::string target() const { return "/v1/devices/" + net::percent_encode(name); }
   std::string config_target() const {
     std::string query = inbound_only ? "?inbound_only=1" : "";
@@ -39,34 +39,35 @@ std::string bytes_text(std::uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-std::string state_of(const json::value& device) { return flag_of(device, "connected") ? "connected" : "away"; }
+std::string device_state(const json::value& device) { return api_client::flag_of(device, "connected") ? "connected" : "away"; }
 
-std::string as_table(const json::value& devices) {
-  Table table({"DEVICE", "ACCOUNT", "STATE", "TUNNEL ADDRESS", "ENDPOINT", "LAST HANDSHAKE", "RECEIVED", "SENT"});
+std::string devices_table(const json::value& devices) {
+  terminal::Table table({"DEVICE", "ACCOUNT", "STATE", "TUNNEL ADDRESS", "ENDPOINT", "LAST HANDSHAKE", "RECEIVED", "SENT"});
   for (const auto& device : devices.as_array())
-    table.add({{text_of(device, "name")},
-               {text_of(device, "account")},
-               {state_of(device), flag_of(device, "connected") ? Colour::green : Colour::dim},
-               {text_of(device, "tunnel_v4")},
-               {text_of(device, "endpoint")},
-               {text_of(device, "last_handshake")},
-               {bytes_text(number_of(device, "bytes_received")), Colour::plain, true},
-               {bytes_text(number_of(device, "bytes_sent")), Colour::plain, true}});
-  return table.empty() ? "no devices yet; add one: drpf device add ACCOUNT DEVICE\n" : table.text(standard_output_has_colour());
+    table.add({{api_client::text_of(device, "name")},
+               {api_client::text_of(device, "account")},
+               {device_state(device), api_client::flag_of(device, "connected") ? terminal::Colour::green : terminal::Colour::dim},
+               {api_client::text_of(device, "tunnel_v4")},
+               {api_client::text_of(device, "endpoint")},
+               {api_client::text_of(device, "last_handshake")},
+               {bytes_text(api_client::number_of(device, "bytes_received")), terminal::Colour::plain, true},
+               {bytes_text(api_client::number_of(device, "bytes_sent")), terminal::Colour::plain, true}});
+  return table.empty() ? "no devices yet; add one: drpf device add ACCOUNT DEVICE\n" : table.text(terminal::standard_output_has_colour());
 }
 
-std::string as_page(const json::value& device) {
+std::string device_page(const json::value& device) {
   const auto or_none = [](const std::string& text) { return text.empty() ? std::string("none") : text; };
   return fmt::format(
       "device          {}\naccount         {}\nstate           {}\ntunnel          {}\ntunnel (IPv6)   {}\npublic key      {}\n"
       "endpoint        {}\nlast handshake  {}\nreceived        {}\nsent            {}\n",
-      text_of(device, "name"), text_of(device, "account"), state_of(device), text_of(device, "tunnel_v4"),
-      or_none(text_of(device, "tunnel_v6")), text_of(device, "public_key"), or_none(text_of(device, "endpoint")),
-      or_none(text_of(device, "last_handshake")), bytes_text(number_of(device, "bytes_received")),
-      bytes_text(number_of(device, "bytes_sent")));
+      api_client::text_of(device, "name"), api_client::text_of(device, "account"), device_state(device),
+      api_client::text_of(device, "tunnel_v4"), or_none(api_client::text_of(device, "tunnel_v6")),
+      api_client::text_of(device, "public_key"), or_none(api_client::text_of(device, "endpoint")),
+      or_none(api_client::text_of(device, "last_handshake")), bytes_text(api_client::number_of(device, "bytes_received")),
+      bytes_text(api_client::number_of(device, "bytes_sent")));
 }
 
-void declare_name(CLI::App& command, DeviceOptions& options) {
+void declare_device_name(CLI::App& command, DeviceOptions& options) {
   command.add_option("device", options.name, "The device's name")->required()->type_name("DEVICE");
   add_admin_options(command, options);
 }
@@ -84,14 +85,14 @@ void declare_config(CLI::App& command, DeviceOptions& options) {
 int deliver(const std::string& config, const DeviceOptions& options, SecretFile* file) {
   std::string text = config;
   if (options.qr) {
-    auto code = qr_code(config);
-    if (!code) return report(code.error());
+    auto code = terminal::qr_code(config);
+    if (!code) return terminal::report(code.error());
     text = std::move(*code);
   }
-  if (!file) return print(text);
-  if (const auto written = file->write(config); !written) return report(written.error());
-  remark("the configuration is in " + options.file);
-  return options.qr ? print(text) : exit_ok;
+  if (!file) return terminal::print(text);
+  if (const auto written = file->write(config); !written) return terminal::report(written.error());
+  terminal::remark("the configuration is in " + options.file);
+  return options.qr ? terminal::print(text) : terminal::exit_ok;
 }
 
 // The file comes first: if it cannot be, nothing has happened yet.
@@ -104,37 +105,39 @@ Result<std::optional<SecretFile>> create_file(const DeviceOptions& options) {
 
 int config(const DeviceOptions& options) {
   auto file = create_file(options);
-  if (!file) return report(file.error());
+  if (!file) return terminal::report(file.error());
   const auto answer = options.gateway().get(options.config_target());
-  if (!answer) return report(answer.error());
-  if (options.json && !*file) return print(json::serialize(*answer) + "\n");
-  return deliver(text_of(*answer, "config"), options, *file ? &**file : nullptr);
+  if (!answer) return terminal::report(answer.error());
+  if (options.json && !*file) return terminal::print(json::serialize(*answer) + "\n");
+  return deliver(api_client::text_of(*answer, "config"), options, *file ? &**file : nullptr);
 }
 
-int add(const DeviceOptions& options) {
+int add_device(const DeviceOptions& options) {
   auto file = create_file(options);
-  if (!file) return report(file.error());
+  if (!file) return terminal::report(file.error());
   const auto gateway = options.gateway();
   json::object body{{"account", options.account}, {"name", options.name}};
   if (!options.public_key.empty()) body["public_key"] = options.public_key;
   const auto device = gateway.post("/v1/devices", body);
-  if (!device) return report(device.error());
+  if (!device) return terminal::report(device.error());
   const auto answer = gateway.get(options.config_target());
   if (!answer) {
-    remark("device " + options.name + " was added, but its configuration could not be had; try `drpf device config " + options.name + "`");
-    return report(answer.error());
+    terminal::remark("device " + options.name + " was added, but its configuration could not be had; try `drpf device config " +
+                     options.name + "`");
+    return terminal::report(answer.error());
   }
   if (options.json) {
-    json::object whole{{"device", *device}, {"config", text_of(*answer, "config")}};
+    json::object whole{{"device", *device}, {"config", api_client::text_of(*answer, "config")}};
     if (*file)
-      if (const auto written = (*file)->write(text_of(*answer, "config")); !written) return report(written.error());
-    return print(json::serialize(whole) + "\n");
+      if (const auto written = (*file)->write(api_client::text_of(*answer, "config")); !written) return terminal::report(written.error());
+    return terminal::print(json::serialize(whole) + "\n");
   }
-  remark("device " + options.name + " added to account " + options.account + ", tunnel address " + text_of(*device, "tunnel_v4"));
-  return deliver(text_of(*answer, "config"), options, *file ? &**file : nullptr);
+  terminal::remark("device " + options.name + " added to account " + options.account + ", tunnel address " +
+                   api_client::text_of(*device, "tunnel_v4"));
+  return deliver(api_client::text_of(*answer, "config"), options, *file ? &**file : nullptr);
 }
 
-int remove(const DeviceOptions& options) {
+int remove_device(const DeviceOptions& options) {
   return print_answer(options.gateway().remove(options.target()), options.json,
                       [&](const json::value&) { return fmt::format("device {} removed; its ports are closed\n", options.name); });
 }
@@ -149,28 +152,28 @@ void add_device_commands(CLI::App& root, CommandLine& line) {
       group, line, "add", "Add a device and print its wg-quick configuration", "drpf device add ann laptop --out laptop.conf",
       [](CLI::App& command, DeviceOptions& options) {
         command.add_option("account", options.account, "The account that it belongs to")->required()->type_name("ACCOUNT");
-        declare_name(command, options);
+        declare_device_name(command, options);
         command.add_option("--public-key", options.public_key, "The device's own key, if its private key is to stay with it")
             ->type_name("KEY");
         declare_config(command, options);
       },
-      add);
+      add_device);
   add_command<DeviceOptions>(
       group, line, "list", "List all devices", "drpf device list",
       [](CLI::App& command, DeviceOptions& options) { add_admin_options(command, options); },
-      [](const DeviceOptions& options) { return print_answer(options.gateway().get("/v1/devices"), options.json, as_table); });
+      [](const DeviceOptions& options) { return print_answer(options.gateway().get("/v1/devices"), options.json, devices_table); });
   add_command<DeviceOptions>(
-      group, line, "show", "Show one device", "drpf device show laptop --json", declare_name,
-      [](const DeviceOptions& options) { return print_answer(options.gateway().get(options.target()), options.json, as_page); });
+      group, line, "show", "Show one device", "drpf device show laptop --json", declare_device_name,
+      [](const DeviceOptions& options) { return print_answer(options.gateway().get(options.target()), options.json, device_page); });
   add_command<DeviceOptions>(
       group, line, "config", "Print a device's wg-quick configuration again", "drpf device config phone --qr",
       [](CLI::App& command, DeviceOptions& options) {
-        declare_name(command, options);
+        declare_device_name(command, options);
         declare_config(command, options);
       },
       config);
-  add_command<DeviceOptions>(group, line, "remove", "Remove a device; its ports close at once", "drpf device remove laptop", declare_name,
-                             remove);
+  add_command<DeviceOptions>(group, line, "remove", "Remove a device; its ports close at once", "drpf device remove laptop",
+                             declare_device_name, remove_device);
 }
 
 }  // namespace drpf::cli

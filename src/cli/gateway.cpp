@@ -9,7 +9,7 @@ namespace {
 struct GatewayOptions {
   std::string config;
   std::string log = "text";
-  gateway::RunOptions run;
+  daemon::RunOptions run;
 };
 
 }  // namespace
@@ -30,7 +30,7 @@ void add_gateway_command(CLI::App& root, CommandLine& line) {
         auto run = options.run;
         if (!options.config.empty()) run.config_file = options.config;
         run.log_json = options.log == "json";
-        return gateway::run(run);
+        return daemon::run(run);
       });
 }
 

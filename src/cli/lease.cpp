@@ -6,8 +6,8 @@
 #include "cli/command_line.h"
 #include "cli/lease_test.h"
 #include "cli/port_argument.h"
-#include "terminal/terminal.h"
 #include "net/http_message.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
@@ -21,7 +21,7 @@ struct LeaseOptions : AdminOptions {
   int local_port = -1;
   int count = 1;
 
-  AdminClient gateway() const { return AdminClient(socket); }
+  api_client::AdminClient gateway() const { return api_client::AdminClient(socket); }
 };
 
 std::string endpoint(const std::string& address, const std::string& port) {
@@ -29,22 +29,22 @@ std::string endpoint(const std::string& address, const std::string& port) {
   return (address.find(':') == std::string::npos ? address : "[" + address + "]") + ":" + port;
 }
 
-std::string as_table(const json::value& leases) {
-  Table table({"PUBLIC", "PROTOCOL", "DEVICE", "LOCAL", "SERVICE", "ACCOUNT", "KIND", "STATE", "UNTIL"});
+std::string leases_table(const json::value& leases) {
+  terminal::Table table({"PUBLIC", "PROTOCOL", "DEVICE", "LOCAL", "SERVICE", "ACCOUNT", "KIND", "STATE", "UNTIL"});
   for (const auto& lease : leases.as_array()) {
-    const bool active = text_of(lease, "state") == "active";
-    table.add({{endpoint(text_of(lease, "public_address"), text_of(lease, "public_port"))},
-               {text_of(lease, "protocol")},
-               {text_of(lease, "device")},
-               {endpoint(text_of(lease, "local_address"), text_of(lease, "local_port"))},
-               {text_of(lease, "service")},
-               {text_of(lease, "account")},
-               {text_of(lease, "kind")},
-               {text_of(lease, "state"), active ? Colour::green : Colour::dim},
+    const bool active = api_client::text_of(lease, "state") == "active";
+    table.add({{endpoint(api_client::text_of(lease, "public_address"), api_client::text_of(lease, "public_port"))},
+               {api_client::text_of(lease, "protocol")},
+               {api_client::text_of(lease, "device")},
+               {endpoint(api_client::text_of(lease, "local_address"), api_client::text_of(lease, "local_port"))},
+               {api_client::text_of(lease, "service")},
+               {api_client::text_of(lease, "account")},
+               {api_client::text_of(lease, "kind")},
+               {api_client::text_of(lease, "state"), active ? terminal::Colour::green : terminal::Colour::dim},
                // The deadline of an active lease moves on by itself while the device is connected.
-               {active && text_of(lease, "kind") != "requested" ? "disconnected" : text_of(lease, "expires_at")}});
+               {active && api_client::text_of(lease, "kind") != "requested" ? "disconnected" : api_client::text_of(lease, "expires_at")}});
   }
-  return table.empty() ? "no leases yet: a device gets its ports when it connects\n" : table.text(standard_output_has_colour());
+  return table.empty() ? "no leases yet: a device gets its ports when it connects\n" : table.text(terminal::standard_output_has_colour());
 }
 
 // The leases that a PORT argument means: each host and protocol once.
@@ -57,12 +57,13 @@ Result<std::set<std::string>> find_targets(const LeaseOptions& options) {
   std::set<std::string> hosts;
   std::set<std::string> targets;
   for (const auto& lease : leases->as_array()) {
-    const auto host = text_of(lease, "host");
-    if (number_of(lease, "public_port") != argument->port->value()) continue;
-    if (argument->protocol && text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
+    const auto host = api_client::text_of(lease, "host");
+    if (api_client::number_of(lease, "public_port") != argument->port->value()) continue;
+    if (argument->protocol && api_client::text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
     if (!options.host.empty() && host != options.host) continue;
     hosts.insert(host);
-    targets.insert("/v1/leases/" + net::percent_encode(host) + "/" + text_of(lease, "protocol") + "/" + to_string(*argument->port));
+    targets.insert("/v1/leases/" + net::percent_encode(host) + "/" + api_client::text_of(lease, "protocol") + "/" +
+                   to_string(*argument->port));
   }
   if (targets.empty()) return fail(not_found("lease_unknown", "there is no lease on port " + options.port, "see `drpf lease list`"));
   if (hosts.size() > 1) {
@@ -73,35 +74,35 @@ Result<std::set<std::string>> find_targets(const LeaseOptions& options) {
   return targets;
 }
 
-int add(const LeaseOptions& options) {
+int add_lease(const LeaseOptions& options) {
   const auto argument = parse_port_argument(options.port);
-  if (!argument) return report(argument.error());
+  if (!argument) return terminal::report(argument.error());
   json::object body{{"device", options.device}, {"count", options.count}};
   if (argument->port) body["port"] = argument->port->value();
   if (argument->protocol) body["protocol"] = std::string(to_string(*argument->protocol));
   if (options.local_port >= 0) body["local_port"] = options.local_port;
   if (!options.host.empty()) body["host"] = options.host;
-  return print_answer(options.gateway().post("/v1/leases", body), options.json, as_table);
+  return print_answer(options.gateway().post("/v1/leases", body), options.json, leases_table);
 }
 
-int set(const LeaseOptions& options) {
+int set_lease(const LeaseOptions& options) {
   const auto targets = find_targets(options);
-  if (!targets) return report(targets.error());
+  if (!targets) return terminal::report(targets.error());
   json::array changed;
   for (const auto& target : *targets) {
     const auto answer = options.gateway().patch(target, json::object{{"local_port", options.local_port}});
-    if (!answer) return report(answer.error());
+    if (!answer) return terminal::report(answer.error());
     if (answer->is_array()) changed.insert(changed.end(), answer->get_array().begin(), answer->get_array().end());
   }
-  return print_answer(json::value(std::move(changed)), options.json, as_table);
+  return print_answer(json::value(std::move(changed)), options.json, leases_table);
 }
 
-int remove(const LeaseOptions& options) {
+int remove_lease(const LeaseOptions& options) {
   const auto targets = find_targets(options);
-  if (!targets) return report(targets.error());
+  if (!targets) return terminal::report(targets.error());
   for (const auto& target : *targets)
-    if (const auto answer = options.gateway().remove(target); !answer) return report(answer.error());
-  return print(options.json ? "null\n" : fmt::format("port {} is closed\n", options.port));
+    if (const auto answer = options.gateway().remove(target); !answer) return terminal::report(answer.error());
+  return terminal::print(options.json ? "null\n" : fmt::format("port {} is closed\n", options.port));
 }
 
 void declare_port(CLI::App& command, LeaseOptions& options, const std::string& what) {
@@ -119,7 +120,7 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
   add_command<LeaseOptions>(
       group, line, "list", "List all leases", "drpf lease list --json",
       [](CLI::App& command, LeaseOptions& options) { add_admin_options(command, options); },
-      [](const LeaseOptions& options) { return print_answer(options.gateway().get("/v1/leases"), options.json, as_table); });
+      [](const LeaseOptions& options) { return print_answer(options.gateway().get("/v1/leases"), options.json, leases_table); });
   add_command<LeaseOptions>(
       group, line, "add", "Lease a public port to a device, for good", "drpf lease add nas 20110/tcp --local 110",
       [](CLI::App& command, LeaseOptions& options) {
@@ -130,7 +131,7 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
             ->check(CLI::Range(1, 65535));
         command.add_option("--count", options.count, "So many ports in a row")->type_name("N")->check(CLI::Range(1, 65535));
       },
-      add);
+      add_lease);
   add_command<LeaseOptions>(
       group, line, "set", "Lead a leased port to another port of its device", "drpf lease set 20025/tcp --local 25",
       [](CLI::App& command, LeaseOptions& options) {
@@ -140,10 +141,10 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
             ->type_name("PORT")
             ->check(CLI::Range(1, 65535));
       },
-      set);
+      set_lease);
   add_command<LeaseOptions>(
       group, line, "remove", "End a lease; its port closes at once", "drpf lease remove 20025/tcp",
-      [](CLI::App& command, LeaseOptions& options) { declare_port(command, options, "The public port"); }, remove);
+      [](CLI::App& command, LeaseOptions& options) { declare_port(command, options, "The public port"); }, remove_lease);
   add_lease_test_command(group, line);
 }
 

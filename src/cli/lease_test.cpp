@@ -14,8 +14,8 @@
 #include "api_client/lease_door.h"
 #include "api_client/lease_metrics.h"
 #include "cli/port_argument.h"
-#include "terminal/terminal.h"
 #include "system/process.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
@@ -47,11 +47,11 @@ constexpr std::pair<std::string_view, int> exit_codes[] = {
 int exit_code_of_finding(std::string_view finding) {
   const auto* const found =
       std::find_if(std::begin(exit_codes), std::end(exit_codes), [&](const auto& one) { return one.first == finding; });
-  return found == std::end(exit_codes) ? int{exit_refused} : found->second;
+  return found == std::end(exit_codes) ? int{terminal::exit_refused} : found->second;
 }
 
 // host/protocol/port of what is meant: the leases of that number, or the number itself where there is none.
-Result<std::set<std::string>> targets(const LeaseDoor& door, const TestOptions& options) {
+Result<std::set<std::string>> targets(const api_client::LeaseDoor& door, const TestOptions& options) {
   const auto argument = parse_port_argument(options.port);
   if (!argument) return fail(argument.error());
   if (!argument->port) return fail(invalid("usage", "'any' names no lease", "give the public port's number"));
@@ -59,10 +59,11 @@ Result<std::set<std::string>> targets(const LeaseDoor& door, const TestOptions& 
   if (!leases) return fail(leases.error());
   std::set<std::string> out;
   for (const auto& lease : *leases) {
-    if (number_of(lease, "public_port") != argument->port->value()) continue;
-    if (argument->protocol && text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
-    if (!options.host.empty() && text_of(lease, "host") != options.host) continue;
-    out.insert(LeaseDoor::path_of(text_of(lease, "host"), text_of(lease, "protocol"), to_string(*argument->port)));
+    if (api_client::number_of(lease, "public_port") != argument->port->value()) continue;
+    if (argument->protocol && api_client::text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
+    if (!options.host.empty() && api_client::text_of(lease, "host") != options.host) continue;
+    out.insert(api_client::LeaseDoor::path_of(api_client::text_of(lease, "host"), api_client::text_of(lease, "protocol"),
+                                              to_string(*argument->port)));
   }
   if (!out.empty()) return out;
   auto host = options.host;
@@ -71,13 +72,13 @@ Result<std::set<std::string>> targets(const LeaseDoor& door, const TestOptions& 
     if (!any) return fail(any.error());
     host = *any;
   }
-  out.insert(LeaseDoor::path_of(host, to_string(argument->protocol.value_or(Protocol::tcp)), to_string(*argument->port)));
+  out.insert(api_client::LeaseDoor::path_of(host, to_string(argument->protocol.value_or(Protocol::tcp)), to_string(*argument->port)));
   return out;
 }
 
 // One answer per public address of each lease.
 Result<json::array> test_once(const TestOptions& options) {
-  const auto door = LeaseDoor::open(options.gateway, options.socket);
+  const auto door = api_client::LeaseDoor::open(options.gateway, options.socket);
   if (!door) return fail(door.error());
   const auto leases = targets(*door, options);
   if (!leases) return fail(leases.error());
@@ -91,18 +92,19 @@ Result<json::array> test_once(const TestOptions& options) {
 }
 
 std::string name_of(const json::value& tested) {
-  const auto address = text_of(tested, "public_address");
+  const auto address = api_client::text_of(tested, "public_address");
   const bool v6 = address.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}/{}", v6 ? "[" : "", address, v6 ? "]" : "", text_of(tested, "public_port"), text_of(tested, "protocol"));
+  return fmt::format("{}{}{}:{}/{}", v6 ? "[" : "", address, v6 ? "]" : "", api_client::text_of(tested, "public_port"),
+                     api_client::text_of(tested, "protocol"));
 }
 
 std::string as_text(const json::value& tested) {
-  const bool colour = standard_output_has_colour();
-  const bool good = text_of(tested, "finding") == "answers";
+  const bool colour = terminal::standard_output_has_colour();
+  const bool good = api_client::text_of(tested, "finding") == "answers";
   const auto name = name_of(tested);
-  auto text = fmt::format("{}  {}\n", colour ? coloured(name, good ? Colour::green : Colour::yellow) : name,
-                          api::printable(text_of(tested, "sentence")));
-  if (const auto cure = text_of(tested, "cure"); !cure.empty()) text += "  cure: " + api::printable(cure) + "\n";
+  auto text = fmt::format("{}  {}\n", colour ? terminal::coloured(name, good ? terminal::Colour::green : terminal::Colour::yellow) : name,
+                          api::printable(api_client::text_of(tested, "sentence")));
+  if (const auto cure = api_client::text_of(tested, "cure"); !cure.empty()) text += "  cure: " + api::printable(cure) + "\n";
   return text;
 }
 
@@ -110,28 +112,28 @@ std::string as_text(const json::value& tested) {
 int code_of(const json::array& tested) {
   int code = -1;
   for (const auto& one : tested) {
-    const int found = exit_code_of_finding(text_of(one, "finding"));
+    const int found = exit_code_of_finding(api_client::text_of(one, "finding"));
     if (code < 0 || found < code) code = found;
   }
-  return code < 0 ? int{exit_refused} : code;
+  return code < 0 ? int{terminal::exit_refused} : code;
 }
 
 void run_hook(const std::string& command, const json::value& tested, const std::string& before) {
   system::Command shell{.arguments = {"/bin/sh", "-c", command}};
   shell.environment = {{"DRPF_EVENT", "lease_test"},
-                       {"DRPF_FINDING", text_of(tested, "finding")},
+                       {"DRPF_FINDING", api_client::text_of(tested, "finding")},
                        {"DRPF_FINDING_BEFORE", before},
-                       {"DRPF_PORT", text_of(tested, "public_port")},
-                       {"DRPF_PROTOCOL", text_of(tested, "protocol")},
-                       {"DRPF_PUBLIC_ADDRESS", text_of(tested, "public_address")},
-                       {"DRPF_DEVICE", text_of(tested, "device")},
-                       {"DRPF_SENTENCE", api::printable(text_of(tested, "sentence"))},
-                       {"DRPF_CURE", api::printable(text_of(tested, "cure"))}};
+                       {"DRPF_PORT", api_client::text_of(tested, "public_port")},
+                       {"DRPF_PROTOCOL", api_client::text_of(tested, "protocol")},
+                       {"DRPF_PUBLIC_ADDRESS", api_client::text_of(tested, "public_address")},
+                       {"DRPF_DEVICE", api_client::text_of(tested, "device")},
+                       {"DRPF_SENTENCE", api::printable(api_client::text_of(tested, "sentence"))},
+                       {"DRPF_CURE", api::printable(api_client::text_of(tested, "cure"))}};
   const auto output = system::run(shell, hook_time_max);
   if (!output)
-    remark("the program of --on-change failed: " + output.error().message);
+    terminal::remark("the program of --on-change failed: " + output.error().message);
   else if (output->exit_code != 0)
-    remark(fmt::format("the program of --on-change ended with code {}", output->exit_code));
+    terminal::remark(fmt::format("the program of --on-change ended with code {}", output->exit_code));
 }
 
 std::string time_now() {
@@ -144,7 +146,7 @@ std::string time_now() {
 Status tell_metrics(const TestOptions& options, const json::array& tested) {
   if (options.metrics.empty()) return {};
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  return write_metrics(options.metrics, lease_metrics(tested, exit_code_of_finding, now));
+  return api_client::write_metrics(options.metrics, api_client::lease_metrics(tested, exit_code_of_finding, now));
 }
 
 // Until somebody ends it; tells what it finds first, and then what changes.
@@ -154,35 +156,36 @@ int watch(const TestOptions& options) {
   for (;; std::this_thread::sleep_for(std::chrono::seconds(options.every_s))) {
     const auto tested = test_once(options);
     if (!tested) {
-      if (tested.error().code == "usage") return report(tested.error());
-      if (std::exchange(trouble, tested.error().message) != tested.error().message) (void)report(tested.error());
+      if (tested.error().code == "usage") return terminal::report(tested.error());
+      if (std::exchange(trouble, tested.error().message) != tested.error().message) (void)terminal::report(tested.error());
       continue;
     }
     const auto written = tell_metrics(options, *tested);
-    if (!written && std::exchange(trouble, written.error().message) != written.error().message) (void)report(written.error());
+    if (!written && std::exchange(trouble, written.error().message) != written.error().message) (void)terminal::report(written.error());
     if (written) trouble.clear();
     for (const auto& one : *tested) {
       auto& before = findings[name_of(one)];
-      const auto finding = text_of(one, "finding");
+      const auto finding = api_client::text_of(one, "finding");
       if (finding == before) continue;
       const auto line = options.json ? json::serialize(one) + "\n" : time_now() + "  " + as_text(one);
-      if (const auto printed = print(line); printed != exit_ok) return printed;
+      if (const auto printed = terminal::print(line); printed != terminal::exit_ok) return printed;
       if (!options.on_change.empty() && !before.empty()) run_hook(options.on_change, one, before);
       before = finding;
     }
   }
 }
 
-int test(const TestOptions& options) {
+int test_lease(const TestOptions& options) {
   if (!options.on_change.empty() && !options.watch)
-    return report(invalid("usage", "--on-change needs --watch", "add --watch, or use the exit code"));
+    return terminal::report(invalid("usage", "--on-change needs --watch", "add --watch, or use the exit code"));
   if (options.watch) return watch(options);
   const auto tested = test_once(options);
-  if (!tested) return report(tested.error());
-  if (const auto written = tell_metrics(options, *tested); !written) return report(written.error());
+  if (!tested) return terminal::report(tested.error());
+  if (const auto written = tell_metrics(options, *tested); !written) return terminal::report(written.error());
   std::string text;
   for (const auto& one : *tested) text += as_text(one);
-  if (const auto printed = print(options.json ? json::serialize(*tested) + "\n" : text); printed != exit_ok) return printed;
+  if (const auto printed = terminal::print(options.json ? json::serialize(*tested) + "\n" : text); printed != terminal::exit_ok)
+    return printed;
   return code_of(*tested);
 }
 
@@ -218,7 +221,7 @@ void add_lease_test_command(CLI::App& group, CommandLine& line) {
             ->type_name("FILE");
         add_admin_options(command, options);
       },
-      test);
+      test_lease);
 }
 
 }  // namespace drpf::cli

@@ -8,10 +8,10 @@
 #include "cli/command_line.h"
 #include "guard/own_ports.h"
 #include "guard/port_names.h"
-#include "terminal/port_report.h"
-#include "terminal/terminal.h"
 #include "registry/port_query.h"
 #include "registry/scan_ports.h"
+#include "terminal/port_report.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
@@ -84,7 +84,7 @@ Result<Answers> answer(const PortRegistry& names, const std::string& text) {
   if (query->ports && answers.exact.empty() && answers.unassigned.empty())
     return fail(not_found("no_service", fmt::format("no service is known in {}", text), "a wider range has more"));
   if (!query->ports && answers.exact.empty() && answers.related.empty()) {
-    const auto guesses = guesses_for(names, query->text);
+    const auto guesses = guard::guesses_for(names, query->text);
     return fail(
         not_found("no_service", fmt::format("no service is known by the name or word '{}'", text),
                   guesses.empty() ? "`drpf ports mail` finds words, `drpf ports 25` numbers, `drpf ports` shows the ranges" : guesses));
@@ -92,27 +92,27 @@ Result<Answers> answer(const PortRegistry& names, const std::string& text) {
   return answers;
 }
 
-std::string limited_table(const std::vector<PortAnswer>& answers, bool all) {
+std::string limited_table(const std::vector<terminal::PortAnswer>& answers, bool all) {
   const auto shown = all ? answers.size() : std::min(answers.size(), rows_shown_max);
-  auto text = as_table(std::span(answers).first(shown));
+  auto text = terminal::as_table(std::span(answers).first(shown));
   if (shown < answers.size()) text += fmt::format("and {} more: --all\n", answers.size() - shown);
   return text;
 }
 
 std::string show(const PortRegistry& names, const Answers& answers, bool all) {
   constexpr std::size_t cards_max = 8;
-  const auto exact = gather(names, answers.exact);
-  std::string text = exact.size() <= cards_max ? as_cards(exact) : limited_table(exact, all);
-  text += as_unassigned(answers.unassigned);
+  const auto exact = terminal::gather(names, answers.exact);
+  std::string text = exact.size() <= cards_max ? terminal::as_cards(exact) : limited_table(exact, all);
+  text += terminal::as_unassigned(answers.unassigned);
   if (!answers.related.empty()) {
     if (!text.empty()) text += "\nalso:\n";
-    text += limited_table(gather(names, answers.related), all);
+    text += limited_table(terminal::gather(names, answers.related), all);
   }
   return text;
 }
 
 std::string overview(const PortRegistry& names) {
-  Table ranges({"RANGE", "PORTS", "REGISTERED", ""});
+  terminal::Table ranges({"RANGE", "PORTS", "REGISTERED", ""});
   for (const auto one : {PortClass::system, PortClass::user, PortClass::dynamic}) {
     const auto range = registry::range_of(one);
     std::size_t registered = 0;
@@ -120,7 +120,7 @@ std::string overview(const PortRegistry& names) {
       registered += registry::iana_rows_at(Port{static_cast<std::uint16_t>(port)}).empty() ? 0 : 1;
     ranges.add({{std::string(to_string(one))},
                 {to_string(range)},
-                {std::to_string(registered), Colour::plain, true},
+                {std::to_string(registered), terminal::Colour::plain, true},
                 {std::string(meaning_of(one))}});
   }
   std::vector<Service> common;
@@ -130,14 +130,14 @@ std::string overview(const PortRegistry& names) {
       if (const auto service = names.find(Port{static_cast<std::uint16_t>(port)}, protocol); service && service->about)
         common.push_back(*service);
   return "A port number has 16 bits, 0 to 65535; the same number by TCP and by UDP is two ports.\n\n" +
-         ranges.text(standard_output_has_colour()) + "\n" + as_table(gather(names, common)) +
+         ranges.text(terminal::standard_output_has_colour()) + "\n" + terminal::as_table(terminal::gather(names, common)) +
          "\nAsk by number, range, name or word: drpf ports 1720, drpf ports 6881-6889, drpf ports pop3, drpf ports mail.\n"
          "drpf ports --range system|user|dynamic shows a range, --scan-list which ports a scan looks at.\n";
 }
 
 int print_scan_list(const PortsOptions& options) {
   if (options.top < 1 || options.top > registry::scan_count_max)
-    return report(invalid("usage", fmt::format("--top {} is not possible", options.top), "give 1 to 65535"));
+    return terminal::report(invalid("usage", fmt::format("--top {} is not possible", options.top), "give 1 to 65535"));
   const auto list = registry::scan_list(options.top, options.udp ? Protocol::udp : Protocol::tcp);
   if (options.json) {
     json::array out;
@@ -146,44 +146,45 @@ int print_scan_list(const PortsOptions& options) {
                                  {"tier", static_cast<unsigned>(one.tier)},
                                  {"category", std::string(to_string(one.category))},
                                  {"reason", std::string(one.reason)}});
-    return print(json::serialize(out) + "\n");
+    return terminal::print(json::serialize(out) + "\n");
   }
-  Table table({"PORT", "TIER", "CATEGORY", "REASON"});
+  terminal::Table table({"PORT", "TIER", "CATEGORY", "REASON"});
   for (const auto& one : list)
-    table.add({{to_string(one.port), Colour::plain, true},
-               {std::to_string(static_cast<unsigned>(one.tier)), Colour::plain, true},
+    table.add({{to_string(one.port), terminal::Colour::plain, true},
+               {std::to_string(static_cast<unsigned>(one.tier)), terminal::Colour::plain, true},
                {std::string(to_string(one.category))},
                {std::string(one.reason)}});
-  return print(table.text(standard_output_has_colour()));
+  return terminal::print(table.text(terminal::standard_output_has_colour()));
 }
 
 int print_range(const PortRegistry& names, const PortsOptions& options) {
   const auto port_class = *class_named(options.range);
   const auto range = registry::range_of(port_class);
   const auto services = services_in(names, range, options.all || options.json);
-  if (options.json) return print(json::serialize(as_json(names, services)) + "\n");
+  if (options.json) return terminal::print(json::serialize(terminal::as_json(names, services)) + "\n");
   std::string text = fmt::format("{} ports, {}: {}.\n\n", to_string(port_class), to_string(range), meaning_of(port_class));
-  text += as_table(gather(names, services));
+  text += terminal::as_table(terminal::gather(names, services));
   if (!options.all) text += "These are the ones that drpf knows more of than a name; --all shows every name.\n";
-  return print(text);
+  return terminal::print(text);
 }
 
 int ports(const PortsOptions& options) {
   if (options.scan_list) return print_scan_list(options);
-  const auto names = port_names(options.services);
-  if (!names) return report(names.error());
+  const auto names = guard::port_names(options.services);
+  if (!names) return terminal::report(names.error());
   if (options.mine) {
-    const auto own = find_own_ports();
-    if (!own) return report(own.error());
-    return print(options.json ? json::serialize(as_json(*own, *names)) + "\n" : as_text(*own, *names));
+    const auto own = guard::find_own_ports();
+    if (!own) return terminal::report(own.error());
+    return terminal::print(options.json ? json::serialize(guard::as_json(*own, *names)) + "\n" : guard::as_text(*own, *names));
   }
   if (options.queries.empty() && !options.range.empty()) return print_range(*names, options);
   if (options.queries.empty()) {
     if (options.json)
-      return print(json::serialize(as_json(*names, services_in(*names, PortRange(Port{0}, Port{65535}), options.all))) + "\n");
-    return print(overview(*names));
+      return terminal::print(json::serialize(terminal::as_json(*names, services_in(*names, PortRange(Port{0}, Port{65535}), options.all))) +
+                             "\n");
+    return terminal::print(overview(*names));
   }
-  int code = exit_ok;
+  int code = terminal::exit_ok;
   std::string text;
   json::array out;
   for (const auto& query : options.queries) {
@@ -197,16 +198,16 @@ int ports(const PortsOptions& options) {
         found = fail(not_found("no_service", fmt::format("'{}' is not among the {} ports", query, options.range), "leave --range away"));
     }
     if (!found) {
-      code = report(found.error());
+      code = terminal::report(found.error());
       continue;
     }
     if (!text.empty()) text += "\n";
     text += show(*names, *found, options.all);
     for (const auto* services : {&found->exact, &found->related})
-      for (auto& one : as_json(*names, *services)) out.push_back(std::move(one));
-    for (const auto port : found->unassigned) out.push_back(unassigned_as_json(port));
+      for (auto& one : terminal::as_json(*names, *services)) out.push_back(std::move(one));
+    for (const auto port : found->unassigned) out.push_back(terminal::unassigned_as_json(port));
   }
-  if (const int printed = print(options.json ? json::serialize(out) + "\n" : text); printed != exit_ok) return printed;
+  if (const int printed = terminal::print(options.json ? json::serialize(out) + "\n" : text); printed != terminal::exit_ok) return printed;
   return code;
 }
 

@@ -9,25 +9,24 @@
 #include <initializer_list>
 
 #include "cli/command_line.h"
+#include "cli/scan_words.h"
+#include "crypto/wireguard_primitives.h"
+#include "probe/scanner.h"
 #include "survey/audit.h"
 #include "survey/environment.h"
-#include "survey/own_leases.h"
 #include "survey/options.h"
+#include "survey/own_leases.h"
 #include "survey/plan.h"
 #include "survey/progress.h"
 #include "survey/resume.h"
 #include "survey/run.h"
-#include "cli/scan_words.h"
-#include "terminal/terminal.h"
-#include "crypto/wireguard_primitives.h"
-#include "probe/scanner.h"
 #include "system/boot_clock.h"
 #include "system/privileges.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
 
-using namespace scanning;
 using system::Capability;
 
 // What strangers send is read with no more than this: sockets of each group of hosts, their buffers, and a resume file in a folder of the
@@ -44,7 +43,7 @@ constexpr const char* examples =
     "The usual letters are understood too: drpf scan -sS -Pn -p- -oX scan.xml 192.168.1.1\n"
     "Exit code 0: all ports decided; 3: some stayed undecided; 130: interrupted. docs/scanner.md explains states, scope and rates.";
 
-void declare_kinds(CLI::App& command, Options& options) {
+void declare_kinds(CLI::App& command, survey::Options& options) {
   const std::string group = "Kind of scan (SYN, or connect without CAP_NET_RAW)";
   command.add_flag("--syn", options.syn, "TCP SYN")->group(group);
   command.add_flag("--connect", options.connect, "TCP by whole connections; needs no right")->group(group);
@@ -60,7 +59,7 @@ void declare_kinds(CLI::App& command, Options& options) {
   command.add_flag("--udp-fast", options.udp_fast, "UDP: do not wait for ICMP errors that the target holds back")->group(group);
 }
 
-void declare_output(CLI::App& command, Options& options) {
+void declare_output(CLI::App& command, survey::Options& options) {
   const std::string group = "Output";
   command.add_flag("--json", options.json, "JSON: an array of hosts with every port")->group(group);
   command.add_flag("--xml", options.xml, "XML in the widespread dialect")->group(group);
@@ -81,7 +80,7 @@ void declare_output(CLI::App& command, Options& options) {
       ->group(group);
 }
 
-void declare(CLI::App& command, Options& options) {
+void declare(CLI::App& command, survey::Options& options) {
   command.add_option("targets", options.targets, "Addresses, prefixes, ranges (10.0.0.1-20), names")->type_name("TARGET");
   command.add_option("-p,--ports", options.ports, "Numbers, ranges, service names; T: and U: for TCP and UDP; - is all")
       ->type_name("PORTS");
@@ -115,7 +114,7 @@ void declare(CLI::App& command, Options& options) {
   command.add_option("--gateway", options.gateway, "On a device: the gateway's address inside the tunnel")
       ->type_name("ADDRESS[:PORT]")
       ->group(own);
-  options.socket = socket_path_default;
+  options.socket = api_client::socket_path_default;
   add_socket_option(command, options.socket);
   command.get_option("--socket")->group(own);
   command.add_option("--since", options.since, "The file that keeps what was found the last time")->type_name("FILE")->group(own);
@@ -132,7 +131,7 @@ void declare(CLI::App& command, Options& options) {
     command.get_option(name)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
-Result<scan::Format> screen_format(const Options& options) {
+Result<scan::Format> screen_format(const survey::Options& options) {
   std::vector<scan::Format> chosen;
   for (const auto& [flag, format] : {std::pair{options.json, scan::Format::json}, std::pair{options.xml, scan::Format::xml},
                                      std::pair{options.grepable, scan::Format::grepable}, std::pair{options.csv, scan::Format::csv}})
@@ -150,7 +149,7 @@ Result<scan::Format> screen_format(const Options& options) {
 
 using File = std::shared_ptr<std::FILE>;  // shared with the function that writes into it
 
-Output output_into(File file, std::string name, scan::Format format, const Options& options, Progress* progress) {
+survey::Output output_into(File file, std::string name, scan::Format format, const survey::Options& options, survey::Progress* progress) {
   const scan::ReportOptions form{.facts = options.reason, .all = options.verbose, .open_only = options.open};
   return {make_report(format, form), [file, name, progress](std::string_view text) -> Status {
             if (text.empty()) return {};
@@ -161,8 +160,8 @@ Output output_into(File file, std::string name, scan::Format format, const Optio
           }};
 }
 
-Result<std::vector<Output>> outputs_of(const Options& options, scan::Format screen, Progress& progress) {
-  std::vector<Output> outputs;
+Result<std::vector<survey::Output>> outputs_of(const survey::Options& options, scan::Format screen, survey::Progress& progress) {
+  std::vector<survey::Output> outputs;
   bool screen_taken = false;
   for (const auto& text : options.outputs) {
     const auto colon = text.find(':');
@@ -190,7 +189,7 @@ Result<std::vector<Output>> outputs_of(const Options& options, scan::Format scre
   return outputs;
 }
 
-std::string described(const Plan& plan) {
+std::string described(const survey::Plan& plan) {
   std::string text;
   for (const auto& range : plan.admitted.vouched_for().ranges()) text += (text.empty() ? "" : ", ") + to_string(range);
   for (const auto& pass : plan.passes)
@@ -200,19 +199,20 @@ std::string described(const Plan& plan) {
 
 // What the table says itself, for those who read another form on standard output.
 void tell_the_end(const scan::ReportHead& head, const scan::ReportTail& tail) {
-  for (const auto& warning : tail.warnings) remark("warning: " + warning);
-  for (const auto& sentence : tally_sentences(head, tail)) remark(sentence);
-  for (const auto& ports : tail.undecided) remark("undecided: " + ports);
+  for (const auto& warning : tail.warnings) terminal::remark("warning: " + warning);
+  for (const auto& sentence : tally_sentences(head, tail)) terminal::remark(sentence);
+  for (const auto& ports : tail.undecided) terminal::remark("undecided: " + ports);
 }
 
 // The words of the file with those of this command line behind them; permissions count only from the latter.
-Result<Options> options_to_resume(const Options& given, const std::vector<std::string>& words, const scan::ResumeFile& file) {
-  auto all = words_to_keep(file.words);
-  const auto more = words_to_keep(words);
+Result<survey::Options> options_to_resume(const survey::Options& given, const std::vector<std::string>& words,
+                                          const scan::ResumeFile& file) {
+  auto all = survey::words_to_keep(file.words);
+  const auto more = survey::words_to_keep(words);
   all.insert(all.end(), more.begin(), more.end());
   std::reverse(all.begin(), all.end());  // CLI11 takes the last first
   CLI::App command("", "drpf scan");
-  Options options;
+  survey::Options options;
   declare(command, options);
   try {
     command.parse(std::move(all));
@@ -228,25 +228,25 @@ Result<Options> options_to_resume(const Options& given, const std::vector<std::s
 }
 
 struct Job {
-  Options options;
+  survey::Options options;
   std::vector<std::string> words;  // of the command line that this scan can be resumed by
   std::optional<scan::ResumeFile> earlier;
 };
 
-Result<Job> job_of(const Options& options, const std::vector<std::string>& words, const Environment& environment) {
-  if (options.resume.empty()) return Job{options, words_to_keep(words), std::nullopt};
+Result<Job> job_of(const survey::Options& options, const std::vector<std::string>& words, const survey::Environment& environment) {
+  if (options.resume.empty()) return Job{options, survey::words_to_keep(words), std::nullopt};
   const auto text = environment.read_file(options.resume, scan::resume_file_max);
   if (!text) return fail(text.error());
   auto file = scan::parse_resume_file(*text);
   if (!file) return fail(file.error());
-  if (!options.targets.empty() || !options.targets_files.empty()) return Job{options, words_to_keep(words), std::move(*file)};
+  if (!options.targets.empty() || !options.targets_files.empty()) return Job{options, survey::words_to_keep(words), std::move(*file)};
   auto merged = options_to_resume(options, words, *file);
   if (!merged) return fail(merged.error());
-  auto kept = words_to_keep(file->words);
+  auto kept = survey::words_to_keep(file->words);
   return Job{std::move(*merged), std::move(kept), std::move(*file)};
 }
 
-std::string resume_path(const Options& options, WallTime now) {
+std::string resume_path(const survey::Options& options, WallTime now) {
   if (!options.resume_file.empty()) return options.resume_file;
   if (!options.resume.empty()) return options.resume;
   auto stamp = scan::utc_text(now);
@@ -254,94 +254,98 @@ std::string resume_path(const Options& options, WallTime now) {
   return "drpf-scan-" + stamp + ".resume";
 }
 
-void leave_resume_file(const Job& job, const Plan& plan, const Knowledge& knowledge, const scan::ReportTail& tail) {
+void leave_resume_file(const Job& job, const survey::Plan& plan, const survey::Knowledge& knowledge, const scan::ReportTail& tail) {
   const bool wanted = tail.tally.interrupted || (tail.tally.undecided > 0 && !job.options.resume_file.empty());
   if (!wanted || job.options.no_resume) return;
-  if (!keeps_everything(plan))
-    return remark(fmt::format("no resume file: a scan of more than {} ports in all is not kept", ports_kept_max));
+  if (!survey::keeps_everything(plan))
+    return terminal::remark(fmt::format("no resume file: a scan of more than {} ports in all is not kept", survey::ports_kept_max));
   const auto path = resume_path(job.options, tail.finished);
-  const auto written = write_resume_file(path, resume_file_of(plan, knowledge, job.words));
-  if (!written) return void(report(written.error()));
-  remark(fmt::format("to go on: drpf scan --resume {}", path));
+  const auto written = survey::write_resume_file(path, survey::resume_file_of(plan, knowledge, job.words));
+  if (!written) return void(terminal::report(written.error()));
+  terminal::remark(fmt::format("to go on: drpf scan --resume {}", path));
 }
 
 // What is left of the scan needs nobody's rights but those to its own files. Where that fails, the scan goes on as it was.
 void give_up_raw_sockets() { (void)system::give_up_privileges({Capability::dac_override}, std::nullopt); }
 
-int carry_out(const Job& job, const Plan& plan, scan::Format screen, ProgressForm form, const Environment& environment) {
+int carry_out(const Job& job, const survey::Plan& plan, scan::Format screen, survey::ProgressForm form,
+              const survey::Environment& environment) {
   const auto& options = job.options;
   const system::SystemClock clock;
-  Knowledge knowledge(plan);
+  survey::Knowledge knowledge(plan);
   if (job.earlier) {
-    auto known = knowledge_of(*job.earlier, plan);
-    if (!known) return report(known.error());
+    auto known = survey::knowledge_of(*job.earlier, plan);
+    if (!known) return terminal::report(known.error());
     knowledge = std::move(*known);
   } else {
     crypto::SystemRandom random;
     knowledge.seed = random.u64();
   }
   if (!plan.admitted.vouched_for().empty()) {
-    const auto written = write_audit(audit_file(), {clock.wall_now(), who_is_asking(), described(plan), plan.pace.ceiling});
-    if (!written) return report(written.error());
+    const auto written =
+        survey::write_audit(survey::audit_file(), {clock.wall_now(), survey::who_is_asking(), described(plan), plan.pace.ceiling});
+    if (!written) return terminal::report(written.error());
   }
-  Progress progress(form);
+  survey::Progress progress(form);
   auto outputs = outputs_of(options, screen, progress);
-  if (!outputs) return report(outputs.error());
-  if (const auto fewer = system::give_up_privileges(rights_kept, std::nullopt); !fewer) return report(fewer.error());
-  const StopSignals signals;
+  if (!outputs) return terminal::report(outputs.error());
+  if (const auto fewer = system::give_up_privileges(rights_kept, std::nullopt); !fewer) return terminal::report(fewer.error());
+  const survey::StopSignals signals;
   const probe::BannerLimits banner_limits{.interface = plan.interface};
-  const Surroundings around{.scanner = probe::run_scan,
-                            .banners = options.banner ? BannerReader([&](const auto& wishes, const auto& stop) {
-                              return probe::read_banners(wishes, banner_limits, stop);
-                            })
-                                                      : nullptr,
-                            .clock = clock,
-                            .stop = [&] { return signals.asked(); },
-                            .service_name = environment.service_name,
-                            .progress = [&](const ProgressState& state) { progress.show(state); },
-                            .last_sockets_open = give_up_raw_sockets};
+  const survey::Surroundings around{.scanner = probe::run_scan,
+                                    .banners = options.banner ? survey::BannerReader([&](const auto& wishes, const auto& stop) {
+                                      return probe::read_banners(wishes, banner_limits, stop);
+                                    })
+                                                              : nullptr,
+                                    .clock = clock,
+                                    .stop = [&] { return signals.asked(); },
+                                    .service_name = environment.service_name,
+                                    .progress = [&](const survey::ProgressState& state) { progress.show(state); },
+                                    .last_sockets_open = give_up_raw_sockets};
   const scan::ReportHead head{.version = DRPF_VERSION,
                               .command = fmt::format("drpf scan {}", fmt::join(job.words, " ")),
                               .started = clock.wall_now(),
                               .passes = plan.only_discovery ? std::vector<scan::PassHead>{} : plan.passes,
                               .targets = plan.targets.size(),
                               .forced = plan.pace.probes_max.has_value()};
-  const auto outcome = run_plan(plan, head, knowledge, *outputs, around);
+  const auto outcome = survey::run_plan(plan, head, knowledge, *outputs, around);
   progress.clear();
   if (screen != scan::Format::table) tell_the_end(head, outcome.tail);
   leave_resume_file(job, plan, knowledge, outcome.tail);
-  if (outcome.error) return report(*outcome.error);
-  if (outcome.tail.tally.interrupted) return exit_interrupted;
-  return outcome.tail.tally.undecided > 0 ? exit_undecided : exit_ok;
+  if (outcome.error) return terminal::report(*outcome.error);
+  if (outcome.tail.tally.interrupted) return terminal::exit_interrupted;
+  return outcome.tail.tally.undecided > 0 ? terminal::exit_undecided : terminal::exit_ok;
 }
 
-int scan_targets(const Options& given, const std::vector<std::string>& words) {
-  if (given.mine) return scan_own_leases(given);
-  const auto environment = environment_here();
+int scan_targets(const survey::Options& given, const std::vector<std::string>& words) {
+  if (given.mine) return survey::scan_own_leases(given);
+  const auto environment = survey::environment_here();
   const auto job = job_of(given, words, environment);
-  if (!job) return report(job.error());
+  if (!job) return terminal::report(job.error());
   const auto screen = screen_format(job->options);
-  if (!screen) return report(screen.error());
-  const auto form = progress_form(job->options.progress, isatty(STDERR_FILENO) == 1);
-  if (!form) return report(invalid("usage", fmt::format("there is no progress '{}'", job->options.progress), "auto, none, line or json"));
-  const auto plan = make_plan(job->options, environment);
-  if (!plan) return report(plan.error());
-  for (const auto& sentence : plan->remarks) remark(sentence);
+  if (!screen) return terminal::report(screen.error());
+  const auto form = survey::progress_form(job->options.progress, isatty(STDERR_FILENO) == 1);
+  if (!form)
+    return terminal::report(invalid("usage", fmt::format("there is no progress '{}'", job->options.progress), "auto, none, line or json"));
+  const auto plan = survey::make_plan(job->options, environment);
+  if (!plan) return terminal::report(plan.error());
+  for (const auto& sentence : plan->remarks) terminal::remark(sentence);
   return carry_out(*job, *plan, *screen, *form, environment);
 }
 
 }  // namespace
 
 void add_scan_command(CLI::App& root, CommandLine& line) {
-  auto& command = add_command<Options>(root, line, "scan", "See which ports of your hosts are open, closed or filtered, and why", "",
-                                       declare, [&line](const Options& options) { return scan_targets(options, line.words); });
+  auto& command =
+      add_command<survey::Options>(root, line, "scan", "See which ports of your hosts are open, closed or filtered, and why", "", declare,
+                                   [&line](const survey::Options& options) { return scan_targets(options, line.words); });
   command.footer(std::string("Examples:\n") + examples);
 }
 
 Result<std::vector<std::string>> scan_words(const std::vector<std::string>& words) {
   auto translated = translate(words);
   if (!translated) return fail(translated.error());
-  for (const auto& sentence : translated->remarks) remark(sentence);
+  for (const auto& sentence : translated->remarks) terminal::remark(sentence);
   return std::move(translated->words);
 }
 

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-namespace drpf::cli::scanning {
+namespace drpf::cli {
 namespace {
 
 using Pair = std::pair<std::string_view, std::string_view>;
@@ -126,4 +126,4 @@ Result<TranslatedWords> translate(const std::vector<std::string>& words) {
   return out;
 }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::cli

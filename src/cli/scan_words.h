@@ -6,7 +6,7 @@
 
 #include "core/result.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::cli {
 
 struct TranslatedWords {
   std::vector<std::string> words;
@@ -16,4 +16,4 @@ struct TranslatedWords {
 // `words` are those behind `drpf scan`. Letters that stand for something that drpf does not do are refused with the reason.
 Result<TranslatedWords> translate(const std::vector<std::string>& words);
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::cli

@@ -24,36 +24,37 @@ std::string repaired_text(const json::value& status) {
   std::string text;
   if (const auto* const counts = repaired->get_object().if_contains("counts"); counts != nullptr && counts->is_object())
     for (const auto& [what, count] : counts->get_object())
-      text += fmt::format("{}{} x {}", text.empty() ? "repaired " : ", ", number_of(*counts, what), std::string_view(what));
+      text += fmt::format("{}{} x {}", text.empty() ? "repaired " : ", ", api_client::number_of(*counts, what), std::string_view(what));
   if (text.empty()) return {};
   text += "\n";
   if (const auto* const last = repaired->get_object().if_contains("last"); last != nullptr && last->is_object()) {
-    const auto culprit = text_of(*last, "culprit");
-    text += fmt::format("         last {} ago: {}{}{}\n", uptime_text(number_of(*last, "seconds_ago")), text_of(*last, "what"),
-                        culprit.empty() ? "" : "; changed by ", culprit);
+    const auto culprit = api_client::text_of(*last, "culprit");
+    text += fmt::format("         last {} ago: {}{}{}\n", uptime_text(api_client::number_of(*last, "seconds_ago")),
+                        api_client::text_of(*last, "what"), culprit.empty() ? "" : "; changed by ", culprit);
   }
   return text;
 }
 
-std::string as_page(const json::value& status) {
+std::string status_page(const json::value& status) {
   std::string hosts;
-  for (const auto& host : list_of(status, "hosts")) {
+  for (const auto& host : api_client::list_of(status, "hosts")) {
     hosts += hosts.empty() ? "" : "; ";
-    hosts += text_of(host, "name");
+    hosts += api_client::text_of(host, "name");
     for (const auto* family : {"ipv4", "ipv6"})
-      if (const auto address = text_of(host, family); !address.empty()) hosts += " " + address;
+      if (const auto address = api_client::text_of(host, family); !address.empty()) hosts += " " + address;
   }
   auto page = fmt::format(
       "gateway  drpf {}, up {}\ntunnel   {} on {}, UDP port {}\nhosts    {}\npool     {}, {} ports free\n"
       "devices  {} of {} connected, {} accounts\nleases   {} active, {} held\nrepairs  {}\n",
-      text_of(status, "version"), uptime_text(number_of(status, "uptime_s")), text_of(status, "engine"),
-      text_of(status, "tunnel_interface"), text_of(status, "wireguard_port"), hosts, text_of(status, "pool"), text_of(status, "ports_free"),
-      text_of(status, "devices_connected"), text_of(status, "devices"), text_of(status, "accounts"), text_of(status, "leases_active"),
-      text_of(status, "leases_held"), text_of(status, "repairs"));
+      api_client::text_of(status, "version"), uptime_text(api_client::number_of(status, "uptime_s")), api_client::text_of(status, "engine"),
+      api_client::text_of(status, "tunnel_interface"), api_client::text_of(status, "wireguard_port"), hosts,
+      api_client::text_of(status, "pool"), api_client::text_of(status, "ports_free"), api_client::text_of(status, "devices_connected"),
+      api_client::text_of(status, "devices"), api_client::text_of(status, "accounts"), api_client::text_of(status, "leases_active"),
+      api_client::text_of(status, "leases_held"), api_client::text_of(status, "repairs"));
   page += repaired_text(status);
-  for (const auto& warning : list_of(status, "warnings"))
+  for (const auto& warning : api_client::list_of(status, "warnings"))
     if (warning.is_string())
-      page += coloured("warning  ", Colour::yellow) +
+      page += terminal::coloured("warning  ", terminal::Colour::yellow) +
               api::printable(std::string_view(warning.get_string().data(), warning.get_string().size())) + "\n";
   return page;
 }
@@ -61,9 +62,10 @@ std::string as_page(const json::value& status) {
 }  // namespace
 
 void add_status_command(CLI::App& root, CommandLine& line) {
-  add_command<AdminOptions>(
-      root, line, "status", "Show how the gateway is doing", "drpf status", add_admin_options,
-      [](const AdminOptions& options) { return print_answer(AdminClient(options.socket).get("/v1/status"), options.json, as_page); });
+  add_command<AdminOptions>(root, line, "status", "Show how the gateway is doing", "drpf status", add_admin_options,
+                            [](const AdminOptions& options) {
+                              return print_answer(api_client::AdminClient(options.socket).get("/v1/status"), options.json, status_page);
+                            });
 }
 
 }  // namespace drpf::cli

@@ -16,7 +16,7 @@ void add_version_command(CLI::App& root, CommandLine& line) {
       root, line, "version", "Print the version", "drpf version --json",
       [](CLI::App& command, VersionOptions& options) { add_json_flag(command, options.json); },
       [](const VersionOptions& options) -> int {
-        return print(options.json ? R"({"version":")" DRPF_VERSION "\"}\n" : "drpf " DRPF_VERSION "\n");
+        return terminal::print(options.json ? R"({"version":")" DRPF_VERSION "\"}\n" : "drpf " DRPF_VERSION "\n");
       });
 }
 

@@ -3,8 +3,8 @@
 
 #include "cli/command_line.h"
 #include "cli/port_argument.h"
-#include "terminal/terminal.h"
 #include "net/http_message.h"
+#include "terminal/terminal.h"
 
 namespace drpf::cli {
 namespace {
@@ -18,29 +18,29 @@ struct WhoOptions : AdminOptions {
   unsigned within_s = 0;
 };
 
-std::string as_table(const json::value& found) {
-  Table table({"ACCOUNT", "DEVICE", "PROTOCOL", "FROM", "UNTIL"});
+std::string holders_table(const json::value& found) {
+  terminal::Table table({"ACCOUNT", "DEVICE", "PROTOCOL", "FROM", "UNTIL"});
   for (const auto& past : found.as_array()) {
-    const auto until = text_of(past, "until");
-    table.add({{text_of(past, "account")},
-               {text_of(past, "device")},
-               {text_of(past, "protocol")},
-               {text_of(past, "from")},
-               {until.empty() ? "now" : until, until.empty() ? Colour::green : Colour::plain}});
+    const auto until = api_client::text_of(past, "until");
+    table.add({{api_client::text_of(past, "account")},
+               {api_client::text_of(past, "device")},
+               {api_client::text_of(past, "protocol")},
+               {api_client::text_of(past, "from")},
+               {until.empty() ? "now" : until, until.empty() ? terminal::Colour::green : terminal::Colour::plain}});
   }
   return table.empty() ? "nobody: the port was not leased then, or it is longer ago than [leases] history\n"
-                       : table.text(standard_output_has_colour());
+                       : table.text(terminal::standard_output_has_colour());
 }
 
 int who(const WhoOptions& options) {
   const auto argument = parse_port_argument(options.port);
-  if (!argument) return report(argument.error());
-  if (!argument->port) return report(invalid("usage", "'any' names no port", "give the public port's number"));
+  if (!argument) return terminal::report(argument.error());
+  if (!argument->port) return terminal::report(invalid("usage", "'any' names no port", "give the public port's number"));
   auto target = fmt::format("/v1/history?address={}&port={}", net::percent_encode(options.address), to_string(*argument->port));
   if (argument->protocol) target += fmt::format("&protocol={}", to_string(*argument->protocol));
   if (!options.at.empty()) target += "&at=" + net::percent_encode(options.at);
   if (options.within_s > 0) target += fmt::format("&within_s={}", options.within_s);
-  return print_answer(AdminClient(options.socket).get(target), options.json, as_table);
+  return print_answer(api_client::AdminClient(options.socket).get(target), options.json, holders_table);
 }
 
 }  // namespace

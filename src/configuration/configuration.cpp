@@ -1,6 +1,6 @@
 #include "configuration/configuration.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 
 Configuration default_configuration() {
   Configuration configuration;
@@ -17,4 +17,4 @@ Configuration default_configuration() {
   return configuration;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

@@ -12,7 +12,7 @@
 #include "lease/types.h"
 #include "tunnel/offload.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 
 struct PublicHostConfig {
   std::string name = "main";
@@ -81,4 +81,4 @@ struct Configuration {
 // The configuration of a gateway that was told nothing.
 Configuration default_configuration();
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

@@ -10,7 +10,7 @@
 #include "configuration/toml_table.h"
 #include "tunnel/wireguard/crypto_workers.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 namespace {
 
 using namespace std::chrono_literals;
@@ -363,4 +363,4 @@ Result<Configuration> read_configuration_file(const std::string& path) {
   return parse_configuration(text, path);
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

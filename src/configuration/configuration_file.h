@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
-#include "core/result.h"
 #include "configuration/configuration.h"
+#include "core/result.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 
 inline constexpr std::size_t configuration_bytes_max = 1024 * 1024;
 
@@ -15,4 +15,4 @@ inline constexpr std::size_t configuration_bytes_max = 1024 * 1024;
 Result<Configuration> read_configuration_file(const std::string& path);
 Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

@@ -8,7 +8,7 @@
 #include "configuration/configuration_file.h"
 #include "configuration/toml_table.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 namespace {
 
 constexpr std::uint64_t first_host_number = 1;
@@ -109,4 +109,4 @@ Result<LabConfiguration> make_lab_configuration(std::string_view text, std::stri
   return out;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

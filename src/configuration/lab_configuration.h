@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "configuration/configuration.h"
 #include "core/address.h"
 #include "core/result.h"
-#include "configuration/configuration.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 
 struct LabNetwork {
   std::string interface;              // the gateway's public one
@@ -31,4 +31,4 @@ struct LabConfiguration {
 // `text` is his file; empty = the defaults. Errors as of parse_configuration().
 Result<LabConfiguration> make_lab_configuration(std::string_view text, std::string_view file_name, const LabNetwork& network);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

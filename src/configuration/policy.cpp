@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 
 lease::Policy make_policy(const Configuration& configuration, const std::vector<FoundHost>& hosts, const std::vector<Listener>& listeners) {
   lease::Policy policy;
@@ -26,4 +26,4 @@ lease::Policy make_policy(const Configuration& configuration, const std::vector<
 
 Address gateway_address_for(const Address& device_v4) { return Prefix(device_v4, 24).nth(1); }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

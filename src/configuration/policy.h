@@ -3,12 +3,12 @@
 
 #include <vector>
 
+#include "configuration/configuration.h"
 #include "core/port.h"
 #include "core/result.h"
-#include "configuration/configuration.h"
 #include "lease/types.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 
 // A public host as it was found on this machine: its addresses and the interfaces that visitors come in by.
 struct FoundHost {
@@ -29,4 +29,4 @@ lease::Policy make_policy(const Configuration& configuration, const std::vector<
 // Where a device finds the gateway inside the tunnel: x.y.z.1 of the device's own /24, which programs guess without being told.
 Address gateway_address_for(const Address& device_v4);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

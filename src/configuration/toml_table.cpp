@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 namespace {
 
 constexpr std::size_t list_length_max = 1024;
@@ -249,4 +249,4 @@ void TomlTable::finish() {
       faults_.add(key.source(), fmt::format("unknown key '{}' in {}", key.str(), name_), "these are known there: " + known);
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

@@ -6,13 +6,13 @@
 
 // toml++ 3.3 asserts what a file can break ("a = [}"). Such a file must neither end the program nor be taken for impossible by the
 // optimizer, so its assertions throw, also where NDEBUG is set.
-namespace drpf::gateway {
+namespace drpf::configuration {
 struct TomlAssertion : std::logic_error {
   using std::logic_error::logic_error;
 };
 [[noreturn]] inline void toml_assertion_failed(const char* condition) { throw TomlAssertion(condition); }
-}  // namespace drpf::gateway
-#define TOML_ASSERT(condition) ((condition) ? void() : drpf::gateway::toml_assertion_failed(#condition))
+}  // namespace drpf::configuration
+#define TOML_ASSERT(condition) ((condition) ? void() : drpf::configuration::toml_assertion_failed(#condition))
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #define TOML_FLOAT_CHARCONV 1  // the other way is a stream, which takes memory that ran out for a bad number
@@ -35,7 +35,7 @@ struct TomlAssertion : std::logic_error {
 #include "core/result.h"
 #include "core/time.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 
 // The first thing that was wrong in a file, with its place.
 class FileFaults {
@@ -104,4 +104,4 @@ class TomlTable {
 // "90s", "10m", "24h", "7d".
 Result<Duration> parse_duration(std::string_view text);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

@@ -32,6 +32,8 @@ class Port {
 };
 
 std::string to_string(Port port);
+// The nth after it; that there is one is the caller's to see to.
+constexpr Port plus(Port port, std::uint32_t n) { return Port{static_cast<std::uint16_t>(port.value() + n)}; }
 // Decimal, 0..65535, no sign, no blanks.
 Result<Port> parse_port(std::string_view text);
 

@@ -1,5 +1,7 @@
 #include "daemon/confinement.h"
 
+#include <spdlog/logger.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,13 +17,12 @@
 #include "system/privileges.h"
 #include "system/seccomp.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 using system::Capability;
 
 constexpr std::uint64_t descriptors_beside_api = 1024;
-constexpr const char* control_socket_folder = "/var/run/wireguard";
 
 // False where this user cannot be had here: a user namespace without it.
 Result<bool> give(const std::filesystem::path& path, const system::User& user) {
@@ -54,7 +55,8 @@ void give_socket_folder(const std::filesystem::path& folder, const std::filesyst
   (void)give(folder, user);  // what it is needed for says so itself if it fails
 }
 
-Result<std::optional<system::User>> choose_user(const Configuration& configuration, const RunOptions& options, spdlog::logger& log) {
+Result<std::optional<system::User>> choose_user(const configuration::Configuration& configuration, const RunOptions& options,
+                                                spdlog::logger& log) {
   constexpr auto stays = "the gateway stays root, with no rights but to change the network and to take ports below 1024";
   if (::geteuid() != 0 || configuration.user == "root") return std::nullopt;
   auto user = system::find_user(configuration.user);
@@ -76,7 +78,7 @@ Result<std::optional<system::User>> choose_user(const Configuration& configurati
 
 }  // namespace
 
-Status confine(const Configuration& configuration, const RunOptions& options, spdlog::logger& log) {
+Status confine(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log) {
   const auto user = choose_user(configuration, options, log);
   if (!user) return fail(user.error());
 
@@ -99,4 +101,4 @@ Status confine(const Configuration& configuration, const RunOptions& options, sp
   return {};
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

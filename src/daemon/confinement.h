@@ -1,15 +1,17 @@
 // What a gateway gives up before it opens anything: rights, programs, system calls, a memory that others can read.
 #pragma once
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
-#include "core/result.h"
 #include "configuration/configuration.h"
+#include "core/result.h"
 #include "daemon/run.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
+
+inline constexpr const char* control_socket_folder = "/var/run/wireguard/";  // where `wg show` looks for engines outside the kernel
 
 // While there is one thread, and before there are secrets. Files that the gateway will need as another user are given to that user.
-Status confine(const Configuration& configuration, const RunOptions& options, spdlog::logger& log);
+Status confine(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

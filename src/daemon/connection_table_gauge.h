@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class ConnectionTableGauge {
  public:
@@ -29,4 +29,4 @@ class ConnectionTableGauge {
   bool raised_ = false;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

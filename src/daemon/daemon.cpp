@@ -1,5 +1,7 @@
 #include "daemon/daemon.h"
 
+#include <spdlog/logger.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,23 +9,22 @@
 #include <csignal>
 #include <filesystem>
 
-#include "firewall/port_plan.h"
 #include "configuration/configuration_file.h"
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
 #include "daemon/public_hosts.h"
 #include "daemon/ssh_ports.h"
+#include "firewall/port_plan.h"
 #include "lease/validation.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
 #include "tunnel/kernel/kernel_tunnel.h"
 #include "tunnel/wireguard/engine.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 constexpr const char* default_configuration_file = "/etc/drpf/drpf.toml";
-constexpr const char* control_socket_folder = "/var/run/wireguard/";  // where `wg show` looks for engines outside the kernel
 
 firewall::PortClaim claim(PortRange range, firewall::PortUse use, std::string origin) { return {range, use, std::move(origin)}; }
 
@@ -45,11 +46,11 @@ Daemon::~Daemon() {
   if (redirect_) redirect_->when_settled({});
 }
 
-Result<Configuration> Daemon::load_configuration() const {
-  if (options_.config_file) return read_configuration_file(*options_.config_file);
-  if (std::filesystem::exists(default_configuration_file)) return read_configuration_file(default_configuration_file);
+Result<configuration::Configuration> Daemon::load_configuration() const {
+  if (options_.config_file) return configuration::read_configuration_file(*options_.config_file);
+  if (std::filesystem::exists(default_configuration_file)) return configuration::read_configuration_file(default_configuration_file);
   // Told nothing, the gateway closes the host to the outside: but not the door that its operator came in by.
-  auto configuration = default_configuration();
+  auto configuration = configuration::default_configuration();
   configuration.input_tcp = ssh_ports();
   return configuration;
 }
@@ -71,7 +72,7 @@ Status Daemon::read_configuration() {
   return {};
 }
 
-Status Daemon::confine() { return gateway::confine(configuration_, options_, *log_); }
+Status Daemon::confine() { return daemon::confine(configuration_, options_, *log_); }
 
 Status Daemon::open_store() {
   auto store = store::sqlite::SqliteStore::open(options_.state_directory);
@@ -89,8 +90,8 @@ Status Daemon::open_store() {
   }
 
   listeners_ = reachable_listeners(configuration_);
-  const auto policy = make_policy(configuration_, hosts_, listeners_);
-  auto book = load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
+  const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
+  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
   return {};
@@ -130,7 +131,8 @@ Status Daemon::prove_port_plan() {
   return firewall::prove_disjoint(claims);
 }
 
-firewall::GatewayRuleset Daemon::ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const {
+firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration& configuration,
+                                             const std::vector<configuration::FoundHost>& hosts) const {
   firewall::GatewayRuleset ruleset;
   bool shares_address = !configuration.entry_v4 && !configuration.entry_v6;
   for (const auto& found : hosts) {
@@ -178,7 +180,9 @@ Status Daemon::start_redirect() {
   return {};
 }
 
-Status Daemon::start_tunnel() { return configuration_.engine == TunnelEngine::kernel ? start_kernel_engine() : start_embedded_engine(); }
+Status Daemon::start_tunnel() {
+  return configuration_.engine == configuration::TunnelEngine::kernel ? start_kernel_engine() : start_embedded_engine();
+}
 
 void Daemon::on_tunnel_event(tunnel::Event event) {
   loop_.post([this, event = std::move(event)] {
@@ -271,11 +275,12 @@ void Daemon::retry_history() {
 
 Status Daemon::open_gateway() {
   open_history();
-  auto gateway = Gateway::open(configuration_, std::move(*loaded_book_), identity_,
-                               Parts{*store_, *redirect_, *tunnel_, clock_, random_, log_, system::boot_id(),
-                                     [this] { return check_host(configuration_, hosts_, true); },
-                                     [this](const lease::Device& device) { return add_gateway_address(device); },
-                                     [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
+  auto gateway =
+      gateway::Gateway::open(configuration_, std::move(*loaded_book_), identity_,
+                             gateway::Parts{*store_, *redirect_, *tunnel_, clock_, random_, log_, system::boot_id(),
+                                            [this] { return check_host(configuration_, hosts_, true); },
+                                            [this](const lease::Device& device) { return add_gateway_address(device); },
+                                            [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
   if (configuration_.history > Duration::zero() && !history_)
@@ -286,7 +291,7 @@ Status Daemon::open_gateway() {
 
 // The gateway answers at x.y.z.1 of each device's own /24: without a next hop in WireGuard, programs guess it there.
 Status Daemon::add_gateway_address(const lease::Device& device) {
-  const auto address = gateway_address_for(device.tunnel_v4);
+  const auto address = configuration::gateway_address_for(device.tunnel_v4);
   if (address == configuration_.tunnel_v4.nth(1)) return {};
   return tunnel_interface_->add_address(address, address.bits(), *network_);
 }
@@ -318,7 +323,7 @@ Status Daemon::open_doors() {
   if (!admin) return fail(admin.error());
   servers_.push_back(std::move(*admin));
 
-  port_mappings_ = std::make_unique<PortMappings>(
+  port_mappings_ = std::make_unique<gateway::PortMappings>(
       *gateway_, log_, [this](HeldAnswers::Ticket ticket, HeldAnswers::Answer answer) { held_answers_->hold(ticket, std::move(answer)); });
   port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
   if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
@@ -341,7 +346,7 @@ Status Daemon::open_doors() {
 
   probe_interface_ = std::make_unique<ProbeInterface>(configuration_.tunnel_v6.has_value());
   auto doctor = PortDoctor::start({*gateway_, *redirect_, *tunnel_, *network_, *probe_interface_, loop_, clock_, random_, log_,
-                                   configuration_.engine != TunnelEngine::kernel});
+                                   configuration_.engine != configuration::TunnelEngine::kernel});
   if (!doctor) return fail(doctor.error());
   port_doctor_ = std::move(*doctor);
   gateway_->set_port_doctor(
@@ -407,8 +412,9 @@ Result<bool> Daemon::follow_hosts() {
     address_lost_.reset();
     return false;
   }
-  const auto has_fewer = [&](const FoundHost& before) {
-    const auto now = std::find_if(hosts->begin(), hosts->end(), [&](const FoundHost& one) { return one.host.name == before.host.name; });
+  const auto has_fewer = [&](const configuration::FoundHost& before) {
+    const auto now =
+        std::find_if(hosts->begin(), hosts->end(), [&](const configuration::FoundHost& one) { return one.host.name == before.host.name; });
     return now != hosts->end() && ((before.host.v4 && !now->host.v4) || (before.host.v6 && !now->host.v6));
   };
   if (std::any_of(hosts_.begin(), hosts_.end(), has_fewer)) {
@@ -418,7 +424,7 @@ Result<bool> Daemon::follow_hosts() {
   }
   address_lost_.reset();
 
-  const auto policy = make_policy(configuration_, *hosts, listeners_);
+  const auto policy = configuration::make_policy(configuration_, *hosts, listeners_);
   if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
   // The rule set first, as at a reload: it is refused whole or taken whole.
   if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, *hosts), gateway_->book().redirections(), clock_.now());
@@ -503,7 +509,7 @@ Status Daemon::try_reload() {
   auto hosts = find_public_hosts(*configuration, *network_);
   if (!hosts) return fail(hosts.error());
   auto listeners = reachable_listeners(*configuration);
-  auto policy = make_policy(*configuration, *hosts, listeners);
+  auto policy = configuration::make_policy(*configuration, *hosts, listeners);
   if (auto valid = lease::validate(policy); !valid) return valid;
 
   std::swap(configuration_, *configuration);
@@ -525,4 +531,4 @@ Status Daemon::try_reload() {
   return {};
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

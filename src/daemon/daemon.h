@@ -5,27 +5,27 @@
 #include <string>
 #include <vector>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "api/admin_api.h"
 #include "api/device_api.h"
+#include "configuration/configuration.h"
+#include "configuration/policy.h"
 #include "core/result.h"
 #include "crypto/wireguard_primitives.h"
-#include "firewall/gateway_ruleset.h"
-#include "configuration/configuration.h"
 #include "daemon/connection_table_gauge.h"
-#include "gateway/gateway.h"
 #include "daemon/held_answers.h"
 #include "daemon/lease_audit.h"
-#include "configuration/policy.h"
 #include "daemon/port_doctor.h"
 #include "daemon/port_mapping_door.h"
-#include "gateway/port_mappings.h"
 #include "daemon/probe_interface.h"
 #include "daemon/run.h"
 #include "daemon/self_repair.h"
 #include "daemon/tunnel_interface.h"
 #include "daemon/upnp_door.h"
+#include "firewall/gateway_ruleset.h"
+#include "gateway/gateway.h"
+#include "gateway/port_mappings.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
 #include "redirect/nft_redirect.h"
@@ -35,7 +35,7 @@
 #include "system/links_and_routes.h"
 #include "tunnel/tunnel.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class Daemon {
  public:
@@ -69,8 +69,9 @@ class Daemon {
   template <class Api>
   void answer(Api& api, const net::Request& request, const net::Respond& respond);
 
-  Result<Configuration> load_configuration() const;
-  firewall::GatewayRuleset ruleset_for(const Configuration& configuration, const std::vector<FoundHost>& hosts) const;
+  Result<configuration::Configuration> load_configuration() const;
+  firewall::GatewayRuleset ruleset_for(const configuration::Configuration& configuration,
+                                       const std::vector<configuration::FoundHost>& hosts) const;
   Status add_gateway_address(const lease::Device& device);
   void reload();
   Status try_reload();
@@ -85,14 +86,14 @@ class Daemon {
   std::shared_ptr<spdlog::logger> log_;
   system::SystemClock clock_;
   crypto::SystemRandom random_;
-  Configuration configuration_;
+  configuration::Configuration configuration_;
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::unique_ptr<TunnelInterface> tunnel_interface_;
   std::unique_ptr<ProbeInterface> probe_interface_;
-  std::vector<FoundHost> hosts_;
+  std::vector<configuration::FoundHost> hosts_;
   bool leases_must_follow_ = false;   // the rule set has the hosts of now, and the leases not yet
   std::optional<Time> address_lost_;  // since when a host has had fewer addresses than its leases are on
-  std::vector<Listener> listeners_;
+  std::vector<configuration::Listener> listeners_;
   std::unique_ptr<store::sqlite::SqliteStore> store_;
   store::WireGuardIdentity identity_;
   std::unique_ptr<lease::LeaseBook> loaded_book_;  // between open_store() and open_gateway()
@@ -101,9 +102,9 @@ class Daemon {
   std::unique_ptr<redirect::NftRedirect> redirect_;
   net::EventLoop loop_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;
-  std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<HeldAnswers> held_answers_;
-  std::unique_ptr<PortMappings> port_mappings_;
+  std::unique_ptr<gateway::PortMappings> port_mappings_;
   std::unique_ptr<PortMappingDoor> port_mapping_door_;
   std::unique_ptr<UpnpDoor> upnp_door_;
   std::unique_ptr<PortDoctor> port_doctor_;
@@ -116,4 +117,4 @@ class Daemon {
   bool failed_ = false;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 void HeldAnswers::hold(Ticket ticket, Answer answer) {
   if (settled_(ticket)) return answer();
@@ -47,4 +47,4 @@ void HeldAnswers::expect_next() {
   });
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

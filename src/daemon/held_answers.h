@@ -10,7 +10,7 @@
 #include "core/time.h"
 #include "net/event_loop.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class HeldAnswers {
  public:
@@ -43,4 +43,4 @@ class HeldAnswers {
   net::Timer timer_;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -22,7 +22,7 @@
 #include "system/process.h"
 #include "system/sysctl.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 using api::Finding;
@@ -35,7 +35,7 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-firewall::RulesetView view_of(const Configuration& configuration, const std::vector<FoundHost>& hosts) {
+firewall::RulesetView view_of(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts) {
   firewall::RulesetView view;
   view.tunnel_interface = configuration.tunnel_interface;
   view.tunnel_prefixes = {configuration.tunnel_v4};
@@ -48,8 +48,8 @@ firewall::RulesetView view_of(const Configuration& configuration, const std::vec
   return view;
 }
 
-void check_foreign_rules(const Configuration& configuration, const std::vector<FoundHost>& hosts, bool running,
-                         std::vector<Finding>& findings) {
+void check_foreign_rules(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts,
+                         bool running, std::vector<Finding>& findings) {
   if (system::find_program("nft").empty()) {
     findings.push_back({Level::problem, "firewall", "the program nft is not installed", "apt install nftables"});
     return;
@@ -74,7 +74,7 @@ void check_foreign_rules(const Configuration& configuration, const std::vector<F
 }
 
 // The routing rules that refuse what no rule set of ours has seen, and others that use the same mark.
-void check_routing_rules(const Configuration& configuration, bool running, std::vector<Finding>& findings) {
+void check_routing_rules(const configuration::Configuration& configuration, bool running, std::vector<Finding>& findings) {
   auto network = system::LinksAndRoutes::open();
   if (!network) return;
   const redirect::DeadMan dead_man(configuration.tunnel_interface, configuration.tunnel_v4, configuration.tunnel_v6);
@@ -100,7 +100,7 @@ void check_routing_rules(const Configuration& configuration, bool running, std::
   }
 }
 
-void check_listeners(const Configuration& configuration, bool running, std::vector<Finding>& findings) {
+void check_listeners(const configuration::Configuration& configuration, bool running, std::vector<Finding>& findings) {
   bool clean = true;
   for (const auto& listener : reachable_listeners(configuration)) {
     const auto name = std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
@@ -135,7 +135,7 @@ std::optional<std::uint64_t> number_in(const std::string& name) {
 }
 
 // What the gateway sets when it starts, so that it can be wrong only while it runs.
-void check_own_sysctls(const Configuration& configuration, std::vector<Finding>& findings) {
+void check_own_sysctls(const configuration::Configuration& configuration, std::vector<Finding>& findings) {
   if (const auto ephemeral = system::read_ephemeral_ports();
       ephemeral && (ephemeral->overlaps(configuration.snat) || ephemeral->overlaps(configuration.pool) ||
                     ephemeral->contains(configuration.wireguard_port)))
@@ -162,7 +162,7 @@ void check_own_sysctls(const Configuration& configuration, std::vector<Finding>&
 }
 
 // The connection table belongs to the whole machine; a few devices must not be able to fill it.
-void check_connection_table(const Configuration& configuration, std::vector<Finding>& findings) {
+void check_connection_table(const configuration::Configuration& configuration, std::vector<Finding>& findings) {
   constexpr std::uint64_t busy_devices = 8, ways = 2, alarm_percent = 80;
   const auto most = number_in("net.netfilter.nf_conntrack_max");
   if (!most) return;  // not loaded yet
@@ -183,7 +183,7 @@ void check_connection_table(const Configuration& configuration, std::vector<Find
 }
 
 // With several public interfaces, a visitor may come in by another one than the way back to him takes.
-void check_reverse_paths(const std::vector<FoundHost>& hosts, std::vector<Finding>& findings) {
+void check_reverse_paths(const std::vector<configuration::FoundHost>& hosts, std::vector<Finding>& findings) {
   std::set<std::string> interfaces;
   for (const auto& found : hosts) interfaces.insert(found.interfaces.begin(), found.interfaces.end());
   if (interfaces.size() < 2) return;
@@ -199,7 +199,8 @@ void check_reverse_paths(const std::vector<FoundHost>& hosts, std::vector<Findin
   }
 }
 
-void check_sysctls(const Configuration& configuration, const std::vector<FoundHost>& hosts, bool running, std::vector<Finding>& findings) {
+void check_sysctls(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts, bool running,
+                   std::vector<Finding>& findings) {
   if (running) check_own_sysctls(configuration, findings);
   std::set<std::string> interfaces{"all", configuration.tunnel_interface};
   for (const auto& found : hosts) interfaces.insert(found.interfaces.begin(), found.interfaces.end());
@@ -269,8 +270,8 @@ void check_kernel(std::vector<Finding>& findings) {
 
 }  // namespace
 
-std::vector<Listener> reachable_listeners(const Configuration& configuration) {
-  std::vector<Listener> listeners;
+std::vector<configuration::Listener> reachable_listeners(const configuration::Configuration& configuration) {
+  std::vector<configuration::Listener> listeners;
   for (const auto& socket : system::listening_sockets()) {
     const auto& address = socket.local.address;
     if (address.is_loopback() || configuration.tunnel_v4.contains(address)) continue;
@@ -282,7 +283,8 @@ std::vector<Listener> reachable_listeners(const Configuration& configuration) {
   return listeners;
 }
 
-std::vector<Finding> check_host(const Configuration& configuration, const std::vector<FoundHost>& hosts, bool running) {
+std::vector<Finding> check_host(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts,
+                                bool running) {
   std::vector<Finding> findings;
   if (hosts.empty())
     findings.push_back(
@@ -301,4 +303,4 @@ std::vector<Finding> check_host(const Configuration& configuration, const std::v
   return findings;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

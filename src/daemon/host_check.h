@@ -8,12 +8,13 @@
 #include "configuration/configuration.h"
 #include "configuration/policy.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 // Worst first. `running` = our own gateway serves in this network namespace, so its table and sysctls must be there too.
-std::vector<api::Finding> check_host(const Configuration& configuration, const std::vector<FoundHost>& hosts, bool running);
+std::vector<api::Finding> check_host(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts,
+                                     bool running);
 
 // Sockets that strangers could reach (not on loopback, not on the tunnel's addresses).
-std::vector<Listener> reachable_listeners(const Configuration& configuration);
+std::vector<configuration::Listener> reachable_listeners(const configuration::Configuration& configuration);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

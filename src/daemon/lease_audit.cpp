@@ -1,5 +1,7 @@
 #include "daemon/lease_audit.h"
 
+#include <spdlog/logger.h>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -13,7 +15,7 @@
 
 #include "system/fd.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 namespace {
 
@@ -112,4 +114,4 @@ void LeaseAudit::tell(const char* what, const std::vector<std::string>& sentence
   if (sentences.size() > told_max) parts_.log->info("audit: {}: and {} more", what, sentences.size() - told_max);
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -8,14 +8,14 @@
 #include <string>
 #include <vector>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "api/service.h"
 #include "net/event_loop.h"
 #include "registry/port_registry.h"
 #include "scan/own/own_view.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class LeaseAudit {
  public:
@@ -52,4 +52,4 @@ class LeaseAudit {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

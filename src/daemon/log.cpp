@@ -1,12 +1,13 @@
 #include "daemon/log.h"
 
+#include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <memory>
 #include <string_view>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 // The message as the inside of a JSON string (RFC 8259 section 7): names and texts from outside may hold anything.
@@ -45,4 +46,4 @@ std::shared_ptr<spdlog::logger> make_log(bool json) {
   return log;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -3,10 +3,10 @@
 
 #include <memory>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 std::shared_ptr<spdlog::logger> make_log(bool json);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

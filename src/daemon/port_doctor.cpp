@@ -1,5 +1,7 @@
 #include "daemon/port_doctor.h"
 
+#include <spdlog/logger.h>
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +11,7 @@
 
 #include <fmt/format.h>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 using scan::LeaseEvidence;
@@ -325,4 +327,4 @@ void PortDoctor::tell_finished() {
   }
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

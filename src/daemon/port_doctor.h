@@ -9,13 +9,13 @@
 #include <tuple>
 #include <vector>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "api/service.h"
 #include "core/random.h"
 #include "core/time.h"
-#include "gateway/gateway.h"
 #include "daemon/probe_interface.h"
+#include "gateway/gateway.h"
 #include "net/event_loop.h"
 #include "redirect/nft_redirect.h"
 #include "scan/own/lease_visit.h"
@@ -23,7 +23,7 @@
 #include "system/links_and_routes.h"
 #include "tunnel/tunnel.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class PortDoctor {
  public:
@@ -37,7 +37,7 @@ class PortDoctor {
   static constexpr std::size_t own_visits_max = 65'536;  // leases of which we know how often we came
 
   struct Parts {
-    Gateway& gateway;
+    gateway::Gateway& gateway;
     redirect::NftRedirect& redirect;
     tunnel::Tunnel& tunnel;
     system::LinksAndRoutes& network;
@@ -87,4 +87,4 @@ class PortDoctor {
   net::Timer finished_;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -10,11 +10,11 @@
 #include "net/event_loop.h"
 #include "net/port_mapping_sockets.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class PortMappingDoor {
  public:
-  explicit PortMappingDoor(PortMappings& mappings);
+  explicit PortMappingDoor(gateway::PortMappings& mappings);
   Status open(net::EventLoop& loop, const std::string& tunnel_interface, bool ipv6) {
     return sockets_.open(loop, tunnel_interface, true, ipv6);
   }
@@ -23,8 +23,8 @@ class PortMappingDoor {
   void announce(const std::vector<Address>& devices);
 
  private:
-  PortMappings& mappings_;
+  gateway::PortMappings& mappings_;
   net::PortMappingSockets sockets_;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -2,7 +2,7 @@
 
 #include "system/sysctl.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 firewall::ProbeDoor ProbeInterface::door() {
   static const firewall::ProbeDoor door{name, *parse_address("192.0.2.77"), *parse_address("2001:db8:6472:7066::77")};
@@ -60,4 +60,4 @@ std::vector<system::Route> ProbeInterface::routes() const {
   return out;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -10,7 +10,7 @@
 #include "system/links_and_routes.h"
 #include "system/tun.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class ProbeInterface {
  public:
@@ -40,4 +40,4 @@ class ProbeInterface {
   std::optional<system::Tun> tun_;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 Result<std::vector<std::string>> default_interfaces(system::LinksAndRoutes& network) {
@@ -32,7 +32,7 @@ Result<std::optional<Address>> first_address(const std::vector<std::string>& int
 }
 
 // Where a configured address lives, so that the operator need not say it twice.
-Result<std::vector<std::string>> interfaces_of(const PublicHostConfig& host, system::LinksAndRoutes& network) {
+Result<std::vector<std::string>> interfaces_of(const configuration::PublicHostConfig& host, system::LinksAndRoutes& network) {
   std::vector<std::string> interfaces;
   const auto addresses = network.addresses();
   if (!addresses) return fail(addresses.error());
@@ -46,12 +46,13 @@ Result<std::vector<std::string>> interfaces_of(const PublicHostConfig& host, sys
 
 }  // namespace
 
-Result<std::vector<FoundHost>> find_public_hosts(const Configuration& configuration, system::LinksAndRoutes& network) {
+Result<std::vector<configuration::FoundHost>> find_public_hosts(const configuration::Configuration& configuration,
+                                                                system::LinksAndRoutes& network) {
   auto configured = configuration.hosts;
   if (configured.empty()) configured.emplace_back();
-  std::vector<FoundHost> hosts;
+  std::vector<configuration::FoundHost> hosts;
   for (const auto& host : configured) {
-    FoundHost found;
+    configuration::FoundHost found;
     found.host.name = host.name;
     found.interfaces = host.interfaces;
     if (found.interfaces.empty()) {
@@ -78,4 +79,4 @@ Result<std::vector<FoundHost>> find_public_hosts(const Configuration& configurat
   return hosts;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -3,14 +3,15 @@
 
 #include <vector>
 
-#include "core/result.h"
 #include "configuration/configuration.h"
 #include "configuration/policy.h"
+#include "core/result.h"
 #include "system/links_and_routes.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 // At least one host with at least one address; or an error that says what to write into the configuration.
-Result<std::vector<FoundHost>> find_public_hosts(const Configuration& configuration, system::LinksAndRoutes& network);
+Result<std::vector<configuration::FoundHost>> find_public_hosts(const configuration::Configuration& configuration,
+                                                                system::LinksAndRoutes& network);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 std::optional<std::string> RepairRecord::note(const std::string& what, const std::string& culprit, Time now) {
   auto& kind = kinds_[what];
@@ -34,4 +34,4 @@ api::RepairReport RepairRecord::report(Time now) const {
   return report;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

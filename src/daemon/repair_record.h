@@ -11,7 +11,7 @@
 #include "api/service.h"
 #include "core/time.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class RepairRecord {
  public:
@@ -38,4 +38,4 @@ class RepairRecord {
   std::string last_culprit_;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

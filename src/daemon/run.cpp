@@ -1,9 +1,11 @@
 #include "daemon/run.h"
 
+#include <spdlog/logger.h>
+
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 // sysexits(3), as docs/exit-codes.md lists them.
@@ -27,4 +29,4 @@ int run(const RunOptions& options) {
   return (*daemon)->serve() ? 0 : 1;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 struct RunOptions {
   std::optional<std::string> config_file;  // none = /etc/drpf/drpf.toml if it exists, else the defaults
@@ -17,4 +17,4 @@ struct RunOptions {
 // Serves until SIGINT or SIGTERM. Returns the exit code (docs/exit-codes.md); what went wrong is on the log.
 int run(const RunOptions& options);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

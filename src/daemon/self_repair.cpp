@@ -1,5 +1,7 @@
 #include "daemon/self_repair.h"
 
+#include <spdlog/logger.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +12,7 @@
 #include "system/boot_clock.h"
 #include "system/sysctl.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 std::string own_program_name() {
@@ -180,4 +182,4 @@ void SelfRepair::complain(const std::string& what, const Error& error) {
                     std::chrono::duration_cast<std::chrono::seconds>(interval).count(), error.message);
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

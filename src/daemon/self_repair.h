@@ -7,19 +7,19 @@
 #include <optional>
 #include <string>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "core/time.h"
-#include "gateway/gateway.h"
 #include "daemon/probe_interface.h"
 #include "daemon/repair_record.h"
 #include "daemon/tunnel_interface.h"
+#include "gateway/gateway.h"
 #include "net/event_loop.h"
 #include "redirect/nft_redirect.h"
 #include "system/kernel_events.h"
 #include "system/links_and_routes.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class SelfRepair {
  public:
@@ -35,7 +35,7 @@ class SelfRepair {
     system::LinksAndRoutes& network;
     const TunnelInterface& tunnel;
     ProbeInterface& probe;
-    Gateway& gateway;
+    gateway::Gateway& gateway;
     net::EventLoop& loop;
     const Clock& clock;
     std::shared_ptr<spdlog::logger> log;
@@ -80,4 +80,4 @@ class SelfRepair {
   net::Watch ruleset_watch_, network_watch_, timer_;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

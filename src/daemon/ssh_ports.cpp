@@ -9,7 +9,7 @@
 #include <sstream>
 #include <string>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 bool is_keyword(const std::string& word, const char* keyword) { return ::strcasecmp(word.c_str(), keyword) == 0; }
@@ -59,4 +59,4 @@ std::vector<Port> ssh_ports() {
   return ports;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -6,7 +6,7 @@
 
 #include "core/port.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 // The `Port` and `ListenAddress host:port` lines of sshd_config(5), those before any Match block. Empty where there are none: sshd then
 // listens on 22.
@@ -15,4 +15,4 @@ std::vector<Port> parse_ssh_ports(std::string_view sshd_config);
 // Of /etc/ssh/sshd_config and sshd_config.d/; 22 where nothing is said.
 std::vector<Port> ssh_ports();
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -4,7 +4,7 @@
 
 #include "system/sysctl.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 constexpr std::uint32_t last_resort_metric = 4'000'000'000;  // behind every route that anybody sets
@@ -101,4 +101,4 @@ Result<TunnelInterface::Repaired> TunnelInterface::repair(system::LinksAndRoutes
   return repaired;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -11,7 +11,7 @@
 #include "core/result.h"
 #include "system/links_and_routes.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class TunnelInterface {
  public:
@@ -40,4 +40,4 @@ class TunnelInterface {
   std::vector<std::pair<Address, unsigned>> addresses_;  // and prefix lengths
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

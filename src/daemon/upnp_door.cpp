@@ -5,7 +5,7 @@
 
 #include "configuration/policy.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 namespace upnp = protocol::upnp;
 
@@ -19,13 +19,13 @@ upnp::Identity identity_of(const tunnel::Key& public_key) {
 
 }  // namespace
 
-UpnpDoor::UpnpDoor(Gateway& gateway, PortMappings& mappings, const tunnel::Key& identity, Port http_port)
+UpnpDoor::UpnpDoor(gateway::Gateway& gateway, gateway::PortMappings& mappings, const tunnel::Key& identity, Port http_port)
     : gateway_(gateway),
       server_(mappings, identity_of(identity), [this](const Address& client) { return link_of(client); }),
       opened_(gateway.now()),
       sockets_(
           server_, [&gateway] { return gateway.now(); }, http_port,
-          [this](const Address& device) { return device.is_v4() ? gateway_address_for(device) : gateway_v6_; }) {}
+          [this](const Address& device) { return device.is_v4() ? configuration::gateway_address_for(device) : gateway_v6_; }) {}
 
 Status UpnpDoor::open(net::EventLoop& loop, const std::string& tunnel_interface, const std::optional<Address>& gateway_v6) {
   gateway_v6_ = gateway_v6.value_or(Address{});
@@ -43,4 +43,4 @@ upnp::Link UpnpDoor::link_of(const Address& client) const {
   return link;
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -14,12 +14,12 @@
 #include "net/port_mapping_sockets.h"
 #include "protocol/upnp/server.h"
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 
 class UpnpDoor {
  public:
   // `http_port`: where the devices' API server listens. The identity is the gateway's for life; its public key will do.
-  UpnpDoor(Gateway& gateway, PortMappings& mappings, const tunnel::Key& identity, Port http_port);
+  UpnpDoor(gateway::Gateway& gateway, gateway::PortMappings& mappings, const tunnel::Key& identity, Port http_port);
 
   // Discovery. Without it a program must be told the URL.
   Status open(net::EventLoop& loop, const std::string& tunnel_interface, const std::optional<Address>& gateway_v6);
@@ -32,11 +32,11 @@ class UpnpDoor {
  private:
   protocol::upnp::Link link_of(const Address& client) const;
 
-  Gateway& gateway_;
+  gateway::Gateway& gateway_;
   protocol::upnp::Server server_;
   Time opened_;
   Address gateway_v6_;
   net::UpnpSockets sockets_;
 };
 
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

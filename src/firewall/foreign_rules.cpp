@@ -19,16 +19,10 @@ constexpr int own_snat_priority = 99;
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-std::string trimmed(std::string_view line) {
-  const auto first = line.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return std::string(line.substr(first, line.find_last_not_of(" \t") - first + 1));
-}
-
 // "table ip filter {" -> "ip filter"
 std::optional<std::string> name_after(std::string_view line, std::string_view keyword) {
   if (!line.starts_with(keyword) || !line.ends_with("{")) return std::nullopt;
-  auto name = trimmed(line.substr(keyword.size(), line.size() - keyword.size() - 1));
+  auto name = std::string(trimmed(line.substr(keyword.size(), line.size() - keyword.size() - 1)));
   if (name.empty()) return std::nullopt;
   return name;
 }
@@ -68,7 +62,7 @@ struct Hook {
   auto operator<=>(const Hook&) const = default;
 };
 
-struct Chain {
+struct ForeignChain {
   std::optional<Hook> hook;  // of a base chain
   bool drops = false;        // by policy
   std::string head;
@@ -79,7 +73,7 @@ struct Chain {
 struct Table {
   std::string name;
   std::string text;
-  std::map<std::string, Chain> chains;
+  std::map<std::string, ForeignChain> chains;
 };
 
 // "filter", "srcnat + 5", "-160": nft(8) prints names where it has them.
@@ -122,10 +116,10 @@ std::vector<Table> parse_tables(std::string_view text) {
   std::vector<Table> tables;
   std::istringstream lines{std::string(text)};
   lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
-  Chain* chain = nullptr;
+  ForeignChain* chain = nullptr;
   bool in_table = false;
   for (std::string raw; std::getline(lines, raw);) {
-    const auto [line, handle] = without_handle(trimmed(raw));
+    const auto [line, handle] = without_handle(std::string(trimmed(raw)));
     if (const auto name = name_after(line, "table ")) {
       tables.push_back({*name, {}, {}});
       chain = nullptr;
@@ -203,9 +197,9 @@ bool names(const std::string& pattern, const std::string& interface) {
   return pattern.ends_with('*') ? interface.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1)) : pattern == interface;
 }
 
-class Judge {
+class TableJudge {
  public:
-  Judge(const Table& table, const RulesetView& view, std::vector<ForeignRule>& found)
+  TableJudge(const Table& table, const RulesetView& view, std::vector<ForeignRule>& found)
       : table_(table), view_(view), found_(found), owner_(owner_of(table.text, table.name)) {}
 
   void judge() {
@@ -227,7 +221,7 @@ class Judge {
     found_.push_back({effect, before_ours, table_.name, chain, owner_, text, {}});
   }
 
-  void judge_policy(const std::string& name, const Chain& chain) {
+  void judge_policy(const std::string& name, const ForeignChain& chain) {
     const auto reached = reached_from(table_, name);
     const auto accepts = [&](const auto& fits) {
       return std::any_of(reached.begin(), reached.end(), [&](const std::string& one) {
@@ -352,7 +346,7 @@ class Judge {
 std::vector<ForeignRule> find_foreign_rules(std::string_view nft_ruleset, const RulesetView& view) {
   std::vector<ForeignRule> found;
   for (const auto& table : parse_tables(nft_ruleset))
-    if (table.name != view.own_table) Judge(table, view, found).judge();
+    if (table.name != view.own_table) TableJudge(table, view, found).judge();
   return found;
 }
 

@@ -1,5 +1,7 @@
 #include "gateway/gateway.h"
 
+#include <spdlog/logger.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -8,7 +10,7 @@
 
 namespace drpf::gateway {
 
-Gateway::Gateway(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts)
+Gateway::Gateway(configuration::Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts)
     : configuration_(std::move(configuration)),
       book_(std::move(book)),
       identity_(identity),
@@ -34,8 +36,8 @@ Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& pol
   return book;
 }
 
-Result<std::unique_ptr<Gateway>> Gateway::open(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity,
-                                               Parts parts) {
+Result<std::unique_ptr<Gateway>> Gateway::open(configuration::Configuration configuration, lease::LeaseBook book,
+                                               store::WireGuardIdentity identity, Parts parts) {
   auto peers = parts.store.load_wireguard_peers();
   if (!peers) return fail(peers.error());
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(configuration), std::move(book), identity, std::move(parts)));
@@ -236,7 +238,7 @@ Status Gateway::save_tunnel_state() {
   return saved;
 }
 
-Status Gateway::reconfigure(Configuration configuration, lease::Policy policy) {
+Status Gateway::reconfigure(configuration::Configuration configuration, lease::Policy policy) {
   const auto transaction = book_.reconfigure(policy, now());
   if (!transaction.empty())
     if (auto committed = commit(transaction); !committed) return committed;

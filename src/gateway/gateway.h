@@ -13,13 +13,13 @@
 #include <utility>
 #include <vector>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "api/service.h"
+#include "configuration/configuration.h"
 #include "core/random.h"
 #include "core/result.h"
 #include "core/time.h"
-#include "configuration/configuration.h"
 #include "lease/lease_book.h"
 #include "redirect/redirect.h"
 #include "store/lease_history.h"
@@ -57,8 +57,8 @@ class Gateway final : public api::Service {
   static constexpr Duration store_trouble_repeat = std::chrono::seconds(60);  // how often the same trouble is logged
 
   // Adds every peer of the store to the tunnel, and calls back those that were connected. The redirect already holds the book's leases.
-  static Result<std::unique_ptr<Gateway>> open(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity,
-                                               Parts parts);
+  static Result<std::unique_ptr<Gateway>> open(configuration::Configuration configuration, lease::LeaseBook book,
+                                               store::WireGuardIdentity identity, Parts parts);
   ~Gateway() override;
 
   // --- what happens to the gateway; all on the control thread
@@ -67,7 +67,7 @@ class Gateway final : public api::Service {
   Status save_tunnel_state();       // endpoints, timestamps and our own timestamp floor; call every few seconds and at the end
   Result<std::size_t> reconcile();  // repairs the kernel; counts and logs
   // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
-  Status reconfigure(Configuration configuration, lease::Policy policy);
+  Status reconfigure(configuration::Configuration configuration, lease::Policy policy);
   void set_port_doctor(std::function<void(const api::LeaseTest&, LeaseTested)> test) { port_doctor_ = std::move(test); }
   void set_repair_report(std::function<api::RepairReport()> report) { repair_report_ = std::move(report); }
   // This host's address is another than before: devices are called from it, so that they learn it.
@@ -115,7 +115,7 @@ class Gateway final : public api::Service {
  private:
   class Listener;
 
-  Gateway(Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts);
+  Gateway(configuration::Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts);
   Status start(std::vector<store::WireGuardPeer> peers);
   void reserve_timestamps();
   store::ClockReading clock_reading() const;
@@ -151,7 +151,7 @@ class Gateway final : public api::Service {
   void publish(std::optional<lease::DeviceId> device, std::string_view what);
   std::vector<lease::DeviceId> devices_in(const lease::Transaction& transaction) const;
 
-  Configuration configuration_;
+  configuration::Configuration configuration_;
   lease::LeaseBook book_;
   store::WireGuardIdentity identity_;
   Parts parts_;

@@ -1,10 +1,10 @@
 // What operators and devices can ask of the gateway (api::Service).
 #include <algorithm>
 
+#include "configuration/policy.h"
 #include "crypto/wireguard_primitives.h"
 #include "gateway/device_configuration.h"
 #include "gateway/gateway.h"
-#include "configuration/policy.h"
 
 namespace drpf::gateway {
 
@@ -103,7 +103,7 @@ Result<std::string> Gateway::device_config(std::string_view name, const api::Dev
   text.private_key = peer.private_key;
   text.tunnel_v4 = device.tunnel_v4;
   text.tunnel_v6 = device.tunnel_v6;
-  text.gateway_v4 = gateway_address_for(device.tunnel_v4);
+  text.gateway_v4 = configuration::gateway_address_for(device.tunnel_v4);
   if (configuration_.tunnel_v6) text.gateway_v6 = configuration_.tunnel_v6->nth(1);
   text.mtu = configuration_.mtu;
   text.dns = configuration_.dns;

@@ -1,6 +1,8 @@
 // Who held which port when: written down before the kernel is told, and looked up for whoever asks with an address, a port and a time.
 #include "gateway/gateway.h"
 
+#include <spdlog/logger.h>
+
 namespace drpf::gateway {
 namespace {
 

@@ -4,6 +4,8 @@
 
 #include "gateway/gateway.h"
 
+#include <spdlog/logger.h>
+
 namespace drpf::gateway {
 
 void Gateway::on_tunnel_event(const tunnel::Event& event) {

@@ -1,5 +1,7 @@
 #include "gateway/port_mappings.h"
 
+#include <spdlog/logger.h>
+
 #include <algorithm>
 #include <utility>
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "gateway/gateway.h"
 #include "protocol/port_mapping/mappings.h"

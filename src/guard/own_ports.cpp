@@ -8,15 +8,15 @@
 #include <set>
 
 #include "api/json_text.h"
-#include "terminal/terminal.h"
 #include "firewall/admission.h"
 #include "system/links_and_routes.h"
 #include "system/nft_program.h"
 #include "system/processes.h"
 #include "system/socket_diagnosis.h"
 #include "system/sysctl.h"
+#include "terminal/terminal.h"
 
-namespace drpf::cli {
+namespace drpf::guard {
 namespace {
 
 namespace json = boost::json;
@@ -117,10 +117,10 @@ std::string reach_text(const OwnPort& own) {
   return fmt::format("{} by {}", to_string(own.reach), interfaces);
 }
 
-Colour colour_of(const OwnPort& own, const registry::WellKnown* about) {
-  if (own.reach <= Reach::nobody) return Colour::green;
-  if (about && about->exposure == registry::Exposure::closed) return Colour::red;
-  return about && about->exposure == registry::Exposure::ordinary ? Colour::plain : Colour::yellow;
+terminal::Colour colour_of(const OwnPort& own, const registry::WellKnown* about) {
+  if (own.reach <= Reach::nobody) return terminal::Colour::green;
+  if (about && about->exposure == registry::Exposure::closed) return terminal::Colour::red;
+  return about && about->exposure == registry::Exposure::ordinary ? terminal::Colour::plain : terminal::Colour::yellow;
 }
 
 }  // namespace
@@ -181,7 +181,7 @@ Result<OwnPorts> find_own_ports() {
 
 std::string as_text(const OwnPorts& own, const registry::PortRegistry& names) {
   if (own.ports.empty()) return "Nothing listens on this machine.\n";
-  Table table({"PORT", "PROGRAM", "ADDRESS", "REACHABLE FROM", "SERVICE"});
+  terminal::Table table({"PORT", "PROGRAM", "ADDRESS", "REACHABLE FROM", "SERVICE"});
   std::string notes;
   for (const auto& one : own.ports) {
     const auto service = names.find(one.local.port, one.protocol);
@@ -196,10 +196,10 @@ std::string as_text(const OwnPorts& own, const registry::PortRegistry& names) {
       if (!way.because.empty())
         notes += fmt::format("  {} by {}, {}: {}\n", place, way.interface, to_string(way.reach), api::printable(way.because));
     if (one.reach > Reach::nobody && about && about->exposure != registry::Exposure::ordinary)
-      notes += coloured(fmt::format("  {} {}, {}: {}\n", place, about->name, to_string(about->exposure), about->warning),
-                        about->exposure == registry::Exposure::closed ? Colour::red : Colour::yellow);
+      notes += terminal::coloured(fmt::format("  {} {}, {}: {}\n", place, about->name, to_string(about->exposure), about->warning),
+                                  about->exposure == registry::Exposure::closed ? terminal::Colour::red : terminal::Colour::yellow);
   }
-  auto text = table.text(standard_output_has_colour());
+  auto text = table.text(terminal::standard_output_has_colour());
   if (!own.rules_unreadable.empty())
     text += fmt::format("unknown: the rule set is not readable, for which nft needs root ({})\n", api::printable(own.rules_unreadable));
   if (!notes.empty()) text += "\n" + notes;
@@ -230,4 +230,4 @@ json::array as_json(const OwnPorts& own, const registry::PortRegistry& names) {
   return out;
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::guard

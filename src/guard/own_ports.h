@@ -10,7 +10,7 @@
 #include "core/result.h"
 #include "registry/port_registry.h"
 
-namespace drpf::cli {
+namespace drpf::guard {
 
 struct OwnPort {
   enum class Reach : std::uint8_t { this_machine, nobody, unknown, some, everybody };  // the widest of its interfaces counts
@@ -38,4 +38,4 @@ Result<OwnPorts> find_own_ports();
 std::string as_text(const OwnPorts& own, const registry::PortRegistry& names);
 boost::json::array as_json(const OwnPorts& own, const registry::PortRegistry& names);
 
-}  // namespace drpf::cli
+}  // namespace drpf::guard

@@ -7,10 +7,10 @@
 #include <fstream>
 #include <optional>
 
-#include "terminal/terminal.h"
 #include "registry/iana_csv.h"
+#include "terminal/terminal.h"
 
-namespace drpf::cli {
+namespace drpf::guard {
 namespace {
 
 constexpr std::streamsize file_size_max = 8 * 1024 * 1024;
@@ -43,7 +43,8 @@ Result<NamesFile> read_names_file(const std::string& path) {
   file.content = file.from_iana ? registry::parse_iana_csv(*text) : registry::parse_services(*text);
   if (file.content.services.empty())
     return fail(invalid("services_file", fmt::format("{} names no service", path), "write lines like: http 80/tcp www # the web"));
-  for (const auto& problem : file.content.problems) remark(fmt::format("{}, line {}: passed over: {}", path, problem.line, problem.what));
+  for (const auto& problem : file.content.problems)
+    terminal::remark(fmt::format("{}, line {}: passed over: {}", path, problem.line, problem.what));
   return file;
 }
 
@@ -73,4 +74,4 @@ std::string guesses_for(const registry::PortRegistry& names, std::string_view na
   return text.empty() ? text : text + "?";
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::guard

@@ -12,8 +12,6 @@ namespace drpf::lease {
 
 namespace {
 
-Port plus(Port port, std::uint32_t n) { return Port{static_cast<std::uint16_t>(port.value() + n)}; }
-
 class Decision {
  public:
   Decision(const LeaseRequest& request, const Tables& tables, const DeviceEntry& device, Time now)

@@ -15,7 +15,6 @@ namespace drpf::lease {
 
 namespace {
 
-Port plus(Port port, std::uint32_t n) { return Port{static_cast<std::uint16_t>(port.value() + n)}; }
 Protocol other(Protocol protocol) { return protocol == Protocol::tcp ? Protocol::udp : Protocol::tcp; }
 
 // Contiguous ports of one host.

@@ -16,8 +16,6 @@
 namespace drpf::net {
 namespace {
 
-bool set(int fd, int level, int option, int value) { return ::setsockopt(fd, level, option, &value, sizeof value) == 0; }
-
 tl::unexpected<Error> open_failure(Port port, const std::string& device, const std::string& step) {
   return fail(failure("listen_failed",
                       "cannot listen on UDP port " + to_string(port) + " of " + device + ": " + step + ": " + std::strerror(errno),
@@ -86,10 +84,10 @@ Result<std::unique_ptr<DatagramSocket>> DatagramSocket::open(EventLoop& loop, Fa
   impl->fd = system::Fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int fd = impl->fd.get();
   if (!impl->fd.valid()) return open_failure(port, device, "opening a socket");
-  const bool good =
-      v4 ? set(fd, IPPROTO_IP, IP_PKTINFO, 1) : set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  const bool good = v4 ? system::set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)
+                       : system::set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && system::set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
   if (!good) return open_failure(port, device, "setting its options");
-  (void)set(fd, SOL_SOCKET, SO_RCVBUF, buffer_bytes);  // as much of it as the host allows
+  (void)system::set_option(fd, SOL_SOCKET, SO_RCVBUF, buffer_bytes);  // as much of it as the host allows
   if (::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device.c_str(), static_cast<socklen_t>(device.size())) != 0)
     return open_failure(port, device, "binding to the interface");
   const auto address = system::to_socket_address(Endpoint{v4 ? Address::v4(0) : Address::from_bytes(std::array<std::uint8_t, 16>{}), port});

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/http_message.h"
 #include "system/fd.h"
 #include "system/socket_address.h"
 
@@ -31,7 +32,6 @@ using Parser = http::response_parser<http::string_body>;
 
 constexpr std::uint32_t response_head_bytes_max = 16 * 1024;
 constexpr std::size_t line_bytes_max = 16 * 1024 * 1024;  // of a stream; a gateway's whole lease table fits
-constexpr std::string_view heartbeat_line = "{\"event\":\"heartbeat\"}";
 
 std::string name_of(const std::variant<std::string, Endpoint>& server) {
   if (const auto* path = std::get_if<std::string>(&server)) return *path;

@@ -28,6 +28,9 @@ struct Request {
   std::optional<Endpoint> peer;  // packet source address; none over a unix socket
 };
 
+// On a stream that was silent for a while, so that its reader knows that the server is there.
+inline constexpr std::string_view heartbeat_line = "{\"event\":\"heartbeat\"}";
+
 // Where a streaming response is written to. Lines wait in a queue of limited length; a reader that lets it overflow is cut off.
 class LineSink {
  public:

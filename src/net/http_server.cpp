@@ -42,7 +42,6 @@ using RequestParser = http::request_parser<http::string_body>;
 using Acceptor = asio::basic_socket_acceptor<Protocol>;
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
-constexpr std::string_view heartbeat_line = "{\"event\":\"heartbeat\"}\n";
 constexpr Duration accept_retry = std::chrono::milliseconds(100);  // when the process is out of descriptors
 constexpr std::size_t drain_bytes_max = 256 * 1024;                // read and thrown away so that a refusal reaches its reader
 constexpr Duration drain_timeout = std::chrono::seconds(1);
@@ -376,7 +375,7 @@ asio::awaitable<void> HttpServer::Impl::send_stream(std::shared_ptr<Impl> self, 
       sink->wake().expires_after(self->limits.heartbeat);
       const auto [woken] = co_await sink->wake().async_wait(as_result);
       if (woken || !sink->empty() || sink->finished()) continue;
-      lines = heartbeat_line;
+      (lines = heartbeat_line) += '\n';
     }
     stream.expires_after(self->limits.write_timeout);
     const auto [error, size] = co_await asio::async_write(stream, asio::buffer(lines), as_result);

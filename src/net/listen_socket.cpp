@@ -23,8 +23,6 @@ tl::unexpected<Error> listen_failure(const std::string& where, const std::string
   return fail(failure("listen_failed", "cannot listen on " + where + ": " + step + ": " + std::strerror(errno), std::move(cure)));
 }
 
-bool set(int fd, int level, int option, int value) { return ::setsockopt(fd, level, option, &value, sizeof value) == 0; }
-
 // Two gateways that start at once must not remove each other's socket: the folder is locked while one looks and binds.
 Result<system::Fd> lock_folder_of(const std::string& path) {
   auto folder = std::filesystem::path(path).parent_path();
@@ -74,12 +72,13 @@ Result<system::Fd> listen_on_tcp(const Endpoint& endpoint, const std::optional<s
   const auto address = system::to_socket_address(endpoint);
   system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return listen_failure(where, "opening a socket");
-  bool good = set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1) && set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1) &&
-              set(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(user_timeout_ms));
+  bool good = system::set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1) && system::set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1) &&
+              system::set_option(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(user_timeout_ms));
   if (endpoint.address.is_v6())
-    good = good && set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1) && set(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, 1);
+    good =
+        good && system::set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1) && system::set_option(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, 1);
   else
-    good = good && set(fd.get(), IPPROTO_IP, IP_FREEBIND, 1);
+    good = good && system::set_option(fd.get(), IPPROTO_IP, IP_FREEBIND, 1);
   if (!good) return listen_failure(where, "setting socket options");
   if (device && ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device->c_str(), static_cast<socklen_t>(device->size())) != 0)
     return listen_failure(where, "binding to the interface " + *device, "check that the interface exists");

@@ -14,7 +14,7 @@ namespace drpf::probe {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds stop_asked_every{40};
+constexpr std::chrono::milliseconds patience_step{40};
 constexpr std::string_view http_question = "HEAD / HTTP/1.0\r\n\r\n";
 
 struct Conversation {
@@ -55,7 +55,7 @@ class BannerReader {
       first = std::min(first, talk.until);
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(first - Clock::now());
-    const auto pause = std::clamp(left, std::chrono::milliseconds{0}, stop_asked_every);
+    const auto pause = std::clamp(left, std::chrono::milliseconds{0}, patience_step);
     ::poll(watched.data(), watched.size(), static_cast<int>(pause.count()));
     const auto now = Clock::now();
     std::vector<Conversation> going;

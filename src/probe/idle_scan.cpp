@@ -30,7 +30,7 @@ constexpr int look_tries = 3;
 constexpr Duration look_timeout = milliseconds(500);
 constexpr Duration answer_wait_min = milliseconds(30);  // for target and zombie to speak with each other
 constexpr Duration answer_wait_max = std::chrono::seconds(1);
-constexpr Duration progress_interval = milliseconds(200);
+constexpr Duration idle_progress_interval = milliseconds(200);
 
 // A way to one host: what leaves for it, in whose name ever.
 struct Way {
@@ -215,7 +215,7 @@ Status IdleScan::search_ports(std::size_t target, scan::IdleSearch& search, std:
       told[decision.port] = true;
       tell(target, decision.port, verdict);
     }
-    if (clock_.now() - told_progress_ >= progress_interval) {
+    if (clock_.now() - told_progress_ >= idle_progress_interval) {
       told_progress_ = clock_.now();
       observer_.on_progress(tally());
     }

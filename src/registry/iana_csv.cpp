@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::string_view head = "Service Name,Port Number,Transport Protocol,Description";
 constexpr std::size_t columns_read = 4;
-constexpr std::size_t problems_max = 100;
 
 // One record (RFC 4180): fields in quotes may hold commas, doubled quotes and line ends. Only the first columns are kept.
 std::vector<std::string> take_record(std::string_view& text, std::size_t& line) {
@@ -40,10 +39,6 @@ std::vector<std::string> take_record(std::string_view& text, std::size_t& line) 
   return fields;
 }
 
-bool is_name(std::string_view text) {
-  return text.size() <= service_name_length_max && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
-}
-
 std::string in_one_line(std::string_view text) {
   std::string out;
   for (const char c : text.substr(0, service_comment_length_max)) {
@@ -69,8 +64,8 @@ ServicesFile parse_iana_csv(std::string_view text) {
     const auto transport = find_transport(protocol);
     if (name.empty() || ports.empty() || !transport) continue;
     const auto range = parse_port_range(ports);
-    if (!range || !is_name(name)) {
-      if (file.problems.size() < problems_max)
+    if (!range || !is_service_name(name)) {
+      if (file.problems.size() < service_problems_max)
         file.problems.push_back({at, range ? "the name is too long or not ASCII" : "the port is none"});
       continue;
     }

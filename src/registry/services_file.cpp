@@ -7,14 +7,7 @@ namespace drpf::registry {
 
 namespace {
 
-constexpr std::size_t problems_max = 100;
-
 bool is_blank(char letter) { return letter == ' ' || letter == '\t' || letter == '\r' || letter == '\f' || letter == '\v'; }
-
-bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= service_name_length_max &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
-}
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -48,7 +41,7 @@ Result<std::vector<ServiceLine>> parse_line(std::string_view line) {
   const auto place = take_word(rest);
   const auto slash = place.find('/');
   const auto port = parse_port(place.substr(0, slash));
-  if (!is_name(name)) return fail(invalid("services_line", "the name is too long or not ASCII"));
+  if (!is_service_name(name)) return fail(invalid("services_line", "the name is too long or not ASCII"));
   if (slash == std::string_view::npos || !port)
     return fail(invalid("services_line", "a port and a protocol should follow the name, like 80/tcp"));
   const auto transport = find_transport(place.substr(slash + 1));
@@ -58,7 +51,7 @@ Result<std::vector<ServiceLine>> parse_line(std::string_view line) {
   service.transport = *transport;
   while (!(rest = trimmed(rest)).empty()) {
     const auto alias = take_word(rest);
-    if (!is_name(alias)) return fail(invalid("services_line", "an alias is too long or not ASCII"));
+    if (!is_service_name(alias)) return fail(invalid("services_line", "an alias is too long or not ASCII"));
     if (service.aliases.size() == service_aliases_max) return fail(invalid("services_line", "too many aliases"));
     service.aliases.emplace_back(alias);
   }
@@ -69,6 +62,11 @@ Result<std::vector<ServiceLine>> parse_line(std::string_view line) {
 }
 
 }  // namespace
+
+bool is_service_name(std::string_view text) {
+  return !text.empty() && text.size() <= service_name_length_max &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
+}
 
 ServicesFile parse_services(std::string_view text) {
   ServicesFile file;
@@ -83,7 +81,7 @@ ServicesFile parse_services(std::string_view text) {
     auto services = parse_line(line);
     if (services)
       std::move(services->begin(), services->end(), std::back_inserter(file.services));
-    else if (file.problems.size() < problems_max)
+    else if (file.problems.size() < service_problems_max)
       file.problems.push_back({number, std::move(services.error().message)});
   }
   return file;

@@ -12,8 +12,12 @@ namespace drpf::registry {
 
 inline constexpr std::size_t services_lines_max = 100'000;
 inline constexpr std::size_t service_name_length_max = 64;
+inline constexpr std::size_t service_problems_max = 100;  // that are kept of one file
 inline constexpr std::size_t service_aliases_max = 32;
+bool is_service_name(std::string_view text);  // visible ASCII of at most that length
 inline constexpr std::size_t service_comment_length_max = 200;
+
+bool is_service_name(std::string_view text);  // visible ASCII, not longer than that
 
 struct ServiceLine {
   std::string name;

@@ -16,10 +16,10 @@
 #include "api/json_text.h"
 #include "system/fd.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 namespace {
 
-constexpr mode_t file_mode = 0640;
+constexpr mode_t audit_file_mode = 0640;
 
 std::string name_of(uid_t user) {
   const auto* entry = ::getpwuid(user);
@@ -52,7 +52,7 @@ Status write_audit(const std::string& path, const AuditEntry& entry) {
   const auto line = audit_line(entry) + "\n";
   std::error_code ignored;  // the open below tells what is wrong
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  const system::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, file_mode));
+  const system::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, audit_file_mode));
   const auto failed = [&] {
     return fail(failure("audit_failed",
                         fmt::format("the scan of addresses outside of the scope must be written down, and {} cannot be written: {}", path,
@@ -65,4 +65,4 @@ Status write_audit(const std::string& path, const AuditEntry& entry) {
   return {};
 }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

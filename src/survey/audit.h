@@ -6,7 +6,7 @@
 #include "core/result.h"
 #include "core/time.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 inline constexpr const char* audit_file_of_root = "/var/log/drpf/scan.log";
 
@@ -26,4 +26,4 @@ std::string who_is_asking();
 // Appends the line to the file, which is made where it is missing, and sends it to the system's log.
 Status write_audit(const std::string& path, const AuditEntry& entry);
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -20,7 +20,7 @@
 #include "registry/port_registry.h"
 #include "registry/scan_ports.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 namespace {
 
 Result<std::string> read_whole(const std::string& path, std::size_t size_max) {
@@ -128,4 +128,4 @@ bool StopSignals::asked() const {
   return true;
 }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

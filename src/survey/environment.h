@@ -6,7 +6,7 @@
 
 #include "survey/plan.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 Environment environment_here();
 
@@ -20,4 +20,4 @@ class StopSignals {
   mutable std::atomic<bool> asked_{false};
 };
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

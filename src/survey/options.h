@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 struct Options {
   std::vector<std::string> targets;
@@ -64,4 +64,4 @@ struct Options {
   bool no_resume = false;
 };
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -16,13 +16,13 @@
 #include <set>
 
 #include "api/json_text.h"
-#include "terminal/exit_code.h"
 #include "api_client/lease_door.h"
 #include "guard/port_names.h"
-#include "terminal/terminal.h"
 #include "scan/own/own_view.h"
+#include "terminal/exit_code.h"
+#include "terminal/terminal.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 namespace {
 
 namespace json = boost::json;
@@ -37,13 +37,13 @@ std::optional<scan::Finding> finding_of(std::string_view word) {
 }
 
 std::optional<scan::OwnPort> own_port_of(const json::value& tested) {
-  const auto address = parse_address(text_of(tested, "public_address"));
-  const auto port = parse_port(text_of(tested, "public_port"));
-  const auto protocol = parse_protocol(text_of(tested, "protocol"));
-  const auto aim = parse_endpoint(text_of(tested, "leads_to"));
-  auto device = text_of(tested, "device");
+  const auto address = parse_address(api_client::text_of(tested, "public_address"));
+  const auto port = parse_port(api_client::text_of(tested, "public_port"));
+  const auto protocol = parse_protocol(api_client::text_of(tested, "protocol"));
+  const auto aim = parse_endpoint(api_client::text_of(tested, "leads_to"));
+  auto device = api_client::text_of(tested, "device");
   if (!address || !port || !protocol || !aim || device.empty()) return std::nullopt;  // the lease has ended meanwhile
-  const auto finding = finding_of(text_of(tested, "finding"));
+  const auto finding = finding_of(api_client::text_of(tested, "finding"));
   return scan::OwnPort{{*address, *port}, *protocol, aim->port, std::move(device), finding.value_or(scan::Finding::no_statement)};
 }
 
@@ -52,12 +52,13 @@ struct View {
   std::vector<std::string> sentences;  // of the port doctor, one for each
 };
 
-Result<View> look(const LeaseDoor& door) {
+Result<View> look(const api_client::LeaseDoor& door) {
   const auto leases = door.leases();
   if (!leases) return fail(leases.error());
   std::set<std::string> paths;
   for (const auto& lease : *leases)
-    paths.insert(LeaseDoor::path_of(text_of(lease, "host"), text_of(lease, "protocol"), text_of(lease, "public_port")));
+    paths.insert(api_client::LeaseDoor::path_of(api_client::text_of(lease, "host"), api_client::text_of(lease, "protocol"),
+                                                api_client::text_of(lease, "public_port")));
   View view;
   for (const auto& path : paths) {
     const auto tested = door.test(path, {});
@@ -66,7 +67,7 @@ Result<View> look(const LeaseDoor& door) {
       auto port = own_port_of(one);
       if (!port) continue;
       view.ports.push_back(std::move(*port));
-      view.sentences.push_back(text_of(one, "sentence"));
+      view.sentences.push_back(api_client::text_of(one, "sentence"));
     }
   }
   return view;
@@ -88,7 +89,7 @@ std::optional<std::vector<scan::OwnPort>> last_time(const std::string& path) {
   for (std::istreambuf_iterator<char> it(file), end; it != end && text.size() < view_file_max; ++it) text += *it;
   auto ports = scan::parse_own_ports(text);
   if (ports) return std::move(*ports);
-  remark(fmt::format("{}: {}", path, ports.error().message));
+  terminal::remark(fmt::format("{}: {}", path, ports.error().message));
   return std::nullopt;
 }
 
@@ -98,20 +99,20 @@ void keep(const std::string& path, const View& view) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   std::ofstream file(path, std::ios::trunc);
   file << scan::to_text(view.ports) << std::flush;
-  if (!file) remark(fmt::format("{} cannot be written: the next time has nothing to be compared with", path));
+  if (!file) terminal::remark(fmt::format("{} cannot be written: the next time has nothing to be compared with", path));
 }
 
 std::string as_table(const View& view, const registry::PortRegistry& names) {
-  Table table({"PORT", "STATE", "SERVICE", "LEADS TO", "REASON"});
+  terminal::Table table({"PORT", "STATE", "SERVICE", "LEADS TO", "REASON"});
   for (const auto& port : view.ports) {
     const auto state = std::string(scan::state_word(port.finding));
     table.add({{scan::name_of(port)},
-               {state, state == "open" ? Colour::green : Colour::plain},
+               {state, state == "open" ? terminal::Colour::green : terminal::Colour::plain},
                {scan::service_guess(port, names)},
                {fmt::format("{}:{}", port.device, to_string(port.local))},
                {std::string(to_string(port.finding))}});
   }
-  return table.text(standard_output_has_colour());
+  return table.text(terminal::standard_output_has_colour());
 }
 
 json::object as_json(const View& view, const registry::PortRegistry& names, const std::vector<std::string>& changes,
@@ -139,13 +140,13 @@ json::object as_json(const View& view, const registry::PortRegistry& names, cons
 
 int scan_own_leases(const Options& options) {
   if (!options.targets.empty() || !options.targets_files.empty() || !options.ports.empty() || !options.resume.empty())
-    return report(invalid("usage", "--mine looks at your own leases, and takes no targets and ports", "leave them away"));
-  const auto names = port_names();
-  if (!names) return report(names.error());
-  const auto door = LeaseDoor::open(options.gateway, options.socket);
-  if (!door) return report(door.error());
+    return terminal::report(invalid("usage", "--mine looks at your own leases, and takes no targets and ports", "leave them away"));
+  const auto names = guard::port_names();
+  if (!names) return terminal::report(names.error());
+  const auto door = api_client::LeaseDoor::open(options.gateway, options.socket);
+  if (!door) return terminal::report(door.error());
   const auto view = look(*door);
-  if (!view) return report(view.error());
+  if (!view) return terminal::report(view.error());
   const auto path = file_of(options);
   const auto before = last_time(path);
   const auto changes = before ? scan::differences(*before, view->ports, *names) : std::vector<std::string>{};
@@ -156,12 +157,13 @@ int scan_own_leases(const Options& options) {
   } else {
     text = view->ports.empty() ? "no port is leased\n" : as_table(*view, *names);
     for (const auto& change : changes) text += "changed: " + api::printable(change) + "\n";
-    for (const auto& warning : warnings) text += coloured("warning:", Colour::yellow) + " " + api::printable(warning) + "\n";
+    for (const auto& warning : warnings)
+      text += terminal::coloured("warning:", terminal::Colour::yellow) + " " + api::printable(warning) + "\n";
   }
-  if (const int printed = print(text); printed != exit_ok) return printed;
+  if (const int printed = terminal::print(text); printed != terminal::exit_ok) return printed;
   keep(path, *view);
   const auto undecided = [](const scan::OwnPort& port) { return scan::state_word(port.finding) == "undecided"; };
-  return std::any_of(view->ports.begin(), view->ports.end(), undecided) ? exit_ports_undecided : int{exit_ok};
+  return std::any_of(view->ports.begin(), view->ports.end(), undecided) ? exit_ports_undecided : int{terminal::exit_ok};
 }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -4,8 +4,8 @@
 
 #include "survey/options.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 int scan_own_leases(const Options& options);
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 namespace {
 
 using scan::Kind;
@@ -296,4 +296,4 @@ class Planner {
 
 Result<Plan> make_plan(const Options& options, const Environment& environment) { return Planner(options, environment).make(); }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

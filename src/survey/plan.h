@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "survey/options.h"
+#include "scan/ask/scope.h"
 #include "scan/port_list.h"
 #include "scan/tell/report.h"
-#include "scan/ask/scope.h"
+#include "survey/options.h"
 #include "system/links_and_routes.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 inline constexpr const char* own_file = "/etc/drpf/scan-own";
 inline constexpr const char* exclude_file = "/etc/drpf/scan-exclude";
@@ -55,4 +55,4 @@ struct Plan {
 
 Result<Plan> make_plan(const Options& options, const Environment& environment);
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

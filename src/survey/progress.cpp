@@ -6,7 +6,7 @@
 
 #include "scan/tell/report.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 namespace {
 
 std::string left_text(Duration left) {
@@ -59,4 +59,4 @@ void Progress::clear() {
   shown_ = false;
 }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -9,7 +9,7 @@
 #include "core/time.h"
 #include "scan/request.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 enum class ProgressForm : std::uint8_t { none, line, json };
 
@@ -42,4 +42,4 @@ class Progress {
   bool shown_ = false;
 };
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -13,10 +13,10 @@
 #include "scan/port_list.h"
 #include "system/fd.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 namespace {
 
-constexpr mode_t file_mode = 0600;  // it tells what is open
+constexpr mode_t resume_file_mode = 0600;  // it tells what is open
 
 std::uint64_t targets_hash(const Plan& plan) {
   auto hash = scan::hash_of("targets");
@@ -118,7 +118,7 @@ Status write_resume_file(const std::string& path, const scan::ResumeFile& file) 
     return fail(failure("output_failed", fmt::format("cannot write the resume file {}: {}", path, std::strerror(error)),
                         "name another place: --resume-file FILE"));
   };
-  system::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, file_mode));
+  system::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, resume_file_mode));
   if (!fd.valid()) return failed();
   for (std::size_t done = 0; done < text.size();) {
     const auto written = ::write(fd.get(), text.data() + done, text.size() - done);
@@ -130,4 +130,4 @@ Status write_resume_file(const std::string& path, const scan::ResumeFile& file) 
   return {};
 }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "survey/run.h"
 #include "scan/tell/resume_file.h"
+#include "survey/run.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 scan::ResumeFile resume_file_of(const Plan& plan, const Knowledge& knowledge, std::vector<std::string> words);
 
@@ -20,4 +20,4 @@ std::vector<std::string> words_to_keep(const std::vector<std::string>& words);
 // Into the file at once and whole.
 Status write_resume_file(const std::string& path, const scan::ResumeFile& file);
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -7,7 +7,7 @@
 #include "scan/port_list.h"
 #include "scan/service_guess.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 namespace {
 
 using scan::HostStatus;
@@ -368,4 +368,4 @@ Outcome run_plan(const Plan& plan, scan::ReportHead head, Knowledge& knowledge, 
   return Run(plan, std::move(head), knowledge, outputs, surroundings).whole();
 }
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

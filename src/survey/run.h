@@ -10,15 +10,15 @@
 #include <string>
 #include <vector>
 
-#include "survey/plan.h"
-#include "survey/progress.h"
 #include "core/time.h"
 #include "probe/banner.h"
 #include "probe/scanner.h"
 #include "scan/tell/report.h"
 #include "scan/verdict_table.h"
+#include "survey/plan.h"
+#include "survey/progress.h"
 
-namespace drpf::cli::scanning {
+namespace drpf::survey {
 
 inline constexpr std::uint64_t ports_at_once_max = 262'144;  // hosts times ports of one group: told within 200 ms after Ctrl-C
 inline constexpr std::uint64_t ports_kept_max = 16'777'216;  // of a scan that can be resumed; 16 bytes each
@@ -66,4 +66,4 @@ bool keeps_everything(const Plan& plan);
 Outcome run_plan(const Plan& plan, scan::ReportHead head, Knowledge& knowledge, std::vector<Output>& outputs,
                  const Surroundings& surroundings);
 
-}  // namespace drpf::cli::scanning
+}  // namespace drpf::survey

@@ -28,4 +28,7 @@ inline std::optional<Endpoint> from_socket_address(const sockaddr_storage& stora
   return from_socket_address(reinterpret_cast<const sockaddr*>(&storage), sizeof storage);
 }
 
+// One number as an option; false leaves the reason in errno.
+inline bool set_option(int fd, int level, int option, int value) { return ::setsockopt(fd, level, option, &value, sizeof value) == 0; }
+
 }  // namespace drpf::system

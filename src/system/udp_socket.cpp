@@ -1,4 +1,5 @@
 #include "system/udp_socket.h"
+#include "system/socket_address.h"
 
 #include <linux/errqueue.h>
 #include <netinet/udp.h>
@@ -12,8 +13,6 @@ namespace {
 constexpr int option_udp_segment = 103;
 constexpr int option_udp_gro = 104;
 constexpr int port_attempts_max = 16;  // port 0: the number that IPv4 was given may be taken in IPv6
-
-bool set_option(int fd, int level, int option, int value) { return ::setsockopt(fd, level, option, &value, sizeof value) == 0; }
 
 void set_buffers(int fd, int size) {
   set_option(fd, SOL_SOCKET, SO_RCVBUF, size);

@@ -4,7 +4,7 @@
 
 #include "api/json_text.h"
 
-namespace drpf::cli {
+namespace drpf::terminal {
 
 ExitCode exit_code_of(const Error& error) {
   if (error.code == "gateway_unreachable" || error.code == "gateway_timeout" || error.code == "gateway_confused") return exit_unavailable;
@@ -21,4 +21,4 @@ ExitCode report(const Error& error) {
   return exit_code_of(error);
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

@@ -3,7 +3,7 @@
 
 #include "core/result.h"
 
-namespace drpf::cli {
+namespace drpf::terminal {
 
 enum ExitCode : int {
   exit_ok = 0,
@@ -20,4 +20,4 @@ ExitCode exit_code_of(const Error& error);
 // Says on standard error what went wrong and what helps; returns the code to end with.
 ExitCode report(const Error& error);
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

@@ -8,12 +8,12 @@
 #include <boost/json/object.hpp>
 
 #include "api/json_text.h"
-#include "terminal/terminal.h"
 #include "registry/name_order.h"
 #include "registry/port_query.h"
 #include "registry/scan_ports.h"
+#include "terminal/terminal.h"
 
-namespace drpf::cli {
+namespace drpf::terminal {
 namespace {
 
 namespace json = boost::json;
@@ -189,4 +189,4 @@ json::object unassigned_as_json(Port port) {
   return one;
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

@@ -8,7 +8,7 @@
 
 #include "registry/port_registry.h"
 
-namespace drpf::cli {
+namespace drpf::terminal {
 
 // One answer; the same service by several transports is one.
 struct PortAnswer {
@@ -28,4 +28,4 @@ std::string as_unassigned(std::span<const Port> ports);
 boost::json::array as_json(const registry::PortRegistry& names, std::span<const registry::Service> services);
 boost::json::object unassigned_as_json(Port port);
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

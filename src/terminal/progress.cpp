@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-namespace drpf::cli::lab {
+namespace drpf::terminal {
 
 Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
 
@@ -24,4 +24,4 @@ void Progress::clear() {
   shown_ = false;
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::terminal

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace drpf::cli::lab {
+namespace drpf::terminal {
 
 class Progress {
  public:
@@ -19,4 +19,4 @@ class Progress {
   bool shown_ = false;
 };
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::terminal

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <memory>
 
-namespace drpf::cli {
+namespace drpf::terminal {
 namespace {
 
 constexpr int quiet_zone = 4;  // modules of light around the code, ISO/IEC 18004
@@ -34,4 +34,4 @@ Result<std::string> qr_code(const std::string& text) {
   return out;
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

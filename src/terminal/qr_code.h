@@ -5,8 +5,8 @@
 
 #include "core/result.h"
 
-namespace drpf::cli {
+namespace drpf::terminal {
 
 Result<std::string> qr_code(const std::string& text);
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

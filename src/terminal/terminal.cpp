@@ -10,7 +10,7 @@
 
 #include "api/json_text.h"
 
-namespace drpf::cli {
+namespace drpf::terminal {
 namespace {
 
 constexpr std::string_view column_gap = "  ";
@@ -94,4 +94,4 @@ ExitCode print(std::string_view text) {
 
 void remark(std::string_view text) { std::fprintf(stderr, "%s\n", api::printable(text).c_str()); }
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

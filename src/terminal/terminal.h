@@ -7,7 +7,7 @@
 
 #include "terminal/exit_code.h"
 
-namespace drpf::cli {
+namespace drpf::terminal {
 
 enum class Colour { plain, bold, dim, green, yellow, red };
 
@@ -38,4 +38,4 @@ ExitCode print(std::string_view text);
 // A remark beside the output: standard error.
 void remark(std::string_view text);
 
-}  // namespace drpf::cli
+}  // namespace drpf::terminal

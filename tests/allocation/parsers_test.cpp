@@ -10,8 +10,8 @@
 #include "allocation/allocation_failure.h"
 #include "api/json_body.h"
 #include "client/ports/published_ports.h"
-#include "firewall/foreign_rules.h"
 #include "configuration/configuration_file.h"
+#include "firewall/foreign_rules.h"
 #include "net/http_message.h"
 #include "protocol/dns/address_query.h"
 #include "protocol/wireguard/control_request.h"
@@ -55,7 +55,8 @@ const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {"configuration_fuzz",
        [](std::string_view text) {
-         return told(gateway::parse_configuration(text, "f"), [](const auto& value) { return value.plans.size() + value.hosts.size(); });
+         return told(configuration::parse_configuration(text, "f"),
+                     [](const auto& value) { return value.plans.size() + value.hosts.size(); });
        }},
       {"control_socket_fuzz",
        [](std::string_view text) { return told(wireguard::parse_control_request(text), [](const auto& value) { return value.index(); }); }},

@@ -7,7 +7,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace drpf;
-  const auto read = gateway::parse_configuration(std::string_view(reinterpret_cast<const char*>(data), size), "f");
+  const auto read = configuration::parse_configuration(std::string_view(reinterpret_cast<const char*>(data), size), "f");
   if (!read) {
     if (!read.error().message.starts_with("f:") || read.error().cure.empty()) std::abort();
     return 0;

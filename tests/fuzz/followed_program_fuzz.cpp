@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "client/follow/follow_rule.h"
-#include "client/ports/inform_wish.h"
 #include "client/follow/lease_requests.h"
 #include "client/follow/program_watch.h"
+#include "client/ports/inform_wish.h"
 #include "system/socket_diagnosis.h"
 
 namespace {

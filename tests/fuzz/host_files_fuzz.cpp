@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   switch (data[0]) {
     case 's':
-      for (const auto port : gateway::parse_ssh_ports(text))
+      for (const auto port : daemon::parse_ssh_ports(text))
         if (port.is_zero()) std::abort();
       break;
     case 'r':

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "scan/port_list.h"
 #include "scan/ask/scope.h"
+#include "scan/port_list.h"
 
 namespace {
 

@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "scan/tell/resume_file.h"
 #include "scan/service_guess.h"
+#include "scan/tell/resume_file.h"
 
 namespace {
 

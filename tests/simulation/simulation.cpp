@@ -1,6 +1,7 @@
 #include "simulation/simulation.h"
 
 #include <fmt/core.h>
+#include <spdlog/logger.h>
 #include <spdlog/sinks/null_sink.h>
 
 #include <algorithm>

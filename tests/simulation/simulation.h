@@ -124,7 +124,7 @@ class Simulation {
   Durable durable_;
   std::optional<Durable> doubtful_;
   lease::Policy policy_;
-  gateway::Configuration configuration_ = gateway::default_configuration();
+  configuration::Configuration configuration_ = configuration::default_configuration();
   std::shared_ptr<spdlog::logger> log_;
   Process process_;
   Cause cause_;

@@ -51,14 +51,15 @@ Result<net::Response> remove_account(Call& call) {
   return no_content();
 }
 
-constexpr Route routes[] = {{"GET", "/v1/accounts", list_accounts},
-                            {"POST", "/v1/accounts", add_account},
-                            {"GET", "/v1/accounts/{name}", show_account},
-                            {"PATCH", "/v1/accounts/{name}", set_account},
-                            {"DELETE", "/v1/accounts/{name}", remove_account}};
-
 }  // namespace
 
-std::span<const Route> account_routes() { return routes; }
+std::span<const Route> account_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/accounts", list_accounts},
+                                     {"POST", "/v1/accounts", add_account},
+                                     {"GET", "/v1/accounts/{name}", show_account},
+                                     {"PATCH", "/v1/accounts/{name}", set_account},
+                                     {"DELETE", "/v1/accounts/{name}", remove_account}};
+  return routes;
+}
 
 }  // namespace drpf::api

@@ -12,10 +12,11 @@ Result<net::Response> show_backup(Call& call) {
   return response;
 }
 
-constexpr Route routes[] = {{"GET", "/v1/backup", show_backup}};
-
 }  // namespace
 
-std::span<const Route> backup_routes() { return routes; }
+std::span<const Route> backup_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/backup", show_backup}};
+  return routes;
+}
 
 }  // namespace drpf::api

@@ -12,10 +12,11 @@ Result<net::Response> show_check(Call& call) {
   return json_response(200, findings);
 }
 
-constexpr Route routes[] = {{"GET", "/v1/check", show_check}};
-
 }  // namespace
 
-std::span<const Route> check_routes() { return routes; }
+std::span<const Route> check_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/check", show_check}};
+  return routes;
+}
 
 }  // namespace drpf::api

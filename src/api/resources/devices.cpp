@@ -90,14 +90,15 @@ Result<net::Response> show_config(Call& call) {
   return json_response(200, boost::json::object{{"config", *text}});
 }
 
-constexpr Route routes[] = {{"GET", "/v1/devices", list_devices},
-                            {"POST", "/v1/devices", add_device},
-                            {"GET", "/v1/devices/{name}", show_device},
-                            {"DELETE", "/v1/devices/{name}", remove_device},
-                            {"GET", "/v1/devices/{name}/config", show_config, "inbound_only endpoint"}};
-
 }  // namespace
 
-std::span<const Route> device_routes() { return routes; }
+std::span<const Route> device_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/devices", list_devices},
+                                     {"POST", "/v1/devices", add_device},
+                                     {"GET", "/v1/devices/{name}", show_device},
+                                     {"DELETE", "/v1/devices/{name}", remove_device},
+                                     {"GET", "/v1/devices/{name}/config", show_config, "inbound_only endpoint"}};
+  return routes;
+}
 
 }  // namespace drpf::api

@@ -21,10 +21,11 @@ Result<net::Response> stream_changes(Call& call) {
   return response;
 }
 
-constexpr Route routes[] = {{"GET", "/v1/events", stream_changes}};
-
 }  // namespace
 
-std::span<const Route> event_routes() { return routes; }
+std::span<const Route> event_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/events", stream_changes}};
+  return routes;
+}
 
 }  // namespace drpf::api

@@ -64,10 +64,11 @@ Result<net::Response> find_history(Call& call) {
   return json_response(200, out);
 }
 
-constexpr Route routes[] = {{"GET", "/v1/history", find_history, "address port protocol at within_s"}};
-
 }  // namespace
 
-std::span<const Route> history_routes() { return routes; }
+std::span<const Route> history_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/history", find_history, "address port protocol at within_s"}};
+  return routes;
+}
 
 }  // namespace drpf::api

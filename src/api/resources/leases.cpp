@@ -52,15 +52,16 @@ Result<net::Response> remove_lease(Call& call) {
 
 Result<net::Response> test_any_lease(Call& call) { return test_lease(call, {}); }
 
-constexpr Route routes[] = {{"GET", "/v1/leases", list_leases},
-                            {"POST", "/v1/leases", add_lease},
-                            {"PATCH", "/v1/leases/{host}/{protocol}/{port}", set_lease},
-                            {"DELETE", "/v1/leases/{host}/{protocol}/{port}", remove_lease},
-                            {"POST", "/v1/leases/{host}/{protocol}/{port}/test", test_any_lease}};
-
 }  // namespace
 
-std::span<const Route> lease_routes() { return routes; }
+std::span<const Route> lease_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/leases", list_leases},
+                                     {"POST", "/v1/leases", add_lease},
+                                     {"PATCH", "/v1/leases/{host}/{protocol}/{port}", set_lease},
+                                     {"DELETE", "/v1/leases/{host}/{protocol}/{port}", remove_lease},
+                                     {"POST", "/v1/leases/{host}/{protocol}/{port}/test", test_any_lease}};
+  return routes;
+}
 
 lease::LeaseRequest lease_request(JsonBody& body) {
   lease::LeaseRequest request;

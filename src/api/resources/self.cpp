@@ -112,15 +112,16 @@ Result<net::Response> remove_own_lease(Call& call) {
 
 Result<net::Response> test_own_lease(Call& call) { return test_lease(call, call.caller->id); }
 
-constexpr Route routes[] = {{"GET", "/v1/self", show_self},
-                            {"GET", "/v1/self/events", stream_self},
-                            {"POST", "/v1/self/disconnect", disconnect_self},
-                            {"POST", "/v1/self/leases", add_own_lease},
-                            {"DELETE", "/v1/self/leases/{host}/{protocol}/{port}", remove_own_lease},
-                            {"POST", "/v1/self/leases/{host}/{protocol}/{port}/test", test_own_lease}};
-
 }  // namespace
 
-std::span<const Route> self_routes() { return routes; }
+std::span<const Route> self_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/self", show_self},
+                                     {"GET", "/v1/self/events", stream_self},
+                                     {"POST", "/v1/self/disconnect", disconnect_self},
+                                     {"POST", "/v1/self/leases", add_own_lease},
+                                     {"DELETE", "/v1/self/leases/{host}/{protocol}/{port}", remove_own_lease},
+                                     {"POST", "/v1/self/leases/{host}/{protocol}/{port}/test", test_own_lease}};
+  return routes;
+}
 
 }  // namespace drpf::api

@@ -6,10 +6,11 @@ namespace {
 
 Result<net::Response> show_status(Call& call) { return json_response(200, to_json(call.service.status())); }
 
-constexpr Route routes[] = {{"GET", "/v1/status", show_status}};
-
 }  // namespace
 
-std::span<const Route> status_routes() { return routes; }
+std::span<const Route> status_routes() {
+  static constexpr Route routes[] = {{"GET", "/v1/status", show_status}};
+  return routes;
+}
 
 }  // namespace drpf::api

@@ -18,11 +18,11 @@
 #include "client/connect/confinement.h"
 #include "client/connect/connection.h"
 #include "client/connect/instance_lock.h"
-#include "client/share/lan_redirect.h"
-#include "client/follow/program_watch.h"
 #include "client/connect/route_plan.h"
 #include "client/connect/routing.h"
+#include "client/follow/program_watch.h"
 #include "client/ports/screen.h"
+#include "client/share/lan_redirect.h"
 #include "protocol/wireguard/wg_quick_file.h"
 #include "system/process.h"
 

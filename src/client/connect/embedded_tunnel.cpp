@@ -1,5 +1,6 @@
 #include "client/connect/embedded_tunnel.h"
 
+#include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

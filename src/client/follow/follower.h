@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "client/follow/follow_rule.h"
 #include "client/connect/gateway_watch.h"
+#include "client/follow/follow_rule.h"
 #include "client/follow/port_follower.h"
 #include "client/follow/program_watch.h"
 #include "client/ports/screen.h"

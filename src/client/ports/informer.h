@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "client/ports/inform_wish.h"
 #include "client/follow/listening_port_door.h"
+#include "client/ports/inform_wish.h"
 #include "core/address.h"
 #include "core/port.h"
 

@@ -10,8 +10,8 @@
 #include <fmt/ranges.h>
 
 #include "client/connect/confinement.h"
-#include "client/ports/ports_file.h"
 #include "client/connect/route_plan.h"
+#include "client/ports/ports_file.h"
 #include "system/conntrack.h"
 #include "system/process.h"
 #include "system/sysctl.h"

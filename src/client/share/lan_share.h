@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "client/connect/gateway_watch.h"
+#include "client/ports/screen.h"
 #include "client/share/lan_redirect.h"
 #include "client/share/relayed_mappings.h"
-#include "client/ports/screen.h"
 #include "client/share/upstream_leases.h"
 #include "core/time.h"
 #include "net/event_loop.h"

@@ -6,7 +6,7 @@
 #include "lab/stage/programs.h"
 #include "lab/stage/stage.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 constexpr unsigned mtu_default = 1420;  // of wg-quick(8) on a network of 1500
@@ -42,4 +42,4 @@ Result<system::Process> start_wireguard_go(const Machine& machine, const DeviceF
   return process;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -21,15 +21,15 @@
 #include "lab/demo/report.h"
 #include "lab/demo/show.h"
 #include "lab/demo/topology.h"
-#include "terminal/exit_code.h"
-#include "terminal/progress.h"
 #include "lab/stage/requirements.h"
 #include "lab/stage/stage.h"
 #include "lab/stage/wording.h"
-#include "terminal/terminal.h"
 #include "system/fd.h"
+#include "terminal/exit_code.h"
+#include "terminal/progress.h"
+#include "terminal/terminal.h"
 
-namespace drpf::cli {
+namespace drpf::lab::demo {
 namespace {
 
 using namespace demo;
@@ -72,7 +72,8 @@ void stay_up(const Show& show) {
   std::string shown;
   for (;; std::this_thread::sleep_for(demo::limits::table_interval)) {
     const Result<std::vector<LeaseRow>> rows = show.admin().leases();
-    const std::string table = rows ? draw_leases(*rows, standard_output_has_colour()) : fmt::format("  {}\n", rows.error().message);
+    const std::string table =
+        rows ? draw_leases(*rows, terminal::standard_output_has_colour()) : fmt::format("  {}\n", rows.error().message);
     if (table == shown) continue;
     // On a terminal the new table takes the place of the old one.
     if (terminal && !shown.empty()) fmt::print("\033[{}A\033[J", std::count(shown.begin(), shown.end(), '\n'));
@@ -83,15 +84,15 @@ void stay_up(const Show& show) {
 }
 
 int perform(const DemoOptions& options, const Stage& stage, const system::Fd& executable, const std::string& executable_path) {
-  const bool colour = standard_output_has_colour();
-  Progress progress;
+  const bool colour = terminal::standard_output_has_colour();
+  terminal::Progress progress;
   progress.say("networks are made");
   const Result<Topology> topology = Topology::build();
   if (!topology) {
     const Missing missing = explain_powerless_namespaces(topology.error(), stage.user_namespace(), command_name);
     progress.clear();
     fmt::print(stderr, "drpf demo: {}\n  cure: {}\n", missing.what, missing.cure);
-    return exit_unavailable;
+    return terminal::exit_unavailable;
   }
   progress.clear();
   const Stopwatch watch;
@@ -134,7 +135,7 @@ int perform(const DemoOptions& options, const Stage& stage, const system::Fd& ex
 int run_demo(const DemoOptions& options) {
   const std::vector<Missing> missing = find_missing(requirements, command_name);
   for (const Missing& one : missing) fmt::print(stderr, "drpf demo: {}\n  cure: {}\n", one.what, one.cure);
-  if (!missing.empty()) return exit_unavailable;
+  if (!missing.empty()) return terminal::exit_unavailable;
   const system::Fd executable(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   if (!executable.valid()) {
     std::perror("drpf demo: cannot open /proc/self/exe");
@@ -145,4 +146,4 @@ int run_demo(const DemoOptions& options) {
   return run_stage(command_name, [&](const Stage& stage) { return perform(options, stage, executable, path); });
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::lab::demo

@@ -1,7 +1,7 @@
 // `drpf demo`: the main job shown on one machine, on real parts, in namespaces that vanish with it. Changes nothing of the host.
 #pragma once
 
-namespace drpf::cli {
+namespace drpf::lab::demo {
 
 struct DemoOptions {
   bool once = false;  // leave after the show
@@ -12,4 +12,4 @@ struct DemoOptions {
 // Exit code: 0 every fact was observed, 1 not every, 69 this machine lacks something (said on standard error), 130 interrupted.
 int run_demo(const DemoOptions& options);
 
-}  // namespace drpf::cli
+}  // namespace drpf::lab::demo

@@ -1,10 +1,10 @@
 // How long each wait of the demo may take at most, on a machine that is busy. The whole show takes about 15 s on an idle one.
 #pragma once
 
-#include "lab/stage/limits.h"
 #include "core/time.h"
+#include "lab/stage/limits.h"
 
-namespace drpf::cli::demo::limits {
+namespace drpf::lab::demo::limits {
 
 using namespace std::chrono_literals;
 using namespace lab::limits;
@@ -20,4 +20,4 @@ inline constexpr Duration stream_resume = 25s;      // from the gateway's restar
 inline constexpr Duration stream_rest = 10s;        // for the rest of that connection
 inline constexpr Duration table_interval = 1000ms;  // between two looks at the live lease table
 
-}  // namespace drpf::cli::demo::limits
+}  // namespace drpf::lab::demo::limits

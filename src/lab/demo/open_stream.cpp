@@ -17,13 +17,13 @@
 #include "lab/stage/sockets.h"
 #include "system/fd.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 using namespace lab;
 
 namespace {
 
-constexpr int receive_buffer = 32 * 1024;  // small, so that the sender has to go on sending all the time
+constexpr int stream_buffer = 32 * 1024;  // small, so that the sender has to go on sending all the time
 constexpr std::size_t piece = 10 * 1024;
 constexpr auto pace = std::chrono::milliseconds(10);  // one piece each: about a megabyte per second
 constexpr std::size_t header_max = 4096;
@@ -78,7 +78,7 @@ Result<OpenStream> OpenStream::start(const Endpoint& from, const std::string& pa
   auto* progress = new (shared) Progress;
   OpenStream stream(progress, {});
   const system::Fd socket(::socket(from.address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &stream_buffer, sizeof stream_buffer);
   if (const Reach reach = try_connect(socket, from, limits::request); reach != Reach::open) {
     return fail(failure("connect", fmt::format("{} is {}", drpf::to_string(from), to_string(reach))));
   }
@@ -99,4 +99,4 @@ OpenStream::~OpenStream() {
   if (progress_ != nullptr) ::munmap(progress_, sizeof(Progress));
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -11,7 +11,7 @@
 #include "core/time.h"
 #include "system/process.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 class OpenStream {
  public:
@@ -40,4 +40,4 @@ class OpenStream {
   system::Process child_;
 };
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

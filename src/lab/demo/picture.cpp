@@ -12,7 +12,7 @@
 #include "lab/demo/topology.h"
 #include "terminal/terminal.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 std::string draw_topology() {
   return fmt::format(
       "                  ┌──────────────────────────────┐\n"
@@ -40,7 +40,7 @@ std::string draw_leases(const std::vector<LeaseRow>& rows, bool colour) {
     line.protocols.insert(row.protocol);
     line.addresses.insert(row.local_address);
   }
-  Table table({"DEVICE", "PUBLIC PORTS", "PROTOCOLS", "LEAD TO PORTS", "OF", "STATE"});
+  terminal::Table table({"DEVICE", "PUBLIC PORTS", "PROTOCOLS", "LEAD TO PORTS", "OF", "STATE"});
   for (auto first = of_port.begin(); first != of_port.end();) {
     const auto& [device, state, public_port, local_port] = first->first;
     const Line& line = first->second;
@@ -57,10 +57,10 @@ std::string draw_leases(const std::vector<LeaseRow>& rows, bool colour) {
                {fmt::format("{}", fmt::join(line.protocols, "+"))},
                {say(local_port)},
                {fmt::format("{}", fmt::join(line.addresses, " "))},
-               {state, state == "active" ? Colour::green : Colour::yellow}});
+               {state, state == "active" ? terminal::Colour::green : terminal::Colour::yellow}});
     first = next;
   }
   return table.text(colour);
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

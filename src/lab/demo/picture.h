@@ -6,7 +6,7 @@
 
 #include "lab/stage/admin.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 using namespace lab;
 
@@ -14,4 +14,4 @@ std::string draw_topology();
 // One line for ports side by side of which the same is to be said.
 std::string draw_leases(const std::vector<LeaseRow>& rows, bool colour);
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

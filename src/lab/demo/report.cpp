@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 bool Chapter::held() const {
   return !facts.empty() && std::all_of(facts.begin(), facts.end(), [](const Fact& fact) { return fact.held; });
@@ -39,4 +39,4 @@ std::string to_text(const Chapter& chapter, std::size_t number, bool colour) {
   return text;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

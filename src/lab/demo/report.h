@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 struct Fact {
   std::string name;  // short and stable, for scripts
@@ -25,4 +25,4 @@ bool all_held(const std::vector<Chapter>& chapters);
 // "✔ 1 headline" and one line per fact.
 std::string to_text(const Chapter& chapter, std::size_t number, bool colour);
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -25,7 +25,7 @@
 #include "system/fd.h"
 #include "system/socket_address.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 using namespace lab;
 
@@ -258,4 +258,4 @@ Scan ScanWatch::findings() const {
   return scan;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -11,7 +11,7 @@
 #include "core/time.h"
 #include "system/process.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 struct Scan {
   std::size_t tried = 0;
@@ -44,4 +44,4 @@ class ScanWatch {
   system::Process child_;
 };
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -8,7 +8,7 @@
 #include "registry/port_registry.h"
 #include "scan/tell/report.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 // The demo's own cable, with nobody else on it, and a host that answers nothing on most ports: there is nothing to be careful of.
@@ -64,4 +64,4 @@ Result<ScanPicture> picture_tcp(const Address& target) {
   return picture;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

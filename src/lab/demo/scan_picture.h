@@ -3,11 +3,11 @@
 
 #include <string>
 
-#include "lab/demo/scan.h"
 #include "core/address.h"
 #include "core/result.h"
+#include "lab/demo/scan.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 struct ScanPicture {
   Scan scan;
@@ -17,4 +17,4 @@ struct ScanPicture {
 // All 65,535 TCP ports by SYN, from the network that this process is in; needs CAP_NET_RAW.
 Result<ScanPicture> picture_tcp(const Address& target);
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

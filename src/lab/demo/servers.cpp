@@ -16,7 +16,7 @@
 #include "lab/stage/sockets.h"
 #include "lab/stage/stage.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 using Steady = std::chrono::steady_clock;
@@ -174,4 +174,4 @@ Status await_listening(const Machine& machine, Port port) {
                                             std::chrono::duration<double>(limits::server_start).count())));
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

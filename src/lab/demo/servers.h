@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "lab/demo/topology.h"
 #include "core/port.h"
 #include "core/result.h"
+#include "lab/demo/topology.h"
 #include "system/process.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 inline constexpr const char* mail_subject = "You have a port";
 inline constexpr const char* mail_url_user = "home:secret";
@@ -30,4 +30,4 @@ Status await_listening(const Machine& machine, Port port);
 // What /stream serves; the same in every run.
 std::string stream_content();
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

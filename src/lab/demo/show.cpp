@@ -12,7 +12,7 @@
 #include "lab/stage/sockets.h"
 #include "lab/stage/wording.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 constexpr std::size_t ports_expected = 5;  // of the plan `personal`
@@ -21,7 +21,7 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 }  // namespace
 
-Status Show::prepare(Progress& progress) {
+Status Show::prepare(terminal::Progress& progress) {
   progress.say("the gateway starts");
   Result<system::Process> service = start_private_service(topology_->gateway, private_service_port);
   if (!service) return fail(service.error());
@@ -44,7 +44,7 @@ Status Show::add_device(Home& home, const std::string& account) {
   return {};
 }
 
-std::vector<Chapter> Show::play(Progress& progress, const std::function<void(const Chapter&, std::size_t)>& tell) {
+std::vector<Chapter> Show::play(terminal::Progress& progress, const std::function<void(const Chapter&, std::size_t)>& tell) {
   std::vector<Chapter> chapters;
   for (const auto scene : {&Show::connected_with_ports, &Show::reached_from_outside, &Show::standard_port_mapped, &Show::asked_why,
                            &Show::everything_else_closed, &Show::disconnected_and_back, &Show::gateway_killed}) {
@@ -73,7 +73,7 @@ Result<std::string> Show::fetch(const std::string& url) const {
                                  fmt::format("{}", limits::request / std::chrono::seconds(1)), url});
 }
 
-Chapter Show::connected_with_ports(Progress& progress) {
+Chapter Show::connected_with_ports(terminal::Progress& progress) {
   Chapter chapter{"Two devices behind NAT connected, and each was given 5 ports without asking", {}};
   progress.say("the homes connect");
   const Stopwatch watch;
@@ -137,7 +137,7 @@ Fact Show::answered_by_udp(const Home& home) {
                       answer ? first_line(*answer) : answer.error().message)};
 }
 
-Chapter Show::reached_from_outside(Progress& progress) {
+Chapter Show::reached_from_outside(terminal::Progress& progress) {
   Chapter chapter{fmt::format("Requests from the Internet host {} were answered by the homes, which saw its address", visitor_v4), {}};
   progress.say("servers start in the homes");
   if (const Status started = start_servers(); !started) {
@@ -153,7 +153,7 @@ Chapter Show::reached_from_outside(Progress& progress) {
   return chapter;
 }
 
-Chapter Show::standard_port_mapped(Progress& progress) {
+Chapter Show::standard_port_mapped(terminal::Progress& progress) {
   Chapter chapter{"A leased port mapped to a standard local port works with an unchanged client", {}};
   if (home_1_.ports.size() < ports_expected || home_1_.servers.empty()) {
     chapter.facts.push_back({"POP3", false, "home-1 has no port or no server"});
@@ -184,4 +184,4 @@ std::set<std::uint16_t> Show::tcp_ports_with_server() const {
   return ports;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -9,20 +9,20 @@
 #include <utility>
 #include <vector>
 
+#include "core/address.h"
+#include "core/port.h"
+#include "core/time.h"
 #include "lab/demo/actors.h"
 #include "lab/demo/report.h"
 #include "lab/demo/servers.h"
 #include "lab/demo/topology.h"
 #include "lab/stage/admin.h"
-#include "terminal/progress.h"
 #include "lab/stage/stage.h"
-#include "core/address.h"
-#include "core/port.h"
-#include "core/time.h"
 #include "system/fd.h"
 #include "system/process.h"
+#include "terminal/progress.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 inline constexpr Port pop3_port{110};
 inline constexpr Port private_service_port{8080};
@@ -43,22 +43,22 @@ class Show {
       : stage_(&stage), topology_(&topology), executable_(&executable), admin_(executable, topology.gateway) {}
 
   // Gateway and accounts. Without this there is nothing to show.
-  Status prepare(Progress& progress);
+  Status prepare(terminal::Progress& progress);
   // Calls `tell` after each chapter. A chapter that cannot even be tried is a fact that did not hold.
-  std::vector<Chapter> play(Progress& progress, const std::function<void(const Chapter&, std::size_t)>& tell);
+  std::vector<Chapter> play(terminal::Progress& progress, const std::function<void(const Chapter&, std::size_t)>& tell);
 
   const Admin& admin() const { return admin_; }
   const Home& home_1() const { return home_1_; }
   const Home& home_2() const { return home_2_; }
 
  private:
-  Chapter connected_with_ports(Progress& progress);    // 1
-  Chapter reached_from_outside(Progress& progress);    // 2
-  Chapter standard_port_mapped(Progress& progress);    // 3
-  Chapter asked_why(Progress& progress);               // 4
-  Chapter everything_else_closed(Progress& progress);  // 5
-  Chapter disconnected_and_back(Progress& progress);   // 6
-  Chapter gateway_killed(Progress& progress);          // 7
+  Chapter connected_with_ports(terminal::Progress& progress);    // 1
+  Chapter reached_from_outside(terminal::Progress& progress);    // 2
+  Chapter standard_port_mapped(terminal::Progress& progress);    // 3
+  Chapter asked_why(terminal::Progress& progress);               // 4
+  Chapter everything_else_closed(terminal::Progress& progress);  // 5
+  Chapter disconnected_and_back(terminal::Progress& progress);   // 6
+  Chapter gateway_killed(terminal::Progress& progress);          // 7
 
   Status start_servers();
   Status add_device(Home& home, const std::string& account);
@@ -87,4 +87,4 @@ class Show {
   Home home_2_{.device = "home-2"};
 };
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -9,7 +9,7 @@
 #include "lab/demo/limits.h"
 #include "lab/demo/show.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 constexpr std::size_t http_server = 0;  // of Home::servers
@@ -46,7 +46,7 @@ Fact Show::told_why(const std::string& name, const std::string& what, const std:
   return {name, told->finding == finding, fmt::format("{}; drpf lease test {}: \"{}\"", what, port, told->sentence)};
 }
 
-Chapter Show::asked_why(Progress& progress) {
+Chapter Show::asked_why(terminal::Progress& progress) {
   Chapter chapter{"A program that was stopped is missed by the gateway, which says why its port does not answer", {}};
   if (home_1_.servers.empty()) {
     chapter.facts.push_back({"diagnosis", false, "home-1 has no server"});
@@ -74,4 +74,4 @@ Chapter Show::asked_why(Progress& progress) {
   return chapter;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

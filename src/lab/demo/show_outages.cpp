@@ -18,7 +18,7 @@
 #include "lab/stage/wording.h"
 #include "system/socket_address.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 bool all_active(const std::vector<LeaseRow>& rows) {
@@ -63,7 +63,7 @@ std::string megabytes(std::uint64_t bytes) { return fmt::format("{:.1f} MB", sta
 
 }  // namespace
 
-Chapter Show::disconnected_and_back(Progress& progress) {
+Chapter Show::disconnected_and_back(terminal::Progress& progress) {
   Chapter chapter{"The device disconnected: its ports stopped at once. It came back: the same ports", {}};
   if (home_1_.servers.empty() || !home_1_.tunnel.running()) {
     chapter.facts.push_back({"disconnect", false, "not tried: home-1 is not connected"});
@@ -107,7 +107,7 @@ Chapter Show::disconnected_and_back(Progress& progress) {
   return chapter;
 }
 
-Chapter Show::gateway_killed(Progress& progress) {
+Chapter Show::gateway_killed(terminal::Progress& progress) {
   Chapter chapter{"The gateway was killed with -9 and started again", {}};
   const Result<std::vector<LeaseRow>> before = admin_.leases();
   if (home_1_.servers.empty() || !before) {
@@ -178,4 +178,4 @@ Chapter Show::gateway_killed(Progress& progress) {
   return chapter;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -16,7 +16,7 @@
 #include "lab/stage/wording.h"
 #include "system/socket_address.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 constexpr int packets_each = 5;  // of every kind that must not arrive
@@ -103,7 +103,7 @@ Fact Show::false_source_dropped() {
                       got_false, got_true, sent_true)};
 }
 
-Chapter Show::everything_else_closed(Progress& progress) {
+Chapter Show::everything_else_closed(terminal::Progress& progress) {
   Chapter chapter{"Every other port is closed, and the homes are fenced", {}};
   if (home_1_.servers.empty() || home_2_.servers.empty()) {
     chapter.facts.push_back({"fences", false, "not tried: the homes have no servers"});
@@ -124,4 +124,4 @@ Chapter Show::everything_else_closed(Progress& progress) {
   return chapter;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

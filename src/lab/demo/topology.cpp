@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 Status connect_cables(const Topology& topology) {
@@ -105,4 +105,4 @@ Result<Topology> Topology::build() {
   return topology;
 }
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

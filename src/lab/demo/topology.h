@@ -2,10 +2,10 @@
 // what runs on them is in actors.h.
 #pragma once
 
-#include "lab/stage/machine.h"
 #include "core/result.h"
+#include "lab/stage/machine.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 
 using namespace lab;  // the demo is one of the labs
 
@@ -33,4 +33,4 @@ struct Topology {
   bool has_v6;
 };
 
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -7,7 +7,7 @@
 #include "lab/selftest/ground.h"
 #include "lab/selftest/verdict.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 
 struct Threat {
   const char* name;   // for --only and scripts
@@ -49,4 +49,4 @@ Finding public_side(Ground& ground, Family family);
 Finding foreign_flush(Ground& ground, Family family);
 Finding dead_gateway(Ground& ground, Family family);
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

@@ -8,19 +8,13 @@
 #include <fmt/ranges.h>
 #include <boost/json.hpp>
 
-#include "lab/stage/wording.h"
 #include "lab/selftest/attacks.h"
 #include "lab/selftest/limits.h"
 #include "lab/selftest/packets.h"
+#include "lab/stage/wording.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
-
-Finding not_possible(const Error& error) {
-  Trial trial;
-  trial.control(false, error.message);
-  return trial.end({});
-}
 
 // The status line's code of the devices' API, asked from a device's machine through its tunnel; none = no answer.
 std::optional<int> ask_api(Ground& ground, const Actor& actor, const std::string& method, const std::string& path,
@@ -267,4 +261,4 @@ constexpr Threat all_threats[] = {
 
 std::span<const Threat> threats() { return all_threats; }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

@@ -7,14 +7,8 @@
 #include "lab/selftest/limits.h"
 #include "lab/selftest/packets.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
-
-Finding not_possible(const Error& error) {
-  Trial trial;
-  trial.control(false, error.message);
-  return trial.end({});
-}
 
 // The honest visitor reaches the lease: the last control of most trials here.
 void control_lease(Ground& ground, Family family, Watch& holder, Port port, Trial& trial) {
@@ -255,4 +249,4 @@ Finding forged_errors(Ground& ground, Family family) {
   return trial.end("forged ICMP errors and TCP packets with impossible flags came to no device; a true error did");
 }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

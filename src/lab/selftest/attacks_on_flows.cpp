@@ -10,14 +10,8 @@
 #include "lab/selftest/limits.h"
 #include "lab/selftest/packets.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
-
-Finding not_possible(const Error& error) {
-  Trial trial;
-  trial.control(false, error.message);
-  return trial.end({});
-}
 
 // A visitor's UDP conversation with a lease, both ways.
 struct Conversation {
@@ -278,4 +272,4 @@ Finding stale_after_expiry(Ground& ground, Family family) {
   return trial.end("the gateway was killed, and the lease's time ran out in the kernel: the running conversation stopped");
 }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

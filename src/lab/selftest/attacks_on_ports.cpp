@@ -5,12 +5,12 @@
 
 #include <fmt/format.h>
 
-#include "lab/stage/wording.h"
 #include "lab/selftest/attacks.h"
 #include "lab/selftest/limits.h"
 #include "lab/selftest/packets.h"
+#include "lab/stage/wording.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
 
 // The ports of the gateway that an attacker would like to have: services, edges of the ranges, another device's lease.
@@ -59,12 +59,6 @@ void judge_source(const Ground& ground, Family family, Port wanted, const Endpoi
   trial.breach(!ground.settings().snat.contains(seen.port),
                fmt::format("what a device sends from port {} leaves the gateway from port {}, outside {}", to_string(wanted),
                            to_string(seen.port), to_string(ground.settings().snat)));
-}
-
-Finding not_possible(const Error& error) {
-  Trial trial;
-  trial.control(false, error.message);
-  return trial.end({});
 }
 
 }  // namespace
@@ -269,4 +263,4 @@ Finding exhaust_inbound(Ground& ground, Family family) {
                  "into one device");
 }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

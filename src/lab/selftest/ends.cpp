@@ -18,7 +18,7 @@
 #include "lab/stage/sockets.h"
 #include "system/socket_address.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
 
 using Steady = std::chrono::steady_clock;
@@ -222,4 +222,4 @@ void RawSender::send(const Address& target, const std::string& packet) const {
   (void)::sendto(socket_.get(), packet.data(), packet.size(), 0, address.get(), address.size);
 }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

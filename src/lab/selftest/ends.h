@@ -7,13 +7,13 @@
 #include <string_view>
 #include <vector>
 
-#include "lab/stage/machine.h"
 #include "core/address.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "lab/stage/machine.h"
 #include "system/fd.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 
 // Remembers the packets that arrived on any interface of a machine (not what it sent itself) since the last forget().
 class Watch {
@@ -82,4 +82,4 @@ class RawSender {
   system::Fd socket_;
 };
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

@@ -10,12 +10,12 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include "lab/selftest/limits.h"
 #include "lab/stage/limits.h"
 #include "lab/stage/stage.h"
-#include "lab/selftest/limits.h"
 #include "net/http_message.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
 
 namespace json = boost::json;
@@ -57,7 +57,7 @@ Status wire(const lab::Machine& visitor, const Actor& actor) {
 
 }  // namespace
 
-Result<Ground> Ground::build(const system::Fd& executable, gateway::LabConfiguration configuration) {
+Result<Ground> Ground::build(const system::Fd& executable, configuration::LabConfiguration configuration) {
   bool v6 = false;
   std::optional<Address> public_v4, public_v6;
   for (const Address& address : configuration.addresses) v6 = v6 || address.is_v6();
@@ -144,12 +144,12 @@ Status Ground::start_gateway() {
 }
 
 Status Ground::connect(Actor& actor, Family outer) {
-  const AdminClient admin(lab::gateway_socket);
+  const api_client::AdminClient admin(lab::gateway_socket);
   std::string target = "/v1/devices/" + actor.name + "/config";
   if (outer == Family::v6) target += "?endpoint=" + net::percent_encode(to_string(gateway_public(Family::v6)));
   const auto answer = admin.get(target);
   if (!answer) return fail(answer.error());
-  Result<lab::DeviceFile> file = lab::read_device_file(text_of(*answer, "config"));
+  Result<lab::DeviceFile> file = lab::read_device_file(api_client::text_of(*answer, "config"));
   if (!file) return fail(file.error());
   actor.file = std::move(*file);
   Result<system::Process> tunnel = lab::start_drpf_connect(actor.machine, *executable, actor.name, actor.file,
@@ -159,10 +159,10 @@ Status Ground::connect(Actor& actor, Family outer) {
   return {};
 }
 
-Status Ground::open(lab::Progress& progress) {
+Status Ground::open(terminal::Progress& progress) {
   progress.say("the gateway starts");
   if (const Status started = start_gateway(); !started) return started;
-  const AdminClient admin(lab::gateway_socket);
+  const api_client::AdminClient admin(lab::gateway_socket);
   for (const char* account : {"mallory", "owner"})
     if (const auto added = admin.post("/v1/accounts", json::object{{"name", account}, {"plan", "selftest"}}); !added)
       return fail(added.error());
@@ -202,7 +202,7 @@ Status Ground::revive() {
 }
 
 Result<std::vector<lab::LeaseRow>> Ground::leases() const {
-  const auto answer = AdminClient(lab::gateway_socket).get("/v1/leases");
+  const auto answer = api_client::AdminClient(lab::gateway_socket).get("/v1/leases");
   if (!answer) return fail(answer.error());
   return lab::parse_leases(json::serialize(*answer));
 }
@@ -238,7 +238,7 @@ bool Ground::await_visit(Actor& actor, Duration limit) {
 Result<Port> Ground::lease(const Actor& to, std::optional<Port> port) const {
   json::object body{{"device", to.name}, {"count", 1}, {"host", settings().hosts.front().name}};
   if (port) body["port"] = port->value();
-  const auto answer = AdminClient(lab::gateway_socket).post("/v1/leases", body);
+  const auto answer = api_client::AdminClient(lab::gateway_socket).post("/v1/leases", body);
   if (!answer) return fail(answer.error());
   const auto rows = lab::parse_leases(json::serialize(*answer));
   if (!rows) return fail(rows.error());
@@ -247,14 +247,14 @@ Result<Port> Ground::lease(const Actor& to, std::optional<Port> port) const {
 }
 
 Status Ground::end_lease(Port port) const {
-  const AdminClient admin(lab::gateway_socket);
+  const api_client::AdminClient admin(lab::gateway_socket);
   const auto all = admin.get("/v1/leases");
   if (!all) return fail(all.error());
   std::set<std::string> targets;
   for (const auto& row : all->as_array())
-    if (number_of(row, "public_port") == port.value())
-      targets.insert(
-          fmt::format("/v1/leases/{}/{}/{}", net::percent_encode(text_of(row, "host")), text_of(row, "protocol"), to_string(port)));
+    if (api_client::number_of(row, "public_port") == port.value())
+      targets.insert(fmt::format("/v1/leases/{}/{}/{}", net::percent_encode(api_client::text_of(row, "host")),
+                                 api_client::text_of(row, "protocol"), to_string(port)));
   if (targets.empty()) return fail(not_found("lease", fmt::format("there is no lease on port {}", to_string(port))));
   for (const auto& target : targets)
     if (const auto removed = admin.remove(target); !removed) return fail(removed.error());
@@ -267,4 +267,4 @@ void Ground::forget() {
   for (Watch* watch : {&visitor_watch, &gateway_watch, &attacker.watch, &owner.watch, &second.watch}) watch->forget();
 }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

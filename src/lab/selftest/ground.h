@@ -8,20 +8,20 @@
 #include <vector>
 
 #include "api_client/admin_client.h"
-#include "lab/stage/admin.h"
-#include "lab/stage/machine.h"
-#include "lab/stage/programs.h"
-#include "terminal/progress.h"
-#include "lab/selftest/ends.h"
+#include "configuration/configuration.h"
+#include "configuration/lab_configuration.h"
 #include "core/address.h"
 #include "core/port.h"
 #include "core/result.h"
-#include "configuration/configuration.h"
-#include "configuration/lab_configuration.h"
+#include "lab/selftest/ends.h"
+#include "lab/stage/admin.h"
+#include "lab/stage/machine.h"
+#include "lab/stage/programs.h"
 #include "system/fd.h"
 #include "system/process.h"
+#include "terminal/progress.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 
 // Addresses of the documentation blocks (RFC 5737, RFC 3849), which the real Internet does not have.
 inline constexpr const char* public_interface = "eth0";
@@ -42,9 +42,9 @@ struct Actor {
 
 struct Ground {
   // What the machines are and where; the gateway is not started yet.
-  static Result<Ground> build(const system::Fd& executable, gateway::LabConfiguration configuration);
+  static Result<Ground> build(const system::Fd& executable, configuration::LabConfiguration configuration);
   // Gateway, accounts, devices; returns when all are connected.
-  Status open(lab::Progress& progress);
+  Status open(terminal::Progress& progress);
 
   Status start_gateway();
   Status connect(Actor& actor, Family outer);
@@ -66,10 +66,10 @@ struct Ground {
   std::string token();  // a text that no packet has had before
   void forget();        // all watches
 
-  const gateway::Configuration& settings() const { return configuration.settings; }
+  const configuration::Configuration& settings() const { return configuration.settings; }
 
   const system::Fd* executable;
-  gateway::LabConfiguration configuration;
+  configuration::LabConfiguration configuration;
   lab::Machine visitor;
   lab::Machine gateway_machine;
   Watch visitor_watch;
@@ -84,4 +84,4 @@ struct Ground {
   std::uint64_t tokens = 0;
 };
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "lab/stage/limits.h"
 #include "core/time.h"
+#include "lab/stage/limits.h"
 
-namespace drpf::cli::selftest::limits {
+namespace drpf::lab::selftest::limits {
 
 using namespace lab::limits;
 
@@ -21,4 +21,4 @@ inline constexpr std::uint32_t flows_over = 200;     // attempted beyond the cap
 inline constexpr std::uint32_t flows_max = 8000;     // a higher cap is brought down to this
 inline constexpr std::size_t flows_per_round = 128;  // sent before they are looked for, so that no queue overflows
 
-}  // namespace drpf::cli::selftest::limits
+}  // namespace drpf::lab::selftest::limits

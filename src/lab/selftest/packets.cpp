@@ -5,7 +5,7 @@
 
 #include "lab/stage/sockets.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
 
 constexpr std::uint8_t hops = 64;
@@ -148,4 +148,4 @@ std::vector<std::string> udp_fragments(const Addresses& addresses, const Ports& 
   return fragments;
 }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

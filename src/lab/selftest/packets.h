@@ -8,7 +8,7 @@
 #include "core/address.h"
 #include "core/port.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 
 // Internet protocol numbers (IANA).
 namespace protocol_number {
@@ -40,4 +40,4 @@ std::string port_unreachable(const Addresses& addresses, const std::string& abou
 std::vector<std::string> udp_fragments(const Addresses& addresses, const Ports& ports, const std::string& text,
                                        std::uint16_t identification, std::size_t overlap);
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

@@ -13,18 +13,18 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "terminal/exit_code.h"
-#include "terminal/progress.h"
+#include "configuration/configuration_file.h"
+#include "configuration/lab_configuration.h"
+#include "lab/selftest/attacks.h"
+#include "lab/selftest/limits.h"
 #include "lab/stage/requirements.h"
 #include "lab/stage/stage.h"
 #include "lab/stage/wording.h"
-#include "lab/selftest/attacks.h"
-#include "lab/selftest/limits.h"
+#include "terminal/exit_code.h"
+#include "terminal/progress.h"
 #include "terminal/terminal.h"
-#include "configuration/configuration_file.h"
-#include "configuration/lab_configuration.h"
 
-namespace drpf::cli {
+namespace drpf::lab::selftest {
 namespace {
 
 using namespace selftest;
@@ -48,7 +48,7 @@ std::vector<Threat> chosen_threats(const std::string& only) {
 
 struct Given {
   std::string source;  // in words
-  gateway::LabConfiguration configuration;
+  configuration::LabConfiguration configuration;
 };
 
 Result<Given> read_configuration(const std::string& file) {
@@ -57,13 +57,13 @@ Result<Given> read_configuration(const std::string& file) {
   if (path.empty() && std::filesystem::exists(configuration_default)) path = configuration_default;
   if (!path.empty()) {
     // Read by the gateway's own reader first, for its messages.
-    if (const auto read = gateway::read_configuration_file(path); !read) return fail(read.error());
+    if (const auto read = configuration::read_configuration_file(path); !read) return fail(read.error());
     text = lab::read_file(path);
     given.source = path;
   }
-  const auto settings = gateway::parse_configuration(text, given.source);
+  const auto settings = configuration::parse_configuration(text, given.source);
   if (!settings) return fail(settings.error());
-  gateway::LabNetwork network;
+  configuration::LabNetwork network;
   network.interface = public_interface;
   network.public_v4 = *parse_prefix("198.51.100.0/24");
   if (::access("/proc/sys/net/ipv6", F_OK) == 0) network.public_v6 = *parse_prefix("2001:db8:51::/64");
@@ -73,7 +73,7 @@ Result<Given> read_configuration(const std::string& file) {
   const std::string table = lab::read_file("/proc/sys/net/netfilter/nf_conntrack_max");
   if (!table.empty())
     network.connections_max = std::max(16U, std::min(network.connections_max, static_cast<std::uint32_t>(std::atol(table.c_str()) / 8)));
-  auto configuration = gateway::make_lab_configuration(text, given.source, network);
+  auto configuration = configuration::make_lab_configuration(text, given.source, network);
   if (!configuration) return fail(configuration.error());
   given.configuration = std::move(*configuration);
   return given;
@@ -100,8 +100,8 @@ void print_logs() {
 
 int perform(const SelftestOptions& options, const lab::Stage& stage, const system::Fd& executable, const Given& given,
             const std::vector<Threat>& chosen) {
-  const bool colour = standard_output_has_colour();
-  lab::Progress progress;
+  const bool colour = terminal::standard_output_has_colour();
+  terminal::Progress progress;
   const lab::Stopwatch watch;
   if (!options.json) {
     utsname kernel{};
@@ -136,7 +136,7 @@ int perform(const SelftestOptions& options, const lab::Stage& stage, const syste
     }
   }
   const bool passed = all_closed(findings);
-  stage.give_verdict(passed ? exit_ok : exit_refused);
+  stage.give_verdict(passed ? terminal::exit_ok : terminal::exit_refused);
   if (!passed && options.logs) print_logs();
   if (options.json) {
     fmt::print("{}\n", to_json(findings));
@@ -149,7 +149,7 @@ int perform(const SelftestOptions& options, const lab::Stage& stage, const syste
     fmt::print(" ({})\n", lab::say_time(watch.elapsed()));
   }
   std::fflush(stdout);
-  return passed ? exit_ok : exit_refused;
+  return passed ? terminal::exit_ok : terminal::exit_refused;
 }
 
 }  // namespace
@@ -159,23 +159,23 @@ int run_selftest(const SelftestOptions& options) {
   if (chosen.empty()) {
     std::vector<std::string> names;
     for (const Threat& threat : threats()) names.emplace_back(threat.name);
-    return report(invalid("usage", fmt::format("no threat has '{}' in its name", options.only),
-                          fmt::format("the names are: {}", fmt::join(names, ", "))));
+    return terminal::report(invalid("usage", fmt::format("no threat has '{}' in its name", options.only),
+                                    fmt::format("the names are: {}", fmt::join(names, ", "))));
   }
   if (::geteuid() != 0)
-    return report(failure("no_permission", "the self-test makes networks and a gateway of its own, which needs root",
-                          "run it as root: sudo drpf selftest"));
+    return terminal::report(failure("no_permission", "the self-test makes networks and a gateway of its own, which needs root",
+                                    "run it as root: sudo drpf selftest"));
   const auto missing = lab::find_missing(requirements, command_name);
   for (const lab::Missing& one : missing) fmt::print(stderr, "{}: {}\n  cure: {}\n", command_name, one.what, one.cure);
-  if (!missing.empty()) return exit_unavailable;
+  if (!missing.empty()) return terminal::exit_unavailable;
   const auto given = read_configuration(options.config);
-  if (!given) return report(given.error());
+  if (!given) return terminal::report(given.error());
   const system::Fd executable(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   if (!executable.valid()) {
     std::perror("drpf selftest: cannot open /proc/self/exe");
-    return exit_refused;
+    return terminal::exit_refused;
   }
   return lab::run_stage(command_name, [&](const lab::Stage& stage) { return perform(options, stage, executable, *given, chosen); });
 }
 
-}  // namespace drpf::cli
+}  // namespace drpf::lab::selftest

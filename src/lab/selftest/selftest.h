@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-namespace drpf::cli {
+namespace drpf::lab::selftest {
 
 struct SelftestOptions {
   std::string config;  // file; empty = /etc/drpf/drpf.toml if there is one, else the defaults
@@ -17,4 +17,4 @@ struct SelftestOptions {
 // Exit code: 0 everything closed, 1 not everything, else as docs/exit-codes.md has it.
 int run_selftest(const SelftestOptions& options);
 
-}  // namespace drpf::cli
+}  // namespace drpf::lab::selftest

@@ -6,7 +6,7 @@
 #include <fmt/ranges.h>
 #include <boost/json.hpp>
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
 
 constexpr std::size_t told_max = 3;  // of many things of one kind
@@ -55,6 +55,12 @@ Finding Trial::end(const std::string& told_when_closed) const {
   return finding;
 }
 
+Finding not_possible(const Error& error) {
+  Trial trial;
+  trial.control(false, error.message);
+  return trial.end({});
+}
+
 Finding merged(Finding v4, const Finding& v6) {
   const auto rank = [](Verdict verdict) { return verdict == Verdict::open ? 2 : verdict == Verdict::untried ? 1 : 0; };
   if (v4.verdict == Verdict::closed && v6.verdict == Verdict::closed) {
@@ -94,4 +100,4 @@ std::string to_text(const Finding& finding, bool colour) {
   return fmt::format("{} {} ({}): {}\n    {}\n", mark, finding.title, finding.name, verdict, finding.detail);
 }
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

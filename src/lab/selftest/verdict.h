@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace drpf::cli::selftest {
+#include "core/result.h"
+
+namespace drpf::lab::selftest {
 
 // `untried`: the honest packets of the same trial did not get through, so that nothing follows from the silence. Counts as failed.
 enum class Verdict : std::uint8_t { closed, open, untried };
@@ -34,6 +36,9 @@ class Trial {
   bool controlled_ = false;
 };
 
+// An attack that could not be tried.
+Finding not_possible(const Error& error);
+
 // One attack on both families: the worse verdict, both details.
 Finding merged(Finding v4, const Finding& v6);
 
@@ -41,4 +46,4 @@ bool all_closed(const std::vector<Finding>& findings);
 std::string to_json(const std::vector<Finding>& findings);
 std::string to_text(const Finding& finding, bool colour);
 
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

@@ -11,7 +11,7 @@
 #include "lab/stage/programs.h"
 #include "system/process.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 namespace {
 
 std::string text_of(const boost::json::object& row, const char* key) {
@@ -75,4 +75,4 @@ Result<std::vector<LeaseRow>> Admin::leases() const {
   return parse_leases(*json);
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

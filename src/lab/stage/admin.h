@@ -6,12 +6,12 @@
 #include <string_view>
 #include <vector>
 
-#include "lab/stage/machine.h"
 #include "core/port.h"
 #include "core/result.h"
+#include "lab/stage/machine.h"
 #include "system/fd.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 // One row of `drpf lease list --json`.
 struct LeaseRow {
@@ -46,4 +46,4 @@ class Admin {
 
 Result<std::vector<LeaseRow>> parse_leases(const std::string& json);
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -3,7 +3,7 @@
 
 #include "core/time.h"
 
-namespace drpf::cli::lab::limits {
+namespace drpf::lab::limits {
 
 using namespace std::chrono_literals;
 
@@ -12,4 +12,4 @@ inline constexpr Duration gateway_start = 15s;   // from start to READY
 inline constexpr Duration device_connect = 15s;  // from the start of the device's program to its active leases
 inline constexpr Duration poll_interval = 20ms;  // between two looks at something that is awaited
 
-}  // namespace drpf::cli::lab::limits
+}  // namespace drpf::lab::limits

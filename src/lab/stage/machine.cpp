@@ -16,7 +16,7 @@
 #include "lab/stage/limits.h"
 #include "lab/stage/stage.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 namespace {
 
 // Inside the new namespaces of a machine: /run is its own, so that two machines can have the same socket names.
@@ -125,4 +125,4 @@ Result<system::Fd> Machine::open_socket(int family, int type, int protocol) cons
   return socket;
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

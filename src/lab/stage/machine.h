@@ -10,7 +10,7 @@
 #include "system/namespaces.h"
 #include "system/process.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 // A network of its own, a /run of its own, and the stage's folder. Everything else it shares with the host.
 class Machine {
@@ -43,4 +43,4 @@ std::string cable(const std::string& device, const Machine& peer, const std::str
 // "net/ipv4/ip_forward=1" and the like, in the machine's network.
 Status set_sysctls(const Machine& machine, const std::vector<std::string>& settings);
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

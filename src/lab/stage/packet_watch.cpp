@@ -7,7 +7,7 @@
 
 #include <string_view>
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 namespace {
 
 bool is_icmp(std::string_view packet) {
@@ -40,4 +40,4 @@ std::pair<std::size_t, std::size_t> PacketWatch::count(const std::string& one, c
   return found;
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -5,11 +5,11 @@
 #include <string>
 #include <utility>
 
-#include "lab/stage/machine.h"
 #include "core/result.h"
+#include "lab/stage/machine.h"
 #include "system/fd.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 class PacketWatch {
  public:
@@ -22,4 +22,4 @@ class PacketWatch {
   system::Fd socket_;
 };
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

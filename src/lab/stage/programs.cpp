@@ -12,7 +12,7 @@
 #include "lab/stage/limits.h"
 #include "lab/stage/stage.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 namespace {
 
 using Steady = std::chrono::steady_clock;
@@ -97,4 +97,4 @@ Result<system::Process> start_drpf_connect(const Machine& machine, const system:
   return system::Process::start(command);
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -6,15 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "lab/stage/machine.h"
 #include "core/address.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "lab/stage/machine.h"
 #include "protocol/wireguard/wg_quick_file.h"
 #include "system/fd.h"
 #include "system/process.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 inline constexpr const char* gateway_socket = "/run/drpf-lab/gateway.sock";
 inline constexpr const char* gateway_log = "/run/drpf-lab/gateway.log";
@@ -43,4 +43,4 @@ bool await(system::Process& process, Duration limit, const std::function<bool()>
 // Why it was not up, with the last line of its log.
 Error not_up(const std::string& program, system::Process& process, Duration limit, const std::string& log);
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -13,7 +13,7 @@
 #include "system/fd.h"
 #include "system/process.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 namespace {
 
 std::string read_setting(const char* path) {
@@ -93,4 +93,4 @@ Missing explain_powerless_namespaces(const Error& attempt, bool user_namespace, 
   return {what, fmt::format("{}{}", user_namespace ? fmt::format("run this as root: sudo {}; ", command) : std::string(), container_hint)};
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -7,7 +7,7 @@
 
 #include "core/result.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 struct Missing {
   std::string what;
@@ -27,4 +27,4 @@ Missing explain_refused_namespaces(int error_number, bool user_namespace, const 
 // The same where namespaces were made, but give no rights inside (`attempt` is what then failed).
 Missing explain_powerless_namespaces(const Error& attempt, bool user_namespace, const std::string& command);
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -14,7 +14,7 @@
 #include "lab/stage/limits.h"
 #include "system/socket_address.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 namespace {
 
 using Steady = std::chrono::steady_clock;
@@ -98,4 +98,4 @@ std::string udp_packet(const Address& source, const Address& target, Port port, 
   return packet + text;
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

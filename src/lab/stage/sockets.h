@@ -10,7 +10,7 @@
 #include "core/time.h"
 #include "system/fd.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 enum class Reach : std::uint8_t { open, refused, silent };
 const char* to_string(Reach reach);
@@ -25,4 +25,4 @@ std::string udp_packet(const Address& source, const Address& target, Port port, 
 // The Internet checksum (RFC 1071) over an even start; `sum` carries on from an earlier part.
 std::uint16_t internet_checksum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0);
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -19,12 +19,12 @@
 
 #include <fmt/format.h>
 
-#include "terminal/exit_code.h"
 #include "lab/stage/requirements.h"
 #include "system/fd.h"
 #include "system/namespaces.h"
+#include "terminal/exit_code.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 namespace {
 
 constexpr int stage_namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET;
@@ -61,13 +61,13 @@ int be_first_process(const std::string& command, const std::function<int(const S
                      int alive_fd, int verdict_fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   pollfd alive{alive_fd, POLLIN, 0};
-  if (::poll(&alive, 1, 0) != 0) return exit_interrupted;  // the parent ended before the line above
-  ::setsid();                                              // Ctrl-C is for the parent; the programs of the show do not see it
-  ::umask(022);                                            // servers that are nobody read what we write
+  if (::poll(&alive, 1, 0) != 0) return terminal::exit_interrupted;  // the parent ended before the line above
+  ::setsid();                                                        // Ctrl-C is for the parent; the programs of the show do not see it
+  ::umask(022);                                                      // servers that are nobody read what we write
   const Stage stage(user_namespace, pid_in_proc(), verdict_fd);
   if (const Status furnished = furnish(user_namespace, uid, gid); !furnished) {
     say(command, explain_powerless_namespaces(furnished.error(), user_namespace, command));
-    return exit_unavailable;
+    return terminal::exit_unavailable;
   }
   return show(stage);
 }
@@ -94,8 +94,8 @@ int attend(const std::string& command, pid_t child, const sigset_t& signals, int
     if (sigwaitinfo(&signals, &info) == SIGCHLD || info.si_signo == 0) continue;
     ::kill(child, SIGKILL);  // the kernel ends everything inside with it
     ::waitpid(child, &status, 0);
-    unsigned char verdict = exit_interrupted;
-    return ::read(verdict_fd, &verdict, 1) == 1 ? verdict : exit_interrupted;
+    unsigned char verdict = terminal::exit_interrupted;
+    return ::read(verdict_fd, &verdict, 1) == 1 ? int{verdict} : int{terminal::exit_interrupted};
   }
 }
 
@@ -142,7 +142,7 @@ int run_stage(const std::string& command, const std::function<int(const Stage&)>
   if (child < 0) {
     say(command, explain_refused_namespaces(errno, user_namespace, command));
     sigprocmask(SIG_SETMASK, &before, nullptr);
-    return exit_unavailable;
+    return terminal::exit_unavailable;
   }
   if (child == 0) {
     ::close(alive[1]);
@@ -158,4 +158,4 @@ int run_stage(const std::string& command, const std::function<int(const Stage&)>
   return code;
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -9,7 +9,7 @@
 
 #include "core/result.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 inline constexpr int exit_interrupted = 130;
 
@@ -39,4 +39,4 @@ inline constexpr const char* stage_folder = "/run/drpf-lab";
 // "drpf demo".
 int run_stage(const std::string& command, const std::function<int(const Stage&)>& show);
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 std::string say_ports(const std::set<std::uint16_t>& ports) {
   constexpr int ranges_max = 8;  // the rest is a number: a line stays a line
@@ -26,4 +26,4 @@ std::string say_time(Duration duration) {
   return ms < 1000 ? fmt::format("{:.0f} ms", ms) : fmt::format("{:.1f} s", ms / 1000);
 }
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

@@ -8,7 +8,7 @@
 
 #include "core/time.h"
 
-namespace drpf::cli::lab {
+namespace drpf::lab {
 
 // "10000-10004, 20110"; "none" for no port.
 std::string say_ports(const std::set<std::uint16_t>& ports);
@@ -23,4 +23,4 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace drpf::cli::lab
+}  // namespace drpf::lab

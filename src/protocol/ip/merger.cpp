@@ -10,9 +10,6 @@
 namespace drpf::protocol::ip {
 namespace {
 
-constexpr std::uint16_t tcp_checksum_offset = 16;
-constexpr std::uint16_t udp_checksum_offset = 6;
-
 bool equal(ByteView a, ByteView b) { return std::memcmp(a.data(), b.data(), a.size()) == 0; }
 
 std::uint32_t sequence_of(ByteView packet, const Packet& layout) { return load_be32(&packet[layout.payload_offset + 4]); }

@@ -9,9 +9,6 @@
 namespace drpf::protocol::ip {
 namespace {
 
-constexpr std::uint16_t tcp_checksum_offset = 16;
-constexpr std::uint16_t udp_checksum_offset = 6;
-
 bool wants_checksum(const OffloadHeader& header) { return (header.flags & OffloadHeader::needs_checksum) != 0; }
 
 }  // namespace

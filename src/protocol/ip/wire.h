@@ -8,6 +8,9 @@
 
 namespace drpf::protocol::ip {
 
+inline constexpr std::uint16_t tcp_checksum_offset = 16;  // RFC 9293 section 3.1
+inline constexpr std::uint16_t udp_checksum_offset = 6;   // RFC 768
+
 template <class T>
 inline T load_native(const std::uint8_t* place) {
   T value;
@@ -36,10 +39,6 @@ inline std::uint32_t load_le32(const std::uint8_t* place) {
 inline std::uint64_t load_le64(const std::uint8_t* place) { return std::uint64_t{load_le32(place + 4)} << 32 | load_le32(place); }
 inline void store_le32(std::uint8_t* place, std::uint32_t value) {
   for (int i = 0; i < 4; ++i) place[i] = static_cast<std::uint8_t>(value >> (8 * i));
-}
-inline void store_le64(std::uint8_t* place, std::uint64_t value) {
-  store_le32(place, static_cast<std::uint32_t>(value));
-  store_le32(place + 4, static_cast<std::uint32_t>(value >> 32));
 }
 
 }  // namespace drpf::protocol::ip

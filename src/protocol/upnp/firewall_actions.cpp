@@ -78,7 +78,7 @@ void map(const ActionCall& call, const Wish& wish, std::string answer, Actions::
   });
 }
 
-void add(const ActionCall& call, Actions::Done done) {
+void add_pinhole(const ActionCall& call, Actions::Done done) {
   const auto read = read_ends(call, true);
   if (const auto* fault = std::get_if<Fault>(&read)) return done(*fault);
   const auto& ends = std::get<Ends>(read);
@@ -110,7 +110,7 @@ void perform_on_firewall(const ActionCall& call, Actions::Done done) {
   const auto& action = call.call.action;
   if (action == "GetFirewallStatus")
     return done(call.answer({{"FirewallEnabled", "1"}, {"InboundPinholeAllowed", call.client.external_v6 ? "1" : "0"}}));
-  if (action == "AddPinhole") return add(call, std::move(done));
+  if (action == "AddPinhole") return add_pinhole(call, std::move(done));
   if (action == "GetOutboundPinholeTimeout") {
     const auto read = read_ends(call, false);
     if (const auto* fault = std::get_if<Fault>(&read)) return done(*fault);

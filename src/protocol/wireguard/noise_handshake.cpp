@@ -1,4 +1,5 @@
 #include "protocol/wireguard/noise_handshake.h"
+#include "protocol/wireguard/messages.h"
 
 #include <algorithm>
 #include <string_view>
@@ -9,7 +10,6 @@ namespace {
 constexpr std::string_view construction = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 constexpr std::string_view identifier = "WireGuard v1 zx2c4 Jason@zx2c4.com";
 constexpr std::size_t key_size = 32;
-constexpr std::size_t tag_size = 16;
 
 template <std::size_t N>
 constexpr std::array<std::uint8_t, N> to_bytes(std::string_view text) {

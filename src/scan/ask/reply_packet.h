@@ -9,8 +9,8 @@
 #include "core/address.h"
 #include "core/bytes.h"
 #include "scan/answer.h"
-#include "scan/kind.h"
 #include "scan/ask/probe_key.h"
+#include "scan/kind.h"
 
 namespace drpf::scan {
 

@@ -16,12 +16,12 @@
 #include "scan/ask/icmp_gate.h"
 #include "scan/ask/loss.h"
 #include "scan/ask/order.h"
-#include "scan/port_table.h"
 #include "scan/ask/rate_control.h"
 #include "scan/ask/reply_packet.h"
-#include "scan/request.h"
 #include "scan/ask/retry_wheel.h"
 #include "scan/ask/round_trip.h"
+#include "scan/port_table.h"
+#include "scan/request.h"
 
 namespace drpf::scan {
 

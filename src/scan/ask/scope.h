@@ -9,8 +9,8 @@
 
 #include "core/result.h"
 #include "scan/ask/address_set.h"
-#include "scan/request.h"
 #include "scan/ask/targets.h"
+#include "scan/request.h"
 
 namespace drpf::scan {
 

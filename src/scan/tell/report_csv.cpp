@@ -8,7 +8,7 @@
 namespace drpf::scan {
 namespace {
 
-std::string field(std::string_view text) {
+std::string csv_field(std::string_view text) {
   if (text.empty()) return {};
   auto safe = printable_ascii(text);
   // A spreadsheet takes what begins so for a formula.
@@ -28,15 +28,15 @@ class CsvReport : public Report {
 
   std::string host(const HostReport& host) override {
     std::string out;
-    const auto who = fmt::format("{},{}", to_string(host.address), field(host.name));
+    const auto who = fmt::format("{},{}", to_string(host.address), csv_field(host.name));
     for (const auto& pass : host.passes) {
       for (const auto& port : pass.ports) {
         const auto& verdict = port.verdict;
         fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", who, transport_name(pass.kind),
-                       port.number, to_string(verdict.state), to_string(verdict.cause), field(port.service),
+                       port.number, to_string(verdict.state), to_string(verdict.cause), csv_field(port.service),
                        verdict.sender ? to_string(*verdict.sender) : "", verdict.ttl ? fmt::to_string(*verdict.ttl) : "",
                        verdict.rtt ? milliseconds_text(*verdict.rtt) : "", verdict.probes, forced_ ? "yes" : "",
-                       field(port.banner.value_or("")), field(port.guess), field(verdict.note));
+                       csv_field(port.banner.value_or("")), csv_field(port.guess), csv_field(verdict.note));
       }
     }
     return out;

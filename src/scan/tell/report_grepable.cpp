@@ -8,7 +8,7 @@ namespace drpf::scan {
 namespace {
 
 // A field must hold neither the slash nor the comma that divide fields and ports.
-std::string field(std::string_view text) {
+std::string grepable_field(std::string_view text) {
   auto out = printable_ascii(text);
   for (auto& c : out)
     if (c == '/' || c == ',') c = c == '/' ? '|' : ';';
@@ -25,7 +25,7 @@ class GrepableReport : public Report {
   }
 
   std::string host(const HostReport& host) override {
-    const auto who = fmt::format("Host: {} ({})", to_string(host.address), field(host.name));
+    const auto who = fmt::format("Host: {} ({})", to_string(host.address), grepable_field(host.name));
     std::string out = fmt::format("{}\tStatus: {}\n", who,
                                   host.status == HostStatus::up     ? "Up"
                                   : host.status == HostStatus::down ? "Down"
@@ -38,7 +38,7 @@ class GrepableReport : public Report {
       for (const auto* port : summed.shown) {
         if (!ports.empty()) ports += ", ";
         ports += fmt::format("{}/{}/{}//{}//{}/", port->number, to_string(port->verdict.state), transport_name(pass.kind),
-                             field(port->service), field(port->banner.value_or("")));
+                             grepable_field(port->service), grepable_field(port->banner.value_or("")));
       }
       for (const auto& group : summed.groups) {
         if (!ignored.empty()) ignored += ", ";

@@ -29,7 +29,7 @@ CREATE INDEX IF NOT EXISTS history_by_end ON history (until_ns);
 )sql";
 
 // A later version adds its steps here as schema.cpp does; a file of one is left alone.
-constexpr std::int64_t version = 1;
+constexpr std::int64_t history_version = 1;
 constexpr const char* set_version = "PRAGMA user_version = 1";
 
 std::int64_t number(WallTime time) { return std::chrono::duration_cast<Duration>(time.time_since_epoch()).count(); }
@@ -66,9 +66,9 @@ Status SqliteLeaseHistory::prepare() {
     return done;
   const auto found = database_->integer("PRAGMA user_version");
   if (!found) return fail(found.error());
-  if (*found > version)
+  if (*found > history_version)
     return fail(failure("database_newer",
-                        fmt::format("{} has version {} of its tables; this drpf knows {}", database_->path(), *found, version),
+                        fmt::format("{} has version {} of its tables; this drpf knows {}", database_->path(), *found, history_version),
                         "run the drpf that wrote it, or move the file away: it is the history only; it was not changed"));
   if (auto done = database_->execute(schema); !done) return done;
   if (auto done = database_->execute(set_version); !done) return done;

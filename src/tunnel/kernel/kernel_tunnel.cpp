@@ -1,5 +1,7 @@
 #include "tunnel/kernel/kernel_tunnel.h"
 
+#include <spdlog/logger.h>
+
 #include <pthread.h>
 #include <signal.h>
 

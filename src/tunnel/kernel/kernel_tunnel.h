@@ -15,7 +15,7 @@
 #include <string>
 #include <thread>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "system/links_and_routes.h"
 #include "system/wireguard_link.h"

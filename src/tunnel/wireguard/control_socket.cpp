@@ -1,5 +1,7 @@
 #include "tunnel/wireguard/control_socket.h"
 
+#include <spdlog/logger.h>
+
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

@@ -1,5 +1,7 @@
 #include "tunnel/wireguard/datagram_sender.h"
 
+#include <spdlog/logger.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>

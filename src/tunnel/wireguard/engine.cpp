@@ -1,5 +1,7 @@
 #include "tunnel/wireguard/engine.h"
 
+#include <spdlog/logger.h>
+
 #include <pthread.h>
 #include <signal.h>
 

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "core/random.h"
 #include "core/time.h"

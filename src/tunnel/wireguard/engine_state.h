@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include "core/time.h"
 #include "protocol/wireguard/allowed_ips.h"

@@ -1,5 +1,7 @@
 #include "tunnel/wireguard/handshaker.h"
 
+#include <spdlog/logger.h>
+
 #include <poll.h>
 
 #include <algorithm>

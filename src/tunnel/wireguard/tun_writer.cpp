@@ -1,5 +1,7 @@
 #include "tunnel/wireguard/tun_writer.h"
 
+#include <spdlog/logger.h>
+
 #include <cerrno>
 #include <cstring>
 

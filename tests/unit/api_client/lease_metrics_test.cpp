@@ -9,7 +9,7 @@
 
 #include "support/temporary_folder.h"
 
-namespace drpf::cli {
+namespace drpf::api_client {
 namespace {
 
 int code_of(std::string_view finding) { return finding == "answers" ? 0 : 10; }
@@ -55,4 +55,4 @@ TEST(LeaseMetrics, AreWrittenWholeOrNotAtAll) {
 }
 
 }  // namespace
-}  // namespace drpf::cli
+}  // namespace drpf::api_client

@@ -7,7 +7,7 @@
 
 #include "support/temporary_folder.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 namespace {
 
 using namespace std::chrono_literals;
@@ -250,4 +250,4 @@ TEST(ConfigurationFile, TheExamplesCommentedKeysAreGoodToo) {
 }
 
 }  // namespace
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

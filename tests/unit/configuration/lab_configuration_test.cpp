@@ -5,7 +5,7 @@
 
 #include "configuration/configuration_file.h"
 
-namespace drpf::gateway {
+namespace drpf::configuration {
 namespace {
 
 using ::testing::AllOf;
@@ -128,4 +128,4 @@ TEST(LabConfiguration, ABadFileIsRefusedInTheReadersWords) {
 TEST(LabConfiguration, APoolOfOnePortIsTaken) { EXPECT_EQ(made("[ports]\npool = 20007\n").settings.pool, PortRange(Port{20007})); }
 
 }  // namespace
-}  // namespace drpf::gateway
+}  // namespace drpf::configuration

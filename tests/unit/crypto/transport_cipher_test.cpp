@@ -14,13 +14,13 @@ namespace {
 using Direction = TransportCipher::Direction;
 using Library = TransportCipher::Library;
 
-Bytes counting(std::size_t size) {
+Bytes ascending(std::size_t size) {
   Bytes out(size);
   std::iota(out.begin(), out.end(), std::uint8_t{0});
   return out;
 }
 
-Key32 counting_key(std::uint8_t from = 0) {
+Key32 ascending_key(std::uint8_t from = 0) {
   Key32 key{};
   std::iota(key.begin(), key.end(), from);
   return key;
@@ -34,8 +34,8 @@ std::vector<Library> libraries() {
 
 class TransportCiphers : public testing::TestWithParam<Library> {
  protected:
-  static TransportCipher sealer(const Key32& key = counting_key()) { return TransportCipher(key, Direction::seal, GetParam()); }
-  static TransportCipher opener(const Key32& key = counting_key()) { return TransportCipher(key, Direction::open, GetParam()); }
+  static TransportCipher sealer(const Key32& key = ascending_key()) { return TransportCipher(key, Direction::seal, GetParam()); }
+  static TransportCipher opener(const Key32& key = ascending_key()) { return TransportCipher(key, Direction::open, GetParam()); }
 };
 INSTANTIATE_TEST_SUITE_P(Libraries, TransportCiphers, testing::ValuesIn(libraries()),
                          [](const auto& library) { return library.param == Library::openssl ? "OpenSsl" : "MultiBuffer"; });
@@ -47,10 +47,10 @@ TEST_P(TransportCiphers, SealInPlaceExactlyAsTheOneShotFunction) {
   std::iota(sizes.begin(), sizes.end(), std::size_t{0});
   for (const std::size_t size : {1424, 1436, 2048, 9008, 65535 - 16}) sizes.push_back(size);
   for (const auto size : sizes) {
-    const auto plain = counting(size);
+    const auto plain = ascending(size);
     for (const std::uint64_t counter : {std::uint64_t{size}, std::uint64_t{1} << 60, UINT64_MAX}) {
       Bytes expected(size + 16);
-      chacha20_poly1305_seal(counting_key(), counter, plain, {}, expected);
+      chacha20_poly1305_seal(ascending_key(), counter, plain, {}, expected);
       auto buffer = plain;
       buffer.resize(size + 16);
       seals.seal(counter, buffer);
@@ -95,15 +95,15 @@ TEST_P(TransportCiphers, TakeCountersInAnyOrderAndKeysByTurns) {
   auto opens = opener();
   Bytes packets[4];
   for (std::uint8_t i = 0; i < 4; ++i) {
-    packets[i] = counting(40);
-    seals.set_key(counting_key(i));
+    packets[i] = ascending(40);
+    seals.set_key(ascending_key(i));
     seals.seal(10U - i, packets[i]);
   }
   for (const std::uint8_t i : {std::uint8_t{2}, std::uint8_t{0}, std::uint8_t{3}, std::uint8_t{1}}) {
-    opens.set_key(counting_key(99));
+    opens.set_key(ascending_key(99));
     auto copy = packets[i];
     EXPECT_FALSE(opens.open(10U - i, copy));
-    opens.set_key(counting_key(i));
+    opens.set_key(ascending_key(i));
     EXPECT_TRUE(opens.open(10U - i, packets[i]));
   }
 }
@@ -123,8 +123,8 @@ TEST_P(TransportCiphers, OfEachThreadItsOwnWorkBesideEachOther) {
   std::array<bool, 4> good{};
   for (std::size_t i = 0; i < good.size(); ++i)
     threads.emplace_back([i, &good] {
-      auto seals = sealer(counting_key(static_cast<std::uint8_t>(i)));
-      auto opens = opener(counting_key(static_cast<std::uint8_t>(i)));
+      auto seals = sealer(ascending_key(static_cast<std::uint8_t>(i)));
+      auto opens = opener(ascending_key(static_cast<std::uint8_t>(i)));
       bool all = true;
       for (std::uint64_t counter = 0; counter < 500; ++counter) {
         Bytes buffer(64 + i);

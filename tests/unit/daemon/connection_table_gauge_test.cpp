@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 using Change = ConnectionTableGauge::Change;
@@ -24,4 +24,4 @@ TEST(ConnectionTableGauge, AKernelThatDoesNotTellRaisesNothing) {
 }
 
 }  // namespace
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 using namespace std::chrono_literals;
@@ -75,4 +75,4 @@ TEST_F(HeldAnswersTest, AreNotMoreThanTheLimit) {
 }
 
 }  // namespace
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 using namespace std::chrono_literals;
@@ -56,4 +56,4 @@ TEST(RepairRecord, KnowsNothingAtTheBeginning) {
 }
 
 }  // namespace
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

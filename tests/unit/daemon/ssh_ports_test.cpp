@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drpf::gateway {
+namespace drpf::daemon {
 namespace {
 
 TEST(SshPorts, ReadsEveryWayToNameAPort) {
@@ -15,4 +15,4 @@ TEST(SshPorts, StopsAtTheFirstMatchBlockAndPassesOverNonsense) {
 }
 
 }  // namespace
-}  // namespace drpf::gateway
+}  // namespace drpf::daemon

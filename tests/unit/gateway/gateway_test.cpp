@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/logger.h>
 #include <spdlog/sinks/null_sink.h>
 
 #include "configuration/policy.h"
@@ -40,7 +41,7 @@ class GatewayTest : public ::testing::Test {
   void restart() {
     gateway_.reset();
     tunnel_ = FakeTunnelPtr(new tests::FakeTunnel);
-    const auto policy = make_policy(configuration_, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
+    const auto policy = configuration::make_policy(configuration_, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
     auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()});
     ASSERT_TRUE(book) << book.error().message;
     ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
@@ -65,7 +66,7 @@ class GatewayTest : public ::testing::Test {
   }
 
   using FakeTunnelPtr = std::unique_ptr<tests::FakeTunnel>;
-  Configuration configuration_ = default_configuration();
+  configuration::Configuration configuration_ = configuration::default_configuration();
   store::memory::MemoryStore store_;
   tests::FakeRedirect redirect_;
   FakeTunnelPtr tunnel_;

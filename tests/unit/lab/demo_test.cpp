@@ -1,15 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/encoding.h"
 #include "lab/demo/actors.h"
 #include "lab/demo/picture.h"
 #include "lab/demo/report.h"
 #include "lab/stage/admin.h"
 #include "lab/stage/sockets.h"
 #include "lab/stage/wording.h"
-#include "core/encoding.h"
 
-namespace drpf::cli::demo {
+namespace drpf::lab::demo {
 namespace {
 
 using namespace std::chrono_literals;
@@ -111,4 +111,4 @@ TEST(DemoSockets, AForgedPacketIsAWholeOne) {
 }
 
 }  // namespace
-}  // namespace drpf::cli::demo
+}  // namespace drpf::lab::demo

@@ -3,12 +3,12 @@
 
 #include <set>
 
-#include "lab/stage/sockets.h"
 #include "lab/selftest/attacks.h"
 #include "lab/selftest/packets.h"
 #include "lab/selftest/verdict.h"
+#include "lab/stage/sockets.h"
 
-namespace drpf::cli::selftest {
+namespace drpf::lab::selftest {
 namespace {
 
 using ::testing::HasSubstr;
@@ -103,4 +103,4 @@ TEST(SelftestPackets, FragmentsPutTogetherAreTheWhole) {
 }
 
 }  // namespace
-}  // namespace drpf::cli::selftest
+}  // namespace drpf::lab::selftest

@@ -8,9 +8,9 @@
 namespace drpf::protocol::wireguard::testing {
 namespace {
 
-constexpr auto initiation = MessageType::initiation;
-constexpr auto response = MessageType::response;
-constexpr auto data = MessageType::data;
+constexpr auto initiation_type = MessageType::initiation;
+constexpr auto response_type = MessageType::response;
+constexpr auto data_type = MessageType::data;
 
 bool lose_all(const Datagram&) { return true; }
 bool lose_none(const Datagram&) { return false; }
@@ -27,7 +27,7 @@ TEST(WireguardTimers, StagedDataStartsAHandshakeAndGoesOutWithIt) {
   Pair pair;
   for (int i = 0; i < 3; ++i) pair.a.send_data();
   pair.settle();
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
   EXPECT_EQ(pair.b.data_received, 3U);
   EXPECT_EQ(pair.b.keepalives_received, 0U) << "data confirms the session; no empty packet is needed";
   EXPECT_EQ(pair.a.staged(), 0U);
@@ -48,7 +48,7 @@ TEST(WireguardTimers, Regression10_RetriesComeEvery5SecondsPlusAJitterOfUpToAThi
     pair.loses = lose_all;
     pair.a.initiate();
     pair.run(seconds(90));
-    const auto sent = pair.sent_by(pair.a, initiation);
+    const auto sent = pair.sent_by(pair.a, initiation_type);
     ASSERT_GT(sent.size(), 16U);
     for (std::size_t i = 1; i < sent.size(); ++i) {
       const auto interval = sent[i].at - sent[i - 1].at;
@@ -70,13 +70,13 @@ TEST(WireguardTimers, EachRetryHasANewIndexANewEphemeralKeyAndALaterStamp) {
   std::set<std::uint32_t> indices;
   std::set<Bytes> ephemerals;
   std::set<Bytes> whole;
-  for (const auto& datagram : pair.sent_by(pair.a, initiation)) {
+  for (const auto& datagram : pair.sent_by(pair.a, initiation_type)) {
     const auto message = *decode_initiation(datagram.bytes);
     indices.insert(message.sender);
     ephemerals.insert(Bytes(message.noise.begin(), message.noise.begin() + 32));
   }
-  EXPECT_EQ(indices.size(), pair.count(pair.a, initiation));
-  EXPECT_EQ(ephemerals.size(), pair.count(pair.a, initiation));
+  EXPECT_EQ(indices.size(), pair.count(pair.a, initiation_type));
+  EXPECT_EQ(ephemerals.size(), pair.count(pair.a, initiation_type));
   EXPECT_EQ(pair.a.indices().size(), 1U) << "only the last one may still be answered";
 }
 
@@ -95,11 +95,11 @@ TEST(WireguardTimers, GivesUpAfterTwentyInitiationsAndDropsWhatWaited) {
   }
   EXPECT_GE(pair.clock.now - started, seconds(100));
   EXPECT_LE(pair.clock.now - started, 20 * (seconds(5) + milliseconds(333)) + milliseconds(10));
-  EXPECT_EQ(pair.count(pair.a, initiation), handshake_attempts_max + 2);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), handshake_attempts_max + 2);
   EXPECT_EQ(pair.a.staged_dropped, 5U);
   EXPECT_EQ(pair.a.sources_cleared, handshake_attempts_max + 1) << "each retry forgets the source address";
   pair.run(seconds(3600));
-  EXPECT_EQ(pair.count(pair.a, initiation), handshake_attempts_max + 2) << "silent until somebody wants something";
+  EXPECT_EQ(pair.count(pair.a, initiation_type), handshake_attempts_max + 2) << "silent until somebody wants something";
   EXPECT_EQ(pair.a.indices().size(), 0U);
   EXPECT_FALSE(pair.a.peer().next_timeout());
 }
@@ -129,13 +129,13 @@ TEST(WireguardTimers, NewDataGivesAHandshakeUnderWayItsFullTimeAgain) {
 
 TEST(WireguardTimers, AResponderWhoseSessionIsNeverConfirmedInitiatesForWhatWaits) {
   Pair pair;
-  pair.loses = [&](const Datagram& datagram) { return datagram.from == pair.a.address() && datagram.type() == data; };
+  pair.loses = [&](const Datagram& datagram) { return datagram.from == pair.a.address() && datagram.type() == data_type; };
   pair.a.initiate();
   pair.settle();
   pair.b.send_data();  // within 5 s of its response, so it may not ask yet
-  EXPECT_EQ(pair.count(pair.b, initiation), 0U);
+  EXPECT_EQ(pair.count(pair.b, initiation_type), 0U);
   pair.run(seconds(6));
-  EXPECT_EQ(pair.count(pair.b, initiation), 1U);
+  EXPECT_EQ(pair.count(pair.b, initiation_type), 1U);
   EXPECT_EQ(pair.a.data_received, 1U);
 }
 
@@ -147,20 +147,20 @@ TEST(WireguardTimers, AtMostOneInitiationPer5SecondsHoweverMuchIsWanted) {
     pair.a.initiate();
     pair.run(milliseconds(100));
   }
-  const auto sent = pair.sent_by(pair.a, initiation);
+  const auto sent = pair.sent_by(pair.a, initiation_type);
   EXPECT_GE(sent.size(), 11U);
   for (std::size_t i = 1; i < sent.size(); ++i) EXPECT_GE(sent[i].at - sent[i - 1].at, seconds(5));
 }
 
 TEST(WireguardTimers, ALostInitiationOrResponseIsMadeUpFor) {
-  for (const auto lost : {initiation, response}) {
+  for (const auto lost : {initiation_type, response_type}) {
     Pair pair;
     int count = 0;
     pair.loses = [&](const Datagram& datagram) { return datagram.type() == lost && count++ < 2; };
     pair.a.send_data();
     pair.run(seconds(16));
     EXPECT_EQ(pair.b.data_received, 1U);
-    EXPECT_EQ(pair.count(pair.a, initiation), 3U);
+    EXPECT_EQ(pair.count(pair.a, initiation_type), 3U);
   }
 }
 
@@ -171,7 +171,7 @@ TEST(WireguardTimers, AResponseThatTakesSecondsIsStillAccepted) {
     pair.a.send_data();
     pair.run(4 * latency);
     EXPECT_EQ(pair.b.data_received, 1U) << latency.count() << " ms";
-    EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+    EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
   }
 }
 
@@ -179,8 +179,8 @@ TEST(WireguardTimers, CompletionEndsTheRetries) {
   Pair pair;
   pair.connect();
   pair.run(seconds(100));
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
-  EXPECT_EQ(pair.count(pair.b, initiation), 0U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
+  EXPECT_EQ(pair.count(pair.b, initiation_type), 0U);
 }
 
 TEST(WireguardTimers, WithoutAnEndpointNothingIsSentAndWhatWaitsIsDropped) {
@@ -197,13 +197,13 @@ TEST(WireguardTimers, WithoutAnEndpointNothingIsSentAndWhatWaitsIsDropped) {
 TEST(WireguardTimers, AnsweredDataNeedsNoKeepalive) {
   Pair pair;
   pair.connect();
-  const auto before = pair.count(pair.b, data);
+  const auto before = pair.count(pair.b, data_type);
   pair.a.send_data();
   pair.run(seconds(5));
   pair.b.send_data();
   pair.run(seconds(30));
-  EXPECT_EQ(pair.count(pair.b, data), before + 1) << "b answered, so it owes nothing";
-  EXPECT_TRUE(pair.last(pair.a, data).is_keepalive()) << "a received data and sent nothing after it";
+  EXPECT_EQ(pair.count(pair.b, data_type), before + 1) << "b answered, so it owes nothing";
+  EXPECT_TRUE(pair.last(pair.a, data_type).is_keepalive()) << "a received data and sent nothing after it";
 }
 
 TEST(WireguardTimers, Regression8_OneKeepalive10SecondsAfterDataWasReceivedAndNothingSent) {
@@ -235,38 +235,38 @@ TEST(WireguardTimers, Regression8_TwoIdlePeersAreSilent) {
 TEST(WireguardTimers, OneKeepaliveAnswersAllDataThatCameBeforeIt) {
   Pair pair;
   pair.connect();
-  const auto before = pair.count(pair.b, data);
+  const auto before = pair.count(pair.b, data_type);
   pair.a.send_data();
   pair.run(seconds(5));
   pair.a.send_data();
   pair.run(seconds(6));
-  EXPECT_EQ(pair.count(pair.b, data), before + 1) << "10 s after the first packet, not put off by the second";
+  EXPECT_EQ(pair.count(pair.b, data_type), before + 1) << "10 s after the first packet, not put off by the second";
   pair.run(seconds(100));
-  EXPECT_EQ(pair.count(pair.b, data), before + 1);
+  EXPECT_EQ(pair.count(pair.b, data_type), before + 1);
 }
 
 TEST(WireguardTimers, SteadyDataOneWayIsAnsweredByAKeepaliveEvery10Seconds) {
   Pair pair;
   pair.connect();
-  const auto before = pair.count(pair.b, data);
+  const auto before = pair.count(pair.b, data_type);
   for (int i = 0; i < 100; ++i) {
     pair.a.send_data();
     pair.run(seconds(1));
   }
-  const auto keepalives = pair.count(pair.b, data) - before;
+  const auto keepalives = pair.count(pair.b, data_type) - before;
   EXPECT_GE(keepalives, 9U);
   EXPECT_LE(keepalives, 10U);
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
 }
 
 TEST(WireguardTimers, PersistentKeepaliveIsSentEachIntervalOfSilence) {
   Pair pair(1, with_keepalive(seconds(25)), {});
   pair.a.start();
   pair.settle();
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U) << "the first one needs a session";
-  const auto before = pair.sent_by(pair.a, data).size();
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U) << "the first one needs a session";
+  const auto before = pair.sent_by(pair.a, data_type).size();
   pair.run(seconds(100));
-  const auto sent = pair.sent_by(pair.a, data);
+  const auto sent = pair.sent_by(pair.a, data_type);
   ASSERT_EQ(sent.size() - before, 4U);
   for (std::size_t i = before; i < sent.size(); ++i) {
     EXPECT_TRUE(sent[i].is_keepalive());
@@ -283,11 +283,11 @@ TEST(WireguardTimers, Regression9_NoPersistentKeepaliveWhileTrafficFlowsInEither
       (outwards ? pair.a : pair.b).send_data();
       pair.run(seconds(5));
     }
-    const auto sent = pair.sent_by(pair.a, data);
+    const auto sent = pair.sent_by(pair.a, data_type);
     const auto keepalives = std::ranges::count_if(sent, &Datagram::is_keepalive);
     // The first one confirms the session. When a only receives, b's data asks for a passive keepalive, once in 10 s.
     EXPECT_EQ(keepalives, outwards ? 1 : 1 + 9);
-    EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+    EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
   }
 }
 
@@ -296,9 +296,9 @@ TEST(WireguardTimers, PersistentKeepaliveGoesOnWhenItCouldNotBeSent) {
   pair.a.start();
   pair.settle();
   pair.a.reports = false;  // as if the socket refused
-  const auto before = pair.count(pair.a, data);
+  const auto before = pair.count(pair.a, data_type);
   pair.run(seconds(76));
-  EXPECT_EQ(pair.count(pair.a, data) - before, 3U);
+  EXPECT_EQ(pair.count(pair.a, data_type) - before, 3U);
 }
 
 TEST(WireguardTimers, PersistentKeepaliveKeepsTryingToReachASilentPeer) {
@@ -315,15 +315,15 @@ TEST(WireguardTimers, TurningPersistentKeepaliveOnSendsOneAtOnce) {
   Pair pair;
   pair.connect();
   pair.run(seconds(30));
-  const auto before = pair.count(pair.a, data);
+  const auto before = pair.count(pair.a, data_type);
   pair.a.perform(pair.a.peer().set_persistent_keepalive(seconds(10), pair.clock.moment(), pair.a.random()));
   pair.settle();
-  EXPECT_EQ(pair.count(pair.a, data), before + 1);
+  EXPECT_EQ(pair.count(pair.a, data_type), before + 1);
   pair.run(seconds(10));
-  EXPECT_EQ(pair.count(pair.a, data), before + 2);
+  EXPECT_EQ(pair.count(pair.a, data_type), before + 2);
   pair.a.perform(pair.a.peer().set_persistent_keepalive(seconds(0), pair.clock.moment(), pair.a.random()));
   pair.run(seconds(60));
-  EXPECT_EQ(pair.count(pair.a, data), before + 2);
+  EXPECT_EQ(pair.count(pair.a, data_type), before + 2);
 }
 
 // -- A peer that does not answer ----------------------------------------------------------------------------------------------------
@@ -336,11 +336,11 @@ TEST(WireguardTimers, UnansweredDataStartsANewHandshakeAfter15Seconds) {
   pair.a.send_data();
   const auto sent = pair.clock.now;
   pair.run(seconds(14));
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
   const auto cleared = pair.a.sources_cleared;
   pair.run(milliseconds(1334));
-  ASSERT_EQ(pair.count(pair.a, initiation), 2U);
-  const auto after = pair.last(pair.a, initiation).at - sent;
+  ASSERT_EQ(pair.count(pair.a, initiation_type), 2U);
+  const auto after = pair.last(pair.a, initiation_type).at - sent;
   EXPECT_GE(after, seconds(15));
   EXPECT_LE(after, seconds(15) + milliseconds(333));
   EXPECT_EQ(pair.a.sources_cleared, cleared + 1);
@@ -355,8 +355,8 @@ TEST(WireguardTimers, LaterDataDoesNotPutTheNewHandshakeOff) {
     pair.a.send_data();
     pair.run(seconds(1));
   }
-  ASSERT_EQ(pair.count(pair.a, initiation), 2U);
-  EXPECT_LE(pair.last(pair.a, initiation).at - first, seconds(15) + milliseconds(333));
+  ASSERT_EQ(pair.count(pair.a, initiation_type), 2U);
+  EXPECT_LE(pair.last(pair.a, initiation_type).at - first, seconds(15) + milliseconds(333));
 }
 
 TEST(WireguardTimers, AnyAuthenticatedPacketCallsTheNewHandshakeOff) {
@@ -364,7 +364,7 @@ TEST(WireguardTimers, AnyAuthenticatedPacketCallsTheNewHandshakeOff) {
   pair.connect();
   pair.a.send_data();
   pair.run(seconds(60));  // b's passive keepalive comes after 10 s
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
 }
 
 TEST(WireguardTimers, AnUnansweredKeepaliveStartsNoHandshake) {
@@ -373,7 +373,7 @@ TEST(WireguardTimers, AnUnansweredKeepaliveStartsNoHandshake) {
   pair.settle();
   pair.loses = lose_all;
   pair.run(seconds(100));
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
 }
 
 // -- Age of keys --------------------------------------------------------------------------------------------------------------------
@@ -385,11 +385,11 @@ TEST(WireguardTimers, TheInitiatorRekeysWhenItSendsAfter120Seconds) {
   pair.run(seconds(119));
   pair.a.send_data();
   pair.settle();
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
   pair.run(seconds(1));
   pair.a.send_data();
   pair.settle();
-  EXPECT_EQ(pair.count(pair.a, initiation), 2U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 2U);
   EXPECT_NE(pair.a.sending(), first);
   EXPECT_EQ(pair.b.data_received, 2U);
   EXPECT_EQ(pair.a.sessions().size(), 2U) << "the previous session still receives";
@@ -403,7 +403,7 @@ TEST(WireguardTimers, TheResponderDoesNotRekeyByAge) {
   const auto before = pair.clock.now;
   pair.b.send_data();
   pair.run(seconds(14));
-  EXPECT_EQ(pair.count(pair.b, initiation), 0U);
+  EXPECT_EQ(pair.count(pair.b, initiation_type), 0U);
   EXPECT_LT(pair.clock.now - before, seconds(15));
 }
 
@@ -413,32 +413,32 @@ TEST(WireguardTimers, TheInitiatorRekeysWhenItReceivesAfter165SecondsAndOnlyOnce
   pair.run(seconds(164));
   pair.b.send_data();
   pair.settle();
-  EXPECT_EQ(pair.count(pair.a, initiation), 1U);
-  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation; };
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 1U);
+  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation_type; };
   pair.run(seconds(1));
   pair.b.send_data();
   pair.settle();
-  EXPECT_EQ(pair.count(pair.a, initiation), 2U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 2U);
   // Further packets do not ask again; what follows are the retries of that one.
   for (int i = 0; i < 40; ++i) {
     pair.b.send_data();
     pair.run(milliseconds(100));
   }
-  EXPECT_EQ(pair.count(pair.a, initiation), 2U);
+  EXPECT_EQ(pair.count(pair.a, initiation_type), 2U);
 }
 
 TEST(WireguardTimers, AfterTheOneRekeyOnReceiveOnlyItsRetriesFollow) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     Pair pair(seed);
     pair.connect();
-    pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation; };
+    pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation_type; };
     pair.run(seconds(166));
     const auto cleared = pair.a.sources_cleared;
     for (int i = 0; i < 600; ++i) {
       pair.b.send_data();
       pair.run(milliseconds(10));
     }
-    EXPECT_EQ(pair.count(pair.a, initiation), 3U);
+    EXPECT_EQ(pair.count(pair.a, initiation_type), 3U);
     EXPECT_EQ(pair.a.sources_cleared, cleared + 1) << "the second of them was a retry";
   }
 }
@@ -457,27 +457,27 @@ TEST(WireguardTimers, EverySessionHasItsOwnRekeyOnReceive) {
 TEST(WireguardTimers, TheResponderDoesNotRekeyOnReceive) {
   Pair pair;
   pair.connect();
-  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation; };
+  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation_type; };
   pair.run(seconds(166));
   pair.a.send_data();
   pair.settle();
   EXPECT_EQ(pair.b.data_received, 1U);
-  EXPECT_EQ(pair.count(pair.b, initiation), 0U);
+  EXPECT_EQ(pair.count(pair.b, initiation_type), 0U);
 }
 
 TEST(WireguardTimers, At180SecondsAKeyIsNeitherUsedNorAccepted) {
   Pair pair;
   pair.connect();
-  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation; };
+  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation_type; };
   pair.run(seconds(179));
   pair.a.send_data();
   pair.settle();
   EXPECT_EQ(pair.b.data_received, 1U);
   pair.run(seconds(1));
-  const auto before = pair.count(pair.a, data);
+  const auto before = pair.count(pair.a, data_type);
   pair.a.send_data();
   EXPECT_EQ(pair.a.staged(), 1U);
-  EXPECT_EQ(pair.count(pair.a, data), before);
+  EXPECT_EQ(pair.count(pair.a, data_type), before);
   pair.loses = lose_none;
   pair.run(seconds(12));
   EXPECT_EQ(pair.b.data_received, 2U) << "it waits for the new session";
@@ -522,15 +522,15 @@ TEST(WireguardTimers, BothRolesRekeyAfter2To60Messages) {
     pair.connect();
     pair.run(seconds(10));
     auto& sender = by_initiator ? pair.a : pair.b;
-    const auto before = pair.count(sender, initiation);
+    const auto before = pair.count(sender, initiation_type);
     const auto old_session = sender.sending();
     sender.sending_session().counter = rekey_after_messages - 1;
     sender.send_data();
     pair.settle();
-    EXPECT_EQ(pair.count(sender, initiation), before) << "2^60 messages are allowed";
+    EXPECT_EQ(pair.count(sender, initiation_type), before) << "2^60 messages are allowed";
     sender.send_data();
     pair.settle();
-    EXPECT_EQ(pair.count(sender, initiation), before + 1);
+    EXPECT_EQ(pair.count(sender, initiation_type), before + 1);
     EXPECT_NE(sender.sending(), old_session);
   }
 }
@@ -539,7 +539,7 @@ TEST(WireguardTimers, Regression2_AUsedUpSessionSendsNothingMore) {
   Pair pair;
   pair.connect();
   pair.run(seconds(10));
-  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation; };
+  pair.loses = [&](const Datagram& datagram) { return datagram.type() == initiation_type; };
   pair.a.sending_session().counter = reject_after_messages - 1;
   pair.a.send_data();
   pair.settle();

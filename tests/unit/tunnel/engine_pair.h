@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include <spdlog/logger.h>
 #include <spdlog/sinks/null_sink.h>
 
 #include "crypto/wireguard_primitives.h"
