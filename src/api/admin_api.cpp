@@ -4,15 +4,15 @@
 
 namespace drpf::api {
 
-AdminApi::AdminApi(Service& service) : service_(service) {
+AdminApi::AdminApi(Service& service, Hold hold) : service_(service), hold_(std::move(hold)) {
   for (const auto routes : {status_routes(), check_routes(), backup_routes(), account_routes(), device_routes(), lease_routes(),
                             history_routes(), event_routes()})
     routes_.insert(routes_.end(), routes.begin(), routes.end());
 }
 
-net::Response AdminApi::handle(const net::Request& request) const {
-  Call call{service_, request};
-  return dispatch(routes_, call);
+void AdminApi::handle(const net::Request& request, const net::Respond& respond) const {
+  Call call{service_, request, Administrator{}};
+  give(dispatch(routes_, call), hold_, respond);
 }
 
 }  // namespace drpf::api

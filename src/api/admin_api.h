@@ -11,11 +11,12 @@ namespace drpf::api {
 
 class AdminApi {
  public:
-  explicit AdminApi(Service& service);
-  net::Response handle(const net::Request& request) const;
+  explicit AdminApi(Service& service, Hold hold = {});
+  void handle(const net::Request& request, const net::Respond& respond) const;
 
  private:
   Service& service_;
+  Hold hold_;
   std::vector<Route> routes_;
 };
 

@@ -14,13 +14,15 @@ bool names_an_address(std::string_view host) {
 
 }  // namespace
 
-net::Response DeviceApi::handle(const net::Request& request) const {
+void DeviceApi::handle(const net::Request& request, const net::Respond& respond) const { give(reply(request), hold_, respond); }
+
+Reply DeviceApi::reply(const net::Request& request) const {
   if (!names_an_address(request.host))
     return error_response(403, refusal("host_not_allowed", "the gateway is asked by a name that is not its own", "ask it by its address"));
   const auto* device = request.peer ? service_.book().device_at(request.peer->address) : nullptr;
   if (!device)
     return error_response(403, refusal("not_a_device", "this address belongs to no device of this gateway", "ask through the tunnel"));
-  Call call{service_, request, device};
+  Call call{service_, request, CallingDevice{device->id}};
   return dispatch(self_routes(), call);
 }
 

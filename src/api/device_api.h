@@ -10,11 +10,14 @@ namespace drpf::api {
 
 class DeviceApi {
  public:
-  explicit DeviceApi(Service& service) : service_(service) {}
-  net::Response handle(const net::Request& request) const;
+  explicit DeviceApi(Service& service, Hold hold = {}) : service_(service), hold_(std::move(hold)) {}
+  void handle(const net::Request& request, const net::Respond& respond) const;
 
  private:
+  Reply reply(const net::Request& request) const;
+
   Service& service_;
+  Hold hold_;
 };
 
 }  // namespace drpf::api

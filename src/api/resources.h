@@ -22,7 +22,7 @@ std::span<const Route> self_routes();  // the device's side
 class JsonBody;
 lease::LeaseRequest lease_request(JsonBody& body);
 // The body of a test of a lease: passive, wait_ms. Answered when it is over, with one object per public address.
-Result<net::Response> test_lease(Call& call, std::optional<lease::DeviceId> asker);
+Result<Reply> test_lease(Call& call);
 // {host}/{protocol}/{port} of a path.
 Result<lease::PublicPort> public_port(std::span<const std::string> host_protocol_port);
 

@@ -1,6 +1,7 @@
 #include "api/route_table.h"
 
 #include <boost/json/serialize.hpp>
+#include <memory>
 
 #include "api/error_json.h"
 #include "api/json_text.h"
@@ -85,10 +86,16 @@ net::Response no_content() {
   return response;
 }
 
+void give(Reply reply, const Hold& hold, const net::Respond& respond) {
+  if (reply.ask) return reply.ask(respond);
+  if (reply.settling == 0 || !hold) return respond(std::move(reply.response));
+  hold(reply.settling, [respond, kept = std::make_shared<net::Response>(std::move(reply.response))] { respond(std::move(*kept)); });
+}
+
 net::Response error_response(unsigned status, const Error& error) { return json_response(status, to_json(error)); }
 net::Response error_response(const Error& error) { return error_response(status_of(error), error); }
 
-net::Response dispatch(std::span<const Route> routes, Call& call) {
+Reply dispatch(std::span<const Route> routes, Call& call) {
   const auto& request = call.request;
   std::string methods;
   for (const auto& route : routes) {
@@ -103,8 +110,8 @@ net::Response dispatch(std::span<const Route> routes, Call& call) {
                                          "send the header 'Content-Type: application/json'"));
     if (const auto query = check_query(route, request); !query) return error_response(query.error());
     call.arguments = std::move(*arguments);
-    auto response = route.resource(call);
-    return response ? std::move(*response) : error_response(response.error());
+    auto reply = route.resource(call);
+    return reply ? std::move(*reply) : error_response(reply.error());
   }
   if (!methods.empty())
     return error_response(405, invalid("method_not_allowed", "this path does not take this method", "these are possible: " + methods));

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/reply.h"
 #include "api/service.h"
 #include "net/http_message.h"
 
@@ -16,11 +17,11 @@ namespace drpf::api {
 struct Call {
   Service& service;
   const net::Request& request;
-  const lease::Device* caller = nullptr;  // the device that asks; none on the administrator's side
-  std::vector<std::string> arguments{};   // what stood in the pattern's {places}
+  Principal caller;
+  std::vector<std::string> arguments{};  // what stood in the pattern's {places}
 };
 
-using Resource = Result<net::Response> (*)(Call& call);
+using Resource = Result<Reply> (*)(Call& call);
 
 struct Route {
   std::string_view method;
@@ -29,7 +30,7 @@ struct Route {
   std::string_view query = {};  // the parameters that it takes, divided by blanks; others are refused
 };
 
-net::Response dispatch(std::span<const Route> routes, Call& call);
+Reply dispatch(std::span<const Route> routes, Call& call);
 
 net::Response json_response(unsigned status, const boost::json::value& value);
 net::Response no_content();

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/principal.h"
 #include "core/address.h"
 #include "core/bytes.h"
 #include "core/result.h"
@@ -21,6 +22,16 @@
 namespace drpf::api {
 
 using Key = std::array<std::uint8_t, 32>;
+
+// What has to settle before anybody may be told of a change: a port that was given on at once is open for the visitors of its former holder
+// too when their connections are gone. 0 = nothing. Later numbers settle later.
+using Settling = std::uint64_t;
+
+template <class T>
+struct Changed {
+  T value;
+  Settling settling = 0;
+};
 
 // How a device is connected, beside what the book knows of it.
 struct DeviceTunnel {
@@ -78,9 +89,9 @@ struct LeaseTest {
   static constexpr Duration wait_max = std::chrono::seconds(10);
 
   lease::PublicPort on;
-  bool passive = false;                  // no visit: only what is known already
-  Duration wait = wait_default;          // how long an answer may take
-  std::optional<lease::DeviceId> asker;  // a device: of others' leases it learns nothing, not even that they are
+  bool passive = false;          // no visit: only what is known already
+  Duration wait = wait_default;  // how long an answer may take
+  Principal asker;               // a device: of others' leases it learns nothing, not even that they are
 };
 
 // One public address of the lease. A lease that is not there is told of too.
@@ -110,21 +121,21 @@ class Service {
 
   virtual Result<Bytes> backup() = 0;  // the whole store as one file, keys and all
 
-  // Each returns after the change is committed and carried out.
-  virtual Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) = 0;
-  virtual Status set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) = 0;
-  virtual Status remove_account(std::string_view name) = 0;
+  // Each returns after the change is committed and carried out, with what the answer that tells of it has to wait for.
+  virtual Result<Changed<lease::Account>> add_account(std::string_view name, std::optional<std::string_view> plan) = 0;
+  virtual Result<Settling> set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) = 0;
+  virtual Result<Settling> remove_account(std::string_view name) = 0;
   // Without a key a pair is made, and its private half is kept so that device_config() is complete.
-  virtual Result<lease::Device> add_device(std::string_view account, std::string_view name, std::optional<Key> public_key) = 0;
-  virtual Status remove_device(std::string_view name) = 0;
+  virtual Result<Changed<lease::Device>> add_device(std::string_view account, std::string_view name, std::optional<Key> public_key) = 0;
+  virtual Result<Settling> remove_device(std::string_view name) = 0;
   virtual Result<std::string> device_config(std::string_view name, const DeviceConfigOptions& options) = 0;  // wg-quick text
-  virtual Status disconnect_device(lease::DeviceId device) = 0;                                              // the device says good-bye
-  virtual Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) = 0;
+  virtual Result<Settling> disconnect_device(lease::DeviceId device) = 0;                                    // the device says good-bye
+  virtual Result<Changed<std::vector<lease::Lease>>> add_lease(lease::LeaseRequest request) = 0;
   // What a device asks for itself: a mapping like those of NAT-PMP, PCP and UPnP.
-  virtual Result<std::vector<lease::Lease>> map(const lease::MappingRequest& request) = 0;
-  virtual Result<std::size_t> end_mappings(const lease::MappingEnd& end) = 0;
-  virtual Status set_lease(const lease::PublicPort& on, Port local_port) = 0;
-  virtual Status remove_lease(const lease::PublicPort& on) = 0;
+  virtual Result<Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) = 0;
+  virtual Result<Changed<std::size_t>> end_mappings(const lease::MappingEnd& end) = 0;
+  virtual Result<Settling> set_lease(const lease::PublicPort& on, Port local_port) = 0;
+  virtual Result<Settling> remove_lease(const lease::PublicPort& on) = 0;
 
   // Calls `done` once, in the call or after it.
   using LeaseTested = std::function<void(Result<std::vector<TestedLease>>)>;

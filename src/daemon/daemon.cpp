@@ -296,22 +296,12 @@ Status Daemon::add_gateway_address(const lease::Device& device) {
   return tunnel_interface_->add_address(address, address.bits(), *network_);
 }
 
-// The answer tells of leases, and waits until they are as it says.
-template <class Api>
-void Daemon::answer(Api& api, const net::Request& request, const net::Respond& respond) {
-  (void)gateway_->take_unsettled();  // nobody was told of these
-  auto response = api.handle(request);
-  if (response.later) return response.later(respond);
-  const auto ticket = gateway_->take_unsettled();
-  if (ticket == 0) return respond(std::move(response));
-  held_answers_->hold(ticket, [respond, kept = std::make_shared<net::Response>(std::move(response))] { respond(std::move(*kept)); });
-}
-
 Status Daemon::open_doors() {
-  held_answers_ = std::make_unique<HeldAnswers>(loop_, clock_, [this](HeldAnswers::Ticket ticket) { return redirect_->settled(ticket); });
+  held_answers_ = std::make_unique<HeldAnswers>(loop_, clock_, [this](api::Settling settling) { return redirect_->settled(settling); });
+  const auto hold = [this](api::Settling settling, std::function<void()> answer) { held_answers_->hold(settling, std::move(answer)); };
   redirect_->when_settled([this] { loop_.post([this] { held_answers_->release(); }); });
-  admin_api_ = std::make_unique<api::AdminApi>(*gateway_);
-  device_api_ = std::make_unique<api::DeviceApi>(*gateway_);
+  admin_api_ = std::make_unique<api::AdminApi>(*gateway_, hold);
+  device_api_ = std::make_unique<api::DeviceApi>(*gateway_, hold);
   net::HttpLimits limits;
   limits.body_bytes = configuration_.limits.api_body_max;
   limits.connections = configuration_.limits.api_connections_max;
@@ -319,12 +309,11 @@ Status Daemon::open_doors() {
   std::filesystem::create_directories(std::filesystem::path(options_.socket_path).parent_path(), error);
   auto admin = net::HttpServer::listen_unix(
       loop_, options_.socket_path,
-      [this](const net::Request& request, const net::Respond& respond) { answer(*admin_api_, request, respond); }, limits);
+      [this](const net::Request& request, const net::Respond& respond) { admin_api_->handle(request, respond); }, limits);
   if (!admin) return fail(admin.error());
   servers_.push_back(std::move(*admin));
 
-  port_mappings_ = std::make_unique<gateway::PortMappings>(
-      *gateway_, log_, [this](HeldAnswers::Ticket ticket, HeldAnswers::Answer answer) { held_answers_->hold(ticket, std::move(answer)); });
+  port_mappings_ = std::make_unique<gateway::PortMappings>(*gateway_, log_, hold);
   port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
   if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
     return opened;
@@ -332,7 +321,7 @@ Status Daemon::open_doors() {
 
   const auto answer_device = [this](const net::Request& request, const net::Respond& respond) {
     if (upnp_door_ && UpnpDoor::is_for(request)) return upnp_door_->handle(request, respond);
-    answer(*device_api_, request, respond);
+    device_api_->handle(request, respond);
   };
   std::vector<Address> inside{Address::v4(0)};
   if (configuration_.tunnel_v6) inside.push_back(configuration_.tunnel_v6->nth(1));

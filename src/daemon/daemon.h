@@ -66,8 +66,6 @@ class Daemon {
   Status open_gateway();
   Status open_doors();
   void open_upnp();
-  template <class Api>
-  void answer(Api& api, const net::Request& request, const net::Respond& respond);
 
   Result<configuration::Configuration> load_configuration() const;
   firewall::GatewayRuleset ruleset_for(const configuration::Configuration& configuration,

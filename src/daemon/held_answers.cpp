@@ -9,9 +9,9 @@
 
 namespace drpf::daemon {
 
-void HeldAnswers::hold(Ticket ticket, Answer answer) {
-  if (settled_(ticket)) return answer();
-  held_.push_back({ticket, clock_.now() + hold_max, std::move(answer)});
+void HeldAnswers::hold(api::Settling settling, Answer answer) {
+  if (settled_(settling)) return answer();
+  held_.push_back({settling, clock_.now() + hold_max, std::move(answer)});
   if (held_.size() > answers_max) give_up(1);
   if (!timer_.active()) expect_next();
 }
@@ -19,7 +19,7 @@ void HeldAnswers::hold(Ticket ticket, Answer answer) {
 void HeldAnswers::release() {
   std::vector<Answer> ready;
   std::erase_if(held_, [&](Held& held) {
-    if (!settled_(held.ticket)) return false;
+    if (!settled_(held.settling)) return false;
     ready.push_back(std::move(held.answer));
     return true;
   });

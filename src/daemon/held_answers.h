@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 
+#include "api/service.h"
 #include "core/time.h"
 #include "net/event_loop.h"
 
@@ -14,22 +15,21 @@ namespace drpf::daemon {
 
 class HeldAnswers {
  public:
-  using Ticket = std::uint64_t;
   using Answer = std::function<void()>;
 
   static constexpr Duration hold_max = std::chrono::seconds(2);  // then it is given all the same, and logged
   static constexpr std::size_t answers_max = 4096;               // the oldest is given when there are more
 
-  HeldAnswers(net::EventLoop& loop, const Clock& clock, std::function<bool(Ticket)> settled)
+  HeldAnswers(net::EventLoop& loop, const Clock& clock, std::function<bool(api::Settling)> settled)
       : loop_(loop), clock_(clock), settled_(std::move(settled)) {}
 
-  void hold(Ticket ticket, Answer answer);
+  void hold(api::Settling settling, Answer answer);
   void release();  // gives those that have settled; to be called when something may have
   std::size_t size() const { return held_.size(); }
 
  private:
   struct Held {
-    Ticket ticket = 0;
+    api::Settling settling = 0;
     Time until{};
     Answer answer;
   };
@@ -38,7 +38,7 @@ class HeldAnswers {
 
   net::EventLoop& loop_;
   const Clock& clock_;
-  std::function<bool(Ticket)> settled_;
+  std::function<bool(api::Settling)> settled_;
   std::deque<Held> held_;  // in the order in which they came, which is that of `until`
   net::Timer timer_;
 };

@@ -84,13 +84,14 @@ void PortDoctor::test(const api::LeaseTest& test, api::Service::LeaseTested done
   if (host == nullptr)
     return done(
         fail(not_found("host_unknown", fmt::format("there is no public host '{}'", test.on.host), "see `drpf status` for the names")));
-  const auto of_asker =
-      std::count_if(tests_.begin(), tests_.end(), [&](const auto& one) { return test.asker && one.second->asked.asker == test.asker; });
+  const auto of_asker = std::count_if(tests_.begin(), tests_.end(), [&](const auto& one) {
+    return std::holds_alternative<api::CallingDevice>(test.asker) && one.second->asked.asker == test.asker;
+  });
   if (tests_.size() >= tests_max || of_asker >= static_cast<std::ptrdiff_t>(tests_per_device_max))
     return done(fail(refusal("too_many_tests", "too many leases are being tested at this moment", "try again in a second")));
 
   const auto* lease = book.lease(test.on);
-  if (lease != nullptr && test.asker && lease->device != *test.asker) lease = nullptr;
+  if (lease != nullptr && !api::may_see(test.asker, lease->device)) lease = nullptr;
   const auto number = ++next_test_;
   auto& running = *(tests_[number] = std::make_unique<Test>());
   running.asked = test;
@@ -139,9 +140,10 @@ LeaseEvidence PortDoctor::known(const api::LeaseTest& test, const lease::Lease* 
 void PortDoctor::look_at_history(const lease::PublicPort& on, const api::LeaseTest& test, LeaseEvidence& evidence) const {
   const auto past = parts_.gateway.history({evidence.public_side.address, on.port, on.protocol, WallTime{}, evidence.now});
   if (!past) return;  // there is none; what is said without it is true too
-  const auto* asker = test.asker ? parts_.gateway.book().device(*test.asker) : nullptr;
+  const auto* caller = std::get_if<api::CallingDevice>(&test.asker);
+  const auto* asker = caller != nullptr ? parts_.gateway.book().device(caller->id) : nullptr;
   for (const auto& one : *past) {
-    if (test.asker && (asker == nullptr || one.device != asker->name)) continue;
+    if (caller != nullptr && (asker == nullptr || one.device != asker->name)) continue;
     evidence.before = LeaseEvidence::Past{one.device, one.account, one.until};
     return;
   }
@@ -298,7 +300,7 @@ void PortDoctor::conclude(Visit& visit) {
   const auto& test = tests_.at(visit.test)->asked;
   const auto* lease = parts_.gateway.book().lease(visit.on);
   if (lease != nullptr && lease->generation == visit.redirection->generation) return finish(visit, std::move(evidence));
-  if (lease != nullptr && test.asker && lease->device != *test.asker) lease = nullptr;
+  if (lease != nullptr && !api::may_see(test.asker, lease->device)) lease = nullptr;
   auto now = known(test, lease, evidence.public_side.address);
   if (now.active) now.no_visit_reason = "the lease was given anew in this moment";
   finish(visit, std::move(now));

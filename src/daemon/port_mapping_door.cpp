@@ -8,10 +8,7 @@ namespace nat_pmp = protocol::nat_pmp;
 namespace pcp = protocol::pcp;
 
 PortMappingDoor::PortMappingDoor(gateway::PortMappings& mappings)
-    : mappings_(mappings), sockets_(mappings, [&mappings](const std::function<void()>& answer_all) {
-        const gateway::PortMappings::Batch together(mappings);
-        answer_all();
-      }) {}
+    : mappings_(mappings), sockets_(mappings, [&mappings](const std::function<void()>& answer_all) { mappings.together(answer_all); }) {}
 
 void PortMappingDoor::announce(const std::vector<Address>& devices) {
   for (const auto& device : devices) {

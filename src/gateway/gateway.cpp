@@ -76,9 +76,9 @@ void Gateway::reserve_timestamps() {
 
 store::ClockReading Gateway::clock_reading() const { return {parts_.boot_id, parts_.clock.now(), parts_.clock.wall_now()}; }
 
-Status Gateway::carry_out(const lease::Transaction& transaction) {
+Result<api::Settling> Gateway::carry_out(const lease::Transaction& transaction) {
   if (transaction.empty()) return catch_up();
-  if (auto committed = commit(transaction); !committed) return committed;
+  if (auto committed = commit(transaction); !committed) return fail(committed.error());
   return after_commit(transaction);
 }
 
@@ -111,13 +111,13 @@ void Gateway::note_store(const Status& written) {
 }
 
 // Nothing is to change, but an earlier change may still be missing in the kernel: then "it is so" would not be true.
-Status Gateway::catch_up() {
+Result<api::Settling> Gateway::catch_up() {
   if (book_due_) return fail(book_unknown());
-  if (!reconcile_due_) return {};
-  return reconcile().map([](std::size_t) {});
+  if (!reconcile_due_) return api::Settling{0};
+  return reconcile().map([](std::size_t) { return api::Settling{0}; });
 }
 
-Status Gateway::after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy) {
+Result<api::Settling> Gateway::after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy) {
   const auto devices = devices_in(transaction);
   book_.apply(transaction);
   if (policy) book_.adopt(std::move(*policy));
@@ -125,19 +125,22 @@ Status Gateway::after_commit(const lease::Transaction& transaction, std::optiona
 }
 
 // What the book holds by now, in the kernel and the tunnel.
-Status Gateway::bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices) {
+Result<api::Settling> Gateway::bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices) {
   note_history(transaction);
   // Where it is not known what the kernel holds, a change of it could bring back what has ended: all is compared first.
-  auto done = catch_up();
+  Status done = catch_up().map([](api::Settling) {});
   if (done) done = parts_.redirect.carry_out(transaction, now());
   if (!done) {
     reconcile_due_ = true;
     parts_.log->error("the kernel did not take a change of leases, it is repaired at the next tick: {}", done.error().message);
   }
-  for (const auto& installed : transaction.install) unsettled_ = std::max(unsettled_, parts_.redirect.unsettled(installed));
+  api::Settling settling = 0;
+  for (const auto& installed : transaction.install) settling = std::max(settling, parts_.redirect.unsettled(installed));
   const auto fenced = fence(transaction);
   for (const auto device : devices) publish(device, "leases");
-  return done ? fenced : done;
+  if (done) done = fenced;
+  if (!done) return fail(done.error());
+  return settling;
 }
 
 // The kernel lets no more packets of ended leases through; what it had let through before is not to leave after the answer either.
@@ -246,7 +249,7 @@ Status Gateway::reconfigure(configuration::Configuration configuration, lease::P
   auto done = after_commit(transaction, std::move(policy));
   configuration_ = std::move(configuration);
   publish(std::nullopt, "configuration");
-  if (!done) return done;
+  if (!done) return fail(done.error());
   return reconcile().map([](std::size_t) {});
 }
 

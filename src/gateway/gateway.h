@@ -82,9 +82,7 @@ class Gateway final : public api::Service {
   Result<std::vector<lease::Lease>> stage(const lease::MappingRequest& request);
   Result<std::size_t> stage(const lease::MappingEnd& end);
   // What has to settle before a device may be told that its lease is open for everybody; 0 = nothing.
-  redirect::Redirect::Ticket unsettled(const lease::Lease& lease) const;
-  redirect::Redirect::Ticket take_unsettled() { return std::exchange(unsettled_, 0); }  // of all leases since the last call
-  bool settled(redirect::Redirect::Ticket ticket) const { return parts_.redirect.settled(ticket); }
+  api::Settling settling(const lease::Lease& lease) const;
   Status commit_staged();  // after an error of the store the book is again as it was committed, at the latest when the store can be read
   bool is_book_committed() const { return !book_due_; }
 
@@ -97,18 +95,19 @@ class Gateway final : public api::Service {
   Result<Bytes> backup() override;
   std::optional<api::DeviceTunnel> device_tunnel(lease::DeviceId device) const override;
   Result<std::vector<store::PastLease>> history(const store::HistoryQuery& query) override;
-  Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) override;
-  Status set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override;
-  Status remove_account(std::string_view name) override;
-  Result<lease::Device> add_device(std::string_view account, std::string_view name, std::optional<api::Key> public_key) override;
-  Status remove_device(std::string_view name) override;
+  Result<api::Changed<lease::Account>> add_account(std::string_view name, std::optional<std::string_view> plan) override;
+  Result<api::Settling> set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override;
+  Result<api::Settling> remove_account(std::string_view name) override;
+  Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name,
+                                                 std::optional<api::Key> public_key) override;
+  Result<api::Settling> remove_device(std::string_view name) override;
   Result<std::string> device_config(std::string_view name, const api::DeviceConfigOptions& options) override;
-  Status disconnect_device(lease::DeviceId device) override;
-  Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) override;
-  Result<std::vector<lease::Lease>> map(const lease::MappingRequest& request) override;
-  Result<std::size_t> end_mappings(const lease::MappingEnd& end) override;
-  Status set_lease(const lease::PublicPort& on, Port local_port) override;
-  Status remove_lease(const lease::PublicPort& on) override;
+  Result<api::Settling> disconnect_device(lease::DeviceId device) override;
+  Result<api::Changed<std::vector<lease::Lease>>> add_lease(lease::LeaseRequest request) override;
+  Result<api::Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) override;
+  Result<api::Changed<std::size_t>> end_mappings(const lease::MappingEnd& end) override;
+  Result<api::Settling> set_lease(const lease::PublicPort& on, Port local_port) override;
+  Result<api::Settling> remove_lease(const lease::PublicPort& on) override;
   void test_lease(const api::LeaseTest& test, LeaseTested done) override;
   std::unique_ptr<Subscription> subscribe(std::function<void(const api::Change&)> listener) override;
 
@@ -120,12 +119,12 @@ class Gateway final : public api::Service {
   void reserve_timestamps();
   store::ClockReading clock_reading() const;
   // Commit, apply, carry out. After an error of the kernel the book is right and reconcile() is due.
-  Status carry_out(const lease::Transaction& transaction);
+  Result<api::Settling> carry_out(const lease::Transaction& transaction);
   Status commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers = {});
   void note_store(const Status& written);
-  Status catch_up();
-  Status after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy = {});
-  Status bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices);
+  Result<api::Settling> catch_up();
+  Result<api::Settling> after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy = {});
+  Result<api::Settling> bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices);
   Status fence(const lease::Transaction& transaction);
   void stage(lease::Transaction transaction);
   Status read_book_back();
@@ -142,8 +141,8 @@ class Gateway final : public api::Service {
   void on_roamed(const tunnel::Key& key, const Endpoint& endpoint);
   void remember_endpoint(lease::DeviceId device, const Endpoint& endpoint);
   void on_disconnected(const tunnel::Key& key);
-  Status connect(lease::DeviceId device, const Endpoint& endpoint);
-  Status disconnect(lease::DeviceId device, std::string_view why);
+  Result<api::Settling> connect(lease::DeviceId device, const Endpoint& endpoint);
+  Result<api::Settling> disconnect(lease::DeviceId device, std::string_view why);
   void make_up_for_failures();
   void call_back_lost(const lease::Transaction& transaction);
   void refresh_endpoints();
@@ -168,7 +167,6 @@ class Gateway final : public api::Service {
   std::vector<lease::DeviceId> staged_devices_;
   bool book_due_ = false;  // it holds what was not committed, and has to be read back
   bool reconcile_due_ = false;
-  redirect::Redirect::Ticket unsettled_ = 0;
   std::uint64_t repairs_ = 0;
   std::function<api::RepairReport()> repair_report_;
   std::function<void(const api::LeaseTest&, LeaseTested)> port_doctor_;

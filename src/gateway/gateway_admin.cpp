@@ -84,12 +84,13 @@ void Gateway::test_lease(const api::LeaseTest& test, LeaseTested done) {
   port_doctor_(test, std::move(done));
 }
 
-Result<lease::Account> Gateway::add_account(std::string_view name, std::optional<std::string_view> plan) {
+Result<api::Changed<lease::Account>> Gateway::add_account(std::string_view name, std::optional<std::string_view> plan) {
   auto decided = book_.add_account(name, plan);
   if (!decided) return fail(decided.error());
-  if (auto done = carry_out(decided->transaction); !done) return fail(done.error());
+  const auto done = carry_out(decided->transaction);
+  if (!done) return fail(done.error());
   publish(std::nullopt, "account");
-  return std::move(decided->value);
+  return api::Changed<lease::Account>{std::move(decided->value), *done};
 }
 
 Result<std::string> Gateway::device_config(std::string_view name, const api::DeviceConfigOptions& options) {
@@ -127,7 +128,7 @@ Result<std::string> Gateway::device_config(std::string_view name, const api::Dev
   return to_wg_quick_text(text);
 }
 
-Status Gateway::set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) {
+Result<api::Settling> Gateway::set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) {
   const auto account = find_account(name);
   if (!account) return fail(account.error());
   const auto id = (*account)->id;
@@ -139,12 +140,12 @@ Status Gateway::set_account(std::string_view name, std::optional<std::string_vie
       if (const auto peer = peers_.find(device->id); peer != peers_.end())
         if (auto changed = parts_.tunnel.add_peer(tunnel_settings(peer->second)); !changed) {
           peers_due_.insert(device->id);
-          if (done) done = changed;
+          if (done) done = fail(changed.error());
         }
   return done;
 }
 
-Status Gateway::remove_account(std::string_view name) {
+Result<api::Settling> Gateway::remove_account(std::string_view name) {
   const auto account = find_account(name);
   if (!account) return fail(account.error());
   std::vector<lease::DeviceId> devices;
@@ -157,7 +158,8 @@ Status Gateway::remove_account(std::string_view name) {
   return done;
 }
 
-Result<lease::Device> Gateway::add_device(std::string_view account_name, std::string_view name, std::optional<api::Key> public_key) {
+Result<api::Changed<lease::Device>> Gateway::add_device(std::string_view account_name, std::string_view name,
+                                                        std::optional<api::Key> public_key) {
   const auto account = find_account(account_name);
   if (!account) return fail(account.error());
   if (public_key && devices_by_key_.contains(*public_key))
@@ -185,10 +187,10 @@ Result<lease::Device> Gateway::add_device(std::string_view account_name, std::st
     return fail(failure(added.error().code,
                         "device " + decided->value.name + " is kept, but not in the tunnel yet: " + added.error().message,
                         "the gateway tries again every second; `drpf device list` shows it"));
-  return std::move(decided->value);
+  return api::Changed<lease::Device>{std::move(decided->value), *done};
 }
 
-Status Gateway::remove_device(std::string_view name) {
+Result<api::Settling> Gateway::remove_device(std::string_view name) {
   const auto device = find_device(name);
   if (!device) return fail(device.error());
   const auto id = (*device)->id;
@@ -199,20 +201,21 @@ Status Gateway::remove_device(std::string_view name) {
   return done;
 }
 
-Result<std::vector<lease::Lease>> Gateway::add_lease(lease::LeaseRequest request) {
+Result<api::Changed<std::vector<lease::Lease>>> Gateway::add_lease(lease::LeaseRequest request) {
   auto decided = book_.add_lease(request, now());
   if (!decided) return fail(decided.error());
-  if (auto done = carry_out(decided->transaction); !done) return fail(done.error());
-  return std::move(decided->value);
+  const auto done = carry_out(decided->transaction);
+  if (!done) return fail(done.error());
+  return api::Changed<std::vector<lease::Lease>>{std::move(decided->value), *done};
 }
 
-Status Gateway::set_lease(const lease::PublicPort& on, Port local_port) {
+Result<api::Settling> Gateway::set_lease(const lease::PublicPort& on, Port local_port) {
   const auto transaction = book_.set_lease(on, local_port, now());
   if (!transaction) return fail(transaction.error());
   return carry_out(*transaction);
 }
 
-Status Gateway::remove_lease(const lease::PublicPort& on) {
+Result<api::Settling> Gateway::remove_lease(const lease::PublicPort& on) {
   const auto transaction = book_.remove_lease(on, now());
   if (!transaction) return fail(transaction.error());
   return carry_out(*transaction);

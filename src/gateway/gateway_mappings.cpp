@@ -25,18 +25,20 @@ Result<std::size_t> Gateway::stage(const lease::MappingEnd& end) {
   return decided->value;
 }
 
-Result<std::vector<lease::Lease>> Gateway::map(const lease::MappingRequest& request) {
+Result<api::Changed<std::vector<lease::Lease>>> Gateway::map(const lease::MappingRequest& request) {
   auto decided = book_.map(request, now());
   if (!decided) return fail(std::move(decided.error()));
-  if (auto done = carry_out(decided->transaction); !done) return fail(std::move(done.error()));
-  return std::move(decided->value);
+  auto done = carry_out(decided->transaction);
+  if (!done) return fail(std::move(done.error()));
+  return api::Changed<std::vector<lease::Lease>>{std::move(decided->value), *done};
 }
 
-Result<std::size_t> Gateway::end_mappings(const lease::MappingEnd& end) {
+Result<api::Changed<std::size_t>> Gateway::end_mappings(const lease::MappingEnd& end) {
   auto decided = book_.end_mappings(end, now());
   if (!decided) return fail(std::move(decided.error()));
-  if (auto done = carry_out(decided->transaction); !done) return fail(std::move(done.error()));
-  return decided->value;
+  auto done = carry_out(decided->transaction);
+  if (!done) return fail(std::move(done.error()));
+  return api::Changed<std::size_t>{decided->value, *done};
 }
 
 void Gateway::stage(lease::Transaction transaction) {
@@ -47,8 +49,8 @@ void Gateway::stage(lease::Transaction transaction) {
   staged_.push_back(std::move(transaction));
 }
 
-redirect::Redirect::Ticket Gateway::unsettled(const lease::Lease& lease) const {
-  redirect::Redirect::Ticket last = 0;
+api::Settling Gateway::settling(const lease::Lease& lease) const {
+  api::Settling last = 0;
   const auto* device = book_.device(lease.device);
   if (device == nullptr) return last;
   for (const auto& redirection : lease::redirections(lease, book_.host(lease.on.host), *device))
@@ -68,7 +70,7 @@ Status Gateway::commit_staged() {
   }
   std::sort(devices.begin(), devices.end());
   devices.erase(std::unique(devices.begin(), devices.end()), devices.end());
-  return bring_about(merged, devices);
+  return bring_about(merged, devices).map([](api::Settling) {});
 }
 
 // Until it succeeds, nothing is decided, committed or repaired: the book says what never happened. Ticks try again.

@@ -36,7 +36,7 @@ void Gateway::on_connected(const tunnel::Key& key, const Endpoint& endpoint) {
   parts_.tunnel.admit(key, endpoint.address);
 }
 
-Status Gateway::connect(lease::DeviceId device, const Endpoint& endpoint) {
+Result<api::Settling> Gateway::connect(lease::DeviceId device, const Endpoint& endpoint) {
   connects_due_.erase(device);
   const auto name = book_.device(device)->name;
   const auto connected = book_.connect(device, now());
@@ -91,7 +91,7 @@ void Gateway::on_disconnected(const tunnel::Key& key) {
   if (!disconnect(*device, "was not heard of") && book_.device(*device)->connected) restored_until_[*device] = now();
 }
 
-Status Gateway::disconnect(lease::DeviceId device, std::string_view why) {
+Result<api::Settling> Gateway::disconnect(lease::DeviceId device, std::string_view why) {
   const auto* record = book_.device(device);
   if (record == nullptr || !record->connected) {
     restored_until_.erase(device);
@@ -112,7 +112,7 @@ Status Gateway::disconnect(lease::DeviceId device, std::string_view why) {
   return done;
 }
 
-Status Gateway::disconnect_device(lease::DeviceId device) {
+Result<api::Settling> Gateway::disconnect_device(lease::DeviceId device) {
   const auto peer = peers_.find(device);
   if (peer == peers_.end()) return fail(not_found("device_unknown", "no such device is known to the tunnel"));
   connects_due_.erase(device);

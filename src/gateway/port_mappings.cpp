@@ -119,19 +119,25 @@ void PortMappings::end(const Ending& ending, WhenEnded done) {
   if (!batched_) finish();
 }
 
+void PortMappings::together(const std::function<void()>& requests) {
+  batched_ = true;
+  requests();
+  finish();
+}
+
 void PortMappings::finish() {
   batched_ = false;
   if (waiting_.empty()) return;
   const auto committed = gateway_.commit_staged();
   // An answer may bring the next request.
   for (auto& waiting : std::exchange(waiting_, {})) {
-    redirect::Redirect::Ticket ticket = 0;
+    api::Settling settling = 0;
     if (committed && hold_)
-      for (const auto& lease : waiting.granted) ticket = std::max(ticket, gateway_.unsettled(lease));
-    if (ticket == 0)
+      for (const auto& lease : waiting.granted) settling = std::max(settling, gateway_.settling(lease));
+    if (settling == 0)
       waiting.answer(committed);
     else
-      hold_(ticket, [answer = std::move(waiting.answer)] { answer({}); });
+      hold_(settling, [answer = std::move(waiting.answer)] { answer({}); });
   }
 }
 

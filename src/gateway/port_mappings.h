@@ -10,6 +10,7 @@
 
 #include <spdlog/fwd.h>
 
+#include "api/reply.h"
 #include "gateway/gateway.h"
 #include "protocol/port_mapping/mappings.h"
 
@@ -17,23 +18,11 @@ namespace drpf::gateway {
 
 class PortMappings final : public protocol::port_mapping::Mappings {
  public:
-  // Keeps an answer until its ticket has settled. Without one, answers are not kept.
-  using Hold = std::function<void(redirect::Redirect::Ticket, std::function<void()>)>;
-
-  PortMappings(Gateway& gateway, std::shared_ptr<spdlog::logger> log, Hold hold = {})
+  PortMappings(Gateway& gateway, std::shared_ptr<spdlog::logger> log, api::Hold hold = {})
       : gateway_(gateway), log_(std::move(log)), hold_(std::move(hold)) {}
 
-  // While one exists, requests wait; its end commits and answers them.
-  class Batch {
-   public:
-    explicit Batch(PortMappings& mappings) : mappings_(mappings) { mappings_.batched_ = true; }
-    ~Batch() { mappings_.finish(); }
-    Batch(const Batch&) = delete;
-    Batch& operator=(const Batch&) = delete;
-
-   private:
-    PortMappings& mappings_;
-  };
+  // What is asked for in `requests` is committed together behind it, and then answered.
+  void together(const std::function<void()>& requests);
 
   std::optional<protocol::port_mapping::Client> client(const Address& source) const override;
   std::uint32_t epoch_s() const override;
@@ -55,8 +44,8 @@ class PortMappings final : public protocol::port_mapping::Mappings {
     std::function<void(const Status&)> answer;  // to one request
   };
 
-  Hold hold_;
-  bool batched_ = false;
+  api::Hold hold_;
+  bool batched_ = false;  // within together()
   std::vector<Waiting> waiting_;
   std::map<lease::DeviceId, Time> refusal_logged_;
 };

@@ -46,9 +46,10 @@ struct Response {
   // When set, the body is a stream of newline-delimited JSON: called once after the head is sent. What it returns is kept until the
   // stream has ended, by either side, and destroyed then: put the subscription there.
   std::function<std::shared_ptr<void>(std::shared_ptr<LineSink>)> stream;
-  // When set, this is not the answer yet: whoever handles the request calls it once with the way to answer, and the answer comes from it.
-  std::function<void(std::function<void(Response)>)> later;
 };
+
+// To be called once, on the loop's thread.
+using Respond = std::function<void(Response)>;
 
 inline constexpr std::size_t path_segments_max = 16;
 inline constexpr std::size_t query_parameters_max = 16;

@@ -33,7 +33,6 @@ struct HttpLimits {
 
 using HttpHandler = std::function<Response(const Request&)>;
 // Answers later: calls `respond` once, on the loop's thread, in the call or after it. Who never calls it keeps the connection.
-using Respond = std::function<void(Response)>;
 using DeferringHandler = std::function<void(const Request&, Respond)>;
 
 class HttpServer {

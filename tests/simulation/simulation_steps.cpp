@@ -259,9 +259,9 @@ unsigned Simulation::ask(const Request& request) {
         return;
       }
       http.peer = Endpoint{device->tunnel_v4, Port{50000}};
-      response = process_.own->handle(http);
+      process_.own->handle(http, [&response](net::Response given) { response = std::move(given); });
     } else {
-      response = process_.admin->handle(http);
+      process_.admin->handle(http, [&response](net::Response given) { response = std::move(given); });
     }
     status = response.status;
     say(fmt::format("  answer {} {}", status, response.body.substr(0, 150)));

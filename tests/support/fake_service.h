@@ -37,6 +37,7 @@ class FakeService final : public api::Service {
   std::map<lease::DeviceId, api::DeviceTunnel> tunnels;
   Bytes backup_image;
   std::optional<Error> failure;  // every change fails with this
+  api::Settling settling = 0;    // what every change has to wait for
   std::vector<lease::DeviceId> disconnected;
 
   std::vector<api::LeaseTest> tests;     // what was asked for
@@ -67,31 +68,32 @@ class FakeService final : public api::Service {
     if (failure) return fail(*failure);
     return backup_image;
   }
-  Result<lease::Account> add_account(std::string_view name, std::optional<std::string_view> plan) override {
+  Result<api::Changed<lease::Account>> add_account(std::string_view name, std::optional<std::string_view> plan) override {
     return decided(book_.add_account(name, plan), "account");
   }
-  Status set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override {
+  Result<api::Settling> set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override {
     const auto* account = book_.account(name);
     if (!account) return fail(not_found("account_unknown", "there is no account '" + std::string(name) + "'"));
     return done(book_.set_account(account->id, plan, suspended, time), "account");
   }
-  Status remove_account(std::string_view name) override {
+  Result<api::Settling> remove_account(std::string_view name) override {
     const auto* account = book_.account(name);
     if (!account) return fail(not_found("account_unknown", "there is no account '" + std::string(name) + "'"));
     return done(book_.remove_account(account->id, time), "account");
   }
-  Result<lease::Device> add_device(std::string_view account, std::string_view name, std::optional<api::Key> public_key) override {
+  Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name,
+                                                 std::optional<api::Key> public_key) override {
     const auto* owner = book_.account(account);
     if (!owner) return fail(not_found("account_unknown", "there is no account '" + std::string(account) + "'"));
     auto device = decided(book_.add_device(owner->id, name), "device");
     if (device) {
       api::DeviceTunnel tunnel;
       tunnel.public_key = public_key.value_or(api::Key{7});
-      tunnels[device->id] = tunnel;
+      tunnels[device->value.id] = tunnel;
     }
     return device;
   }
-  Status remove_device(std::string_view name) override {
+  Result<api::Settling> remove_device(std::string_view name) override {
     const auto* device = book_.device(name);
     if (!device) return fail(not_found("device_unknown", "there is no device '" + std::string(name) + "'"));
     return done(book_.remove_device(device->id, time), "device");
@@ -101,21 +103,23 @@ class FakeService final : public api::Service {
     return "[Interface]\n# " + std::string(name) + (options.inbound_only ? " inbound-only" : "") +
            "\n[Peer]\nEndpoint = " + options.endpoint.value_or("198.51.100.1:51820") + "\n";
   }
-  Status disconnect_device(lease::DeviceId device) override {
+  Result<api::Settling> disconnect_device(lease::DeviceId device) override {
     disconnected.push_back(device);
     return done(book_.disconnect(device, time), "disconnected", device);
   }
-  Result<std::vector<lease::Lease>> add_lease(lease::LeaseRequest request) override {
+  Result<api::Changed<std::vector<lease::Lease>>> add_lease(lease::LeaseRequest request) override {
     return decided(book_.add_lease(request, time), "leases", request.device);
   }
-  Result<std::vector<lease::Lease>> map(const lease::MappingRequest& request) override {
+  Result<api::Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) override {
     return decided(book_.map(request, time), "leases", request.device);
   }
-  Result<std::size_t> end_mappings(const lease::MappingEnd& end) override {
+  Result<api::Changed<std::size_t>> end_mappings(const lease::MappingEnd& end) override {
     return decided(book_.end_mappings(end, time), "leases", end.device);
   }
-  Status set_lease(const lease::PublicPort& on, Port local_port) override { return done(book_.set_lease(on, local_port, time), "leases"); }
-  Status remove_lease(const lease::PublicPort& on) override { return done(book_.remove_lease(on, time), "leases"); }
+  Result<api::Settling> set_lease(const lease::PublicPort& on, Port local_port) override {
+    return done(book_.set_lease(on, local_port, time), "leases");
+  }
+  Result<api::Settling> remove_lease(const lease::PublicPort& on) override { return done(book_.remove_lease(on, time), "leases"); }
   void test_lease(const api::LeaseTest& test, LeaseTested tell) override {
     tests.push_back(test);
     if (failure) return tell(fail(*failure));
@@ -136,19 +140,20 @@ class FakeService final : public api::Service {
 
   template <class Decision>
   auto decided(Decision decision, const char* what, std::optional<lease::DeviceId> device = std::nullopt)
-      -> Result<decltype(decision->value)> {
+      -> Result<api::Changed<decltype(decision->value)>> {
     if (failure) return fail(*failure);
     if (!decision) return fail(decision.error());
     book_.apply(decision->transaction);
     tell({device, what});
-    return std::move(decision->value);
+    return api::Changed<decltype(decision->value)>{std::move(decision->value), settling};
   }
-  Status done(const Result<lease::Transaction>& transaction, const char* what, std::optional<lease::DeviceId> device = std::nullopt) {
+  Result<api::Settling> done(const Result<lease::Transaction>& transaction, const char* what,
+                             std::optional<lease::DeviceId> device = std::nullopt) {
     if (failure) return fail(*failure);
     if (!transaction) return fail(transaction.error());
     book_.apply(*transaction);
     tell({device, what});
-    return {};
+    return settling;
   }
 
   lease::LeaseBook book_;

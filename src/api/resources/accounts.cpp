@@ -12,13 +12,13 @@ Result<const lease::Account*> find_account(const Call& call) {
   return account;
 }
 
-Result<net::Response> list_accounts(Call& call) {
+Result<Reply> list_accounts(Call& call) {
   boost::json::array accounts;
   for (const auto* account : call.service.book().accounts()) accounts.push_back(account_json(call.service, *account));
   return json_response(200, accounts);
 }
 
-Result<net::Response> add_account(Call& call) {
+Result<Reply> add_account(Call& call) {
   auto body = JsonBody::parse(call.request.body);
   if (!body) return fail(body.error());
   const auto name = body->required_text("name");
@@ -26,29 +26,33 @@ Result<net::Response> add_account(Call& call) {
   if (const auto whole = body->finish(); !whole) return fail(whole.error());
   const auto account = call.service.add_account(name, plan);
   if (!account) return fail(account.error());
-  return json_response(201, account_json(call.service, *account));
+  return Reply(json_response(201, account_json(call.service, account->value)), account->settling);
 }
 
-Result<net::Response> show_account(Call& call) {
+Result<Reply> show_account(Call& call) {
   const auto account = find_account(call);
   if (!account) return fail(account.error());
   return json_response(200, account_json(call.service, **account));
 }
 
-Result<net::Response> set_account(Call& call) {
+Result<Reply> set_account(Call& call) {
   auto body = JsonBody::parse(call.request.body);
   if (!body) return fail(body.error());
   const auto plan = body->text("plan");
   const auto suspended = body->boolean("suspended");
   if (const auto whole = body->finish(); !whole) return fail(whole.error());
   if (!plan && !suspended) return fail(invalid("nothing_to_change", "this request changes nothing", "send 'plan', 'suspended' or both"));
-  if (const auto set = call.service.set_account(call.arguments[0], plan, suspended); !set) return fail(set.error());
-  return show_account(call);
+  const auto set = call.service.set_account(call.arguments[0], plan, suspended);
+  if (!set) return fail(set.error());
+  const auto account = find_account(call);
+  if (!account) return fail(account.error());
+  return Reply(json_response(200, account_json(call.service, **account)), *set);
 }
 
-Result<net::Response> remove_account(Call& call) {
-  if (const auto removed = call.service.remove_account(call.arguments[0]); !removed) return fail(removed.error());
-  return no_content();
+Result<Reply> remove_account(Call& call) {
+  const auto removed = call.service.remove_account(call.arguments[0]);
+  if (!removed) return fail(removed.error());
+  return Reply(no_content(), *removed);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 namespace drpf::api {
 namespace {
 
-Result<net::Response> show_backup(Call& call) {
+Result<Reply> show_backup(Call& call) {
   const auto image = call.service.backup();
   if (!image) return fail(image.error());
   net::Response response;

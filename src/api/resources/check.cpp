@@ -6,7 +6,7 @@
 namespace drpf::api {
 namespace {
 
-Result<net::Response> show_check(Call& call) {
+Result<Reply> show_check(Call& call) {
   boost::json::array findings;
   for (const auto& finding : call.service.check()) findings.push_back(to_json(finding));
   return json_response(200, findings);

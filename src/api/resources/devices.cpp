@@ -38,13 +38,13 @@ Result<const lease::Device*> find_device(const Call& call) {
   return device;
 }
 
-Result<net::Response> list_devices(Call& call) {
+Result<Reply> list_devices(Call& call) {
   boost::json::array devices;
   for (const auto* device : call.service.book().devices()) devices.push_back(device_json(call.service, *device));
   return json_response(200, devices);
 }
 
-Result<net::Response> add_device(Call& call) {
+Result<Reply> add_device(Call& call) {
   auto body = JsonBody::parse(call.request.body);
   if (!body) return fail(body.error());
   const auto account = body->required_text("account");
@@ -59,21 +59,22 @@ Result<net::Response> add_device(Call& call) {
   }
   const auto device = call.service.add_device(account, name, key);
   if (!device) return fail(device.error());
-  return json_response(201, device_json(call.service, *device));
+  return Reply(json_response(201, device_json(call.service, device->value)), device->settling);
 }
 
-Result<net::Response> show_device(Call& call) {
+Result<Reply> show_device(Call& call) {
   const auto device = find_device(call);
   if (!device) return fail(device.error());
   return json_response(200, device_json(call.service, **device));
 }
 
-Result<net::Response> remove_device(Call& call) {
-  if (const auto removed = call.service.remove_device(call.arguments[0]); !removed) return fail(removed.error());
-  return no_content();
+Result<Reply> remove_device(Call& call) {
+  const auto removed = call.service.remove_device(call.arguments[0]);
+  if (!removed) return fail(removed.error());
+  return Reply(no_content(), *removed);
 }
 
-Result<net::Response> show_config(Call& call) {
+Result<Reply> show_config(Call& call) {
   DeviceConfigOptions options;
   for (const auto& [name, value] : call.request.query) {
     if (name == "endpoint") {

@@ -7,7 +7,7 @@ namespace drpf::api {
 namespace {
 
 // One line per change: {"event":"change","what":"leases","device":"nas"}; what changed is asked for by the other resources.
-Result<net::Response> stream_changes(Call& call) {
+Result<Reply> stream_changes(Call& call) {
   net::Response response;
   response.stream = [&service = call.service](std::shared_ptr<net::LineSink> sink) -> std::shared_ptr<void> {
     sink->write(R"({"event":"open"})");

@@ -24,7 +24,7 @@ boost::json::object to_json(const store::PastLease& past) {
           {"until", past.until ? boost::json::value(rfc3339_utc(*past.until)) : boost::json::value(nullptr)}};
 }
 
-Result<net::Response> find_history(Call& call) {
+Result<Reply> find_history(Call& call) {
   std::optional<Address> address;
   std::optional<Port> port;
   std::optional<Protocol> protocol;

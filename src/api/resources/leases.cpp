@@ -5,13 +5,13 @@
 namespace drpf::api {
 namespace {
 
-Result<net::Response> list_leases(Call& call) {
+Result<Reply> list_leases(Call& call) {
   boost::json::array leases;
   for (const auto* lease : call.service.book().leases()) append_lease_json(call.service, *lease, leases);
   return json_response(200, leases);
 }
 
-Result<net::Response> add_lease(Call& call) {
+Result<Reply> add_lease(Call& call) {
   auto body = JsonBody::parse(call.request.body);
   if (!body) return fail(body.error());
   const auto name = body->required_text("device");
@@ -25,11 +25,11 @@ Result<net::Response> add_lease(Call& call) {
   const auto leases = call.service.add_lease(std::move(request));
   if (!leases) return fail(leases.error());
   boost::json::array added;
-  for (const auto& lease : *leases) append_lease_json(call.service, lease, added);
-  return json_response(201, added);
+  for (const auto& lease : leases->value) append_lease_json(call.service, lease, added);
+  return Reply(json_response(201, added), leases->settling);
 }
 
-Result<net::Response> set_lease(Call& call) {
+Result<Reply> set_lease(Call& call) {
   const auto on = public_port(call.arguments);
   if (!on) return fail(on.error());
   auto body = JsonBody::parse(call.request.body);
@@ -37,20 +37,20 @@ Result<net::Response> set_lease(Call& call) {
   const auto local_port = body->port("local_port");
   if (const auto whole = body->finish(); !whole) return fail(whole.error());
   if (!local_port) return fail(invalid("member_missing", "the member 'local_port' is missing", "add 'local_port'"));
-  if (const auto set = call.service.set_lease(*on, *local_port); !set) return fail(set.error());
+  const auto set = call.service.set_lease(*on, *local_port);
+  if (!set) return fail(set.error());
   boost::json::array changed;
   if (const auto* lease = call.service.book().lease(*on)) append_lease_json(call.service, *lease, changed);
-  return json_response(200, changed);
+  return Reply(json_response(200, changed), *set);
 }
 
-Result<net::Response> remove_lease(Call& call) {
+Result<Reply> remove_lease(Call& call) {
   const auto on = public_port(call.arguments);
   if (!on) return fail(on.error());
-  if (const auto removed = call.service.remove_lease(*on); !removed) return fail(removed.error());
-  return no_content();
+  const auto removed = call.service.remove_lease(*on);
+  if (!removed) return fail(removed.error());
+  return Reply(no_content(), *removed);
 }
-
-Result<net::Response> test_any_lease(Call& call) { return test_lease(call, {}); }
 
 }  // namespace
 
@@ -59,7 +59,7 @@ std::span<const Route> lease_routes() {
                                      {"POST", "/v1/leases", add_lease},
                                      {"PATCH", "/v1/leases/{host}/{protocol}/{port}", set_lease},
                                      {"DELETE", "/v1/leases/{host}/{protocol}/{port}", remove_lease},
-                                     {"POST", "/v1/leases/{host}/{protocol}/{port}/test", test_any_lease}};
+                                     {"POST", "/v1/leases/{host}/{protocol}/{port}/test", test_lease}};
   return routes;
 }
 

@@ -13,12 +13,15 @@ namespace {
 constexpr std::int64_t lifetime_s_min = 60;
 constexpr std::int64_t lifetime_s_max = 7 * 24 * 3600;
 
-Result<net::Response> show_self(Call& call) { return json_response(200, self_json(call.service, *call.caller)); }
+// The device that calls: DeviceApi has found it in the book, and nobody else leads here.
+const lease::Device& own_device(const Call& call) { return *call.service.book().device(std::get<CallingDevice>(call.caller).id); }
+
+Result<Reply> show_self(Call& call) { return json_response(200, self_json(call.service, own_device(call))); }
 
 // First what is, then a line with the same members after each change that concerns the device. Ends when the device is removed.
-Result<net::Response> stream_self(Call& call) {
+Result<Reply> stream_self(Call& call) {
   net::Response response;
-  response.stream = [&service = call.service, id = call.caller->id](std::shared_ptr<net::LineSink> sink) -> std::shared_ptr<void> {
+  response.stream = [&service = call.service, id = own_device(call).id](std::shared_ptr<net::LineSink> sink) -> std::shared_ptr<void> {
     const auto tell = [&service, id, sink] {
       const auto* device = service.book().device(id);
       if (!device) return sink->close();
@@ -34,12 +37,13 @@ Result<net::Response> stream_self(Call& call) {
   return response;
 }
 
-Result<net::Response> disconnect_self(Call& call) {
+Result<Reply> disconnect_self(Call& call) {
   auto body = JsonBody::parse(call.request.body);
   if (!body) return fail(body.error());
   if (const auto whole = body->finish(); !whole) return fail(whole.error());
-  if (const auto disconnected = call.service.disconnect_device(call.caller->id); !disconnected) return fail(disconnected.error());
-  return no_content();
+  const auto disconnected = call.service.disconnect_device(own_device(call).id);
+  if (!disconnected) return fail(disconnected.error());
+  return Reply(no_content(), *disconnected);
 }
 
 // "20000,20003"
@@ -55,7 +59,7 @@ Result<std::vector<Port>> read_ports(std::string_view text) {
   return ports;
 }
 
-Result<net::Response> add_own_lease(Call& call) {
+Result<Reply> add_own_lease(Call& call) {
   auto body = JsonBody::parse(call.request.body);
   if (!body) return fail(body.error());
   const auto wish = lease_request(*body);
@@ -64,10 +68,11 @@ Result<net::Response> add_own_lease(Call& call) {
   const auto lifetime = body->integer("lifetime_s", lifetime_s_min, lifetime_s_max);
   if (const auto whole = body->finish(); !whole) return fail(whole.error());
   if (!avoid) return fail(avoid.error());
-  const auto* account = call.service.book().account(call.caller->account);
+  const auto& device = own_device(call);
+  const auto* account = call.service.book().account(device.account);
   const auto* plan = account ? call.service.book().plan(account->plan) : nullptr;
   lease::MappingRequest request;
-  request.device = call.caller->id;
+  request.device = device.id;
   request.protocol = wish.tcp ? Protocol::tcp : Protocol::udp;
   request.both = wish.tcp && wish.udp;
   request.internal_port = wish.local_port.value_or(Port{});
@@ -83,34 +88,34 @@ Result<net::Response> add_own_lease(Call& call) {
   const auto leases = call.service.map(request);
   if (!leases) return fail(leases.error());
   boost::json::array added;
-  for (const auto& lease : *leases) append_lease_json(call.service, lease, added);
-  return json_response(201, added);
+  for (const auto& lease : leases->value) append_lease_json(call.service, lease, added);
+  return Reply(json_response(201, added), leases->settling);
 }
 
-Result<net::Response> remove_own_lease(Call& call) {
+Result<Reply> remove_own_lease(Call& call) {
   const auto on = public_port(call.arguments);
   if (!on) return fail(on.error());
   const auto* lease = call.service.book().lease(*on);
-  if (!lease || lease->device != call.caller->id)  // of others' leases nothing is said, not even that they are
+  if (!lease || lease->device != own_device(call).id)  // of others' leases nothing is said, not even that they are
     return fail(not_found("lease_unknown",
                           "this device has no lease on " + to_string(on->port) + "/" + std::string(to_string(on->protocol)),
                           "ask GET /v1/self for its leases"));
   if (!lease->mapping) {
     if (lease->kind != lease::LeaseKind::requested)
       return fail(refusal("lease_not_requested", "this lease was not asked for by the device", "the administrator can remove it"));
-    if (const auto removed = call.service.remove_lease(*on); !removed) return fail(removed.error());
-    return no_content();
+    const auto removed = call.service.remove_lease(*on);
+    if (!removed) return fail(removed.error());
+    return Reply(no_content(), *removed);
   }
   lease::MappingEnd end;
-  end.device = call.caller->id;
+  end.device = own_device(call).id;
   end.protocol = on->protocol;
   end.public_ports = PortRange(on->port);
   end.host = on->host;
-  if (const auto ended = call.service.end_mappings(end); !ended) return fail(ended.error());
-  return no_content();
+  const auto ended = call.service.end_mappings(end);
+  if (!ended) return fail(ended.error());
+  return Reply(no_content(), ended->settling);
 }
-
-Result<net::Response> test_own_lease(Call& call) { return test_lease(call, call.caller->id); }
 
 }  // namespace
 
@@ -120,7 +125,7 @@ std::span<const Route> self_routes() {
                                      {"POST", "/v1/self/disconnect", disconnect_self},
                                      {"POST", "/v1/self/leases", add_own_lease},
                                      {"DELETE", "/v1/self/leases/{host}/{protocol}/{port}", remove_own_lease},
-                                     {"POST", "/v1/self/leases/{host}/{protocol}/{port}/test", test_own_lease}};
+                                     {"POST", "/v1/self/leases/{host}/{protocol}/{port}/test", test_lease}};
   return routes;
 }
 

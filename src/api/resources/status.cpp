@@ -4,7 +4,7 @@
 namespace drpf::api {
 namespace {
 
-Result<net::Response> show_status(Call& call) { return json_response(200, to_json(call.service.status())); }
+Result<Reply> show_status(Call& call) { return json_response(200, to_json(call.service.status())); }
 
 }  // namespace
 

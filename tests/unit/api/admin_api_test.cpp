@@ -182,13 +182,13 @@ TEST_F(AdminApiTest, WantsJson) {
   auto request = make_request("POST", "/v1/accounts", R"({"name":"ann"})");
   for (const auto* type : {"", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"}) {
     request.content_type = type;
-    EXPECT_EQ(read(api.handle(request)).status, 415U) << type;
+    EXPECT_EQ(read(answer_of(api, request)).status, 415U) << type;
   }
   request.content_type = "application/json; charset=utf-8";
-  EXPECT_EQ(read(api.handle(request)).status, 201U);
+  EXPECT_EQ(read(answer_of(api, request)).status, 201U);
   auto empty = make_request("POST", "/v1/accounts");
   empty.content_type = "";
-  EXPECT_EQ(read(api.handle(empty)).status, 415U);
+  EXPECT_EQ(read(answer_of(api, empty)).status, 415U);
 }
 
 TEST_F(AdminApiTest, AFailureIs500WithItsReason) {
@@ -241,7 +241,7 @@ TEST_F(AdminApiTest, TestsALeaseAndTellsWhatWasFound) {
   ASSERT_EQ(service.tests.size(), 1U);
   EXPECT_EQ(service.tests[0].wait, std::chrono::seconds(2));
   EXPECT_FALSE(service.tests[0].passive);
-  EXPECT_FALSE(service.tests[0].asker);
+  EXPECT_EQ(service.tests[0].asker, Principal(Administrator{}));
 
   service.tested[0].evidence.holder.reset();
   service.tested[0].evidence.visit.reset();
@@ -259,8 +259,28 @@ TEST_F(AdminApiTest, TestsALeaseAndTellsWhatWasFound) {
   EXPECT_EQ(ask("POST", "/v1/leases/main/tcp/20000/test").error(), "too_many_tests");
 }
 
+TEST_F(AdminApiTest, KeepsAnAnswerThatTellsOfAChangeUntilTheChangeHasSettled) {
+  std::vector<std::pair<Settling, std::function<void()>>> held;
+  const AdminApi patient(service, [&](Settling settling, std::function<void()> answer) { held.emplace_back(settling, std::move(answer)); });
+  const auto add = make_request("POST", "/v1/accounts", R"({"name":"ann"})");
+  const auto list = make_request("GET", "/v1/accounts");
+  service.settling = 7;
+  EXPECT_EQ(answer_of(patient, add).status, 0U) << "told before it was so";
+  EXPECT_EQ(answer_of(patient, list).status, 200U) << "what changes nothing waits for nothing";
+  ASSERT_EQ(held.size(), 1U);
+  EXPECT_EQ(held[0].first, 7U);
+  unsigned status = 0;
+  service.settling = 8;
+  patient.handle(make_request("DELETE", "/v1/accounts/ann"), [&](const net::Response& given) { status = given.status; });
+  ASSERT_EQ(held.size(), 2U);
+  held[1].second();
+  EXPECT_EQ(status, 204U);
+  service.settling = 0;
+  EXPECT_EQ(answer_of(patient, add).status, 201U);
+}
+
 TEST_F(AdminApiTest, StreamsChangesUntilTheReaderLeaves) {
-  const auto response = api.handle(make_request("GET", "/v1/events"));
+  const auto response = answer_of(api, make_request("GET", "/v1/events"));
   ASSERT_TRUE(response.stream);
   const auto sink = std::make_shared<FakeSink>();
   auto keeper = response.stream(sink);

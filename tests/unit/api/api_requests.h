@@ -37,9 +37,16 @@ inline net::Request make_request(std::string method, std::string_view target, st
   return request;
 }
 
-inline Answer read(net::Response response) {
-  if (const auto later = response.later)
-    later([&response](net::Response answer) { response = std::move(answer); });  // FakeService: at once
+// FakeService answers at once.
+template <class Api>
+net::Response answer_of(const Api& api, const net::Request& request) {
+  net::Response response;
+  response.status = 0;
+  api.handle(request, [&response](net::Response given) { response = std::move(given); });
+  return response;
+}
+
+inline Answer read(const net::Response& response) {
   Answer answer;
   answer.status = response.status;
   EXPECT_FALSE(response.stream);
@@ -58,7 +65,7 @@ class FakeSink final : public net::LineSink {
 class AdminApiTest : public testing::Test {
  protected:
   Answer ask(std::string method, std::string_view target, std::string body = {}) {
-    return read(api.handle(make_request(std::move(method), target, std::move(body))));
+    return read(answer_of(api, make_request(std::move(method), target, std::move(body))));
   }
   test::FakeService service;
   AdminApi api{service};
@@ -78,7 +85,7 @@ class DeviceApiTest : public testing::Test {
     return request;
   }
   Answer ask(std::string_view device, std::string method, std::string_view target, std::string body = {}) {
-    return read(api.handle(request_of(device, std::move(method), target, std::move(body))));
+    return read(answer_of(api, request_of(device, std::move(method), target, std::move(body))));
   }
   test::FakeService service;
   DeviceApi api{service};

@@ -20,19 +20,19 @@ TEST_F(DeviceApiTest, TellsADeviceAboutItselfByItsAddress) {
   EXPECT_EQ(ask("tower", "GET", "/v1/self").json.at("leases").as_array().size(), 0U);
   auto over_v6 = request_of("nas", "GET", "/v1/self");
   over_v6.peer->address = *service.book().device("nas")->tunnel_v6;
-  EXPECT_EQ(read(api.handle(over_v6)).json.at("device"), "nas");
+  EXPECT_EQ(read(answer_of(api, over_v6)).json.at("device"), "nas");
 }
 
 TEST_F(DeviceApiTest, SaysNothingToAnybodyElse) {
   auto request = request_of("nas", "GET", "/v1/self");
   for (const auto* address : {"10.77.0.1", "10.77.0.200", "198.51.100.9", "::1", "::ffff:10.77.0.2"}) {
     request.peer = Endpoint{*parse_address(address), Port{1}};
-    const auto answer = read(api.handle(request));
+    const auto answer = read(answer_of(api, request));
     EXPECT_EQ(answer.status, 403U) << address;
     EXPECT_EQ(answer.error(), "not_a_device");
   }
   request.peer.reset();
-  EXPECT_EQ(read(api.handle(request)).status, 403U);
+  EXPECT_EQ(read(answer_of(api, request)).status, 403U);
 }
 
 TEST_F(DeviceApiTest, HasNoneOfTheAdministratorsPaths) {
@@ -44,11 +44,11 @@ TEST_F(DeviceApiTest, WantsToBeAskedByAnAddress) {
   auto request = request_of("nas", "GET", "/v1/self");
   for (const auto* host : {"10.77.0.1", "10.77.0.1:5351", "[fd77::1]", "[fd77::1]:5351", "localhost", "localhost:5351"}) {
     request.host = host;
-    EXPECT_EQ(read(api.handle(request)).status, 200U) << host;
+    EXPECT_EQ(read(answer_of(api, request)).status, 200U) << host;
   }
   for (const auto* host : {"", "evil.example.org", "10.77.0.1.example.org", "10.77.0.1:5351:1", "localhost.example.org", "[fd77::1"}) {
     request.host = host;
-    EXPECT_EQ(read(api.handle(request)).error(), "host_not_allowed") << host;
+    EXPECT_EQ(read(answer_of(api, request)).error(), "host_not_allowed") << host;
   }
 }
 
@@ -56,7 +56,7 @@ TEST_F(DeviceApiTest, ADeviceCanSayGoodBye) {
   service.connect("nas");
   auto page = request_of("nas", "POST", "/v1/self/disconnect");
   page.content_type = "text/plain";  // as a form of a web page would send it
-  EXPECT_EQ(read(api.handle(page)).status, 415U);
+  EXPECT_EQ(read(answer_of(api, page)).status, 415U);
   EXPECT_TRUE(service.disconnected.empty());
   EXPECT_EQ(ask("nas", "POST", "/v1/self/disconnect").status, 204U);
   EXPECT_EQ(service.disconnected, std::vector{service.book().device("nas")->id});
@@ -82,7 +82,7 @@ TEST_F(DeviceApiTest, ADeviceAsksForATestOfItsLeases) {
   service.connect("nas");
   EXPECT_EQ(ask("nas", "POST", "/v1/self/leases/main/udp/20000/test").status, 200U);
   ASSERT_EQ(service.tests.size(), 1U);
-  EXPECT_EQ(service.tests[0].asker, service.book().device("nas")->id);
+  EXPECT_EQ(service.tests[0].asker, Principal(CallingDevice{service.book().device("nas")->id}));
   EXPECT_EQ(service.tests[0].on, (lease::PublicPort{"main", Protocol::udp, Port(20000)}));
 }
 
@@ -100,7 +100,7 @@ TEST_F(DeviceApiTest, ADeviceCannotSpeakForAnother) {
 }
 
 TEST_F(DeviceApiTest, StreamsItsLeasesAfterEachChangeAndEndsWithTheDevice) {
-  const auto response = api.handle(request_of("nas", "GET", "/v1/self/events"));
+  const auto response = answer_of(api, request_of("nas", "GET", "/v1/self/events"));
   ASSERT_TRUE(response.stream);
   const auto sink = std::make_shared<FakeSink>();
   auto keeper = response.stream(sink);

@@ -32,7 +32,8 @@ using test::drpf;
 class Commands : public testing::Test {
  protected:
   Commands() {
-    auto server = net::HttpServer::listen_unix(loop_, path_, [this](const net::Request& request) { return api_.handle(request); });
+    auto server = net::HttpServer::listen_unix(
+        loop_, path_, [this](const net::Request& request, const net::Respond& respond) { api_.handle(request, respond); });
     EXPECT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
     ::setenv("DRPF_SOCKET", path_.c_str(), 1);

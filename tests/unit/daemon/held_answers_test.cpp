@@ -18,15 +18,15 @@ class HandClock final : public Clock {
 
 class HeldAnswersTest : public ::testing::Test {
  protected:
-  void hold(HeldAnswers::Ticket ticket, char name) {
+  void hold(api::Settling ticket, char name) {
     held_.hold(ticket, [this, name] { given_ += name; });
   }
 
   net::EventLoop loop_;
   HandClock clock_;
-  HeldAnswers::Ticket settled_to_ = 0;
+  api::Settling settled_to_ = 0;
   std::string given_;
-  HeldAnswers held_{loop_, clock_, [this](HeldAnswers::Ticket ticket) { return ticket <= settled_to_; }};
+  HeldAnswers held_{loop_, clock_, [this](api::Settling ticket) { return ticket <= settled_to_; }};
 };
 
 TEST_F(HeldAnswersTest, AreGivenWhenTheyHaveSettledAndInTheirOrder) {

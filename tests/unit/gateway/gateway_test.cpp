@@ -122,12 +122,11 @@ TEST_F(GatewayTest, OnlyTheAnswerThatIsNotTrueYetIsHeld) {
       std::find_if(redirect_.table.begin(), redirect_.table.end(), [](const auto& one) { return one.second.device_port == Port{8080}; });
   ASSERT_NE(own, redirect_.table.end());
   redirect_.tickets[own->first] = 5;
-  {
-    const PortMappings::Batch together(mappings);
+  mappings.together([&] {
     mappings.map(wish, answer);
     wish.internal_port = Port{8081};
     mappings.map(wish, answer);
-  }
+  });
   EXPECT_EQ(answered, (std::vector<std::uint16_t>{8080, 8081})) << "the port that was given on at once has to wait";
   ASSERT_EQ(held.size(), 1U);
   EXPECT_EQ(held[0].first, 5U);
