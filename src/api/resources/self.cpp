@@ -6,12 +6,13 @@
 #include "api/json_body.h"
 #include "api/json_values.h"
 #include "api/resources.h"
+#include "lease/types.h"
 
 namespace drpf::api {
 namespace {
 
-constexpr std::int64_t lifetime_s_min = 60;
-constexpr std::int64_t lifetime_s_max = 7 * 24 * 3600;
+constexpr std::int64_t lifetime_s_min = std::chrono::floor<std::chrono::seconds>(lease::Policy::requested_lifetime_min).count();
+constexpr std::int64_t lifetime_s_max = std::chrono::floor<std::chrono::seconds>(lease::Policy::lease_lifetime_max).count();
 
 Result<net::Response> show_self(Call& call) { return json_response(200, self_json(call.service, *call.caller)); }
 
