@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -21,6 +19,7 @@
 #include "system/nft_program.h"
 #include "system/process.h"
 #include "system/sysctl.h"
+#include "system/text_file.h"
 
 namespace drpf::daemon {
 namespace {
@@ -29,11 +28,6 @@ using api::Finding;
 using Level = api::Finding::Level;
 
 constexpr Duration nft_time_limit = std::chrono::seconds(10);
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 firewall::RulesetView view_of(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts) {
   firewall::RulesetView view;
@@ -263,7 +257,7 @@ void check_kernel(std::vector<Finding>& findings) {
   if (!tun.valid())
     findings.push_back(
         {Level::problem, "kernel", "/dev/net/tun cannot be opened", "modprobe tun; in a container, pass the device /dev/net/tun in"});
-  if (!read_file("/proc/net/ip_tables_names").empty() || !read_file("/proc/net/ip6_tables_names").empty())
+  if (!system::read_text_file("/proc/net/ip_tables_names").empty() || !system::read_text_file("/proc/net/ip6_tables_names").empty())
     findings.push_back({Level::warning, "firewall", "rules of the old iptables-legacy are loaded; they are not seen by this check",
                         "look at `iptables-legacy-save`, and move them to nftables"});
 }
