@@ -2,7 +2,6 @@
 //   iana_table iana_ports.tsv iana_table.inc
 // Standard library only, so that nothing else has to be built before it.
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -56,11 +55,6 @@ bool read_line(const std::string& line, std::vector<Row>& rows) {
   return row.transports != 0 && row.first <= row.last;
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 int fail(const std::string& what) {
   std::fprintf(stderr, "iana_table: %s\n", what.c_str());
   return 1;
@@ -89,17 +83,12 @@ int main(int argc, char** argv) {
     if (is_new) names += row.name;
   }
   if (names.size() >= offset_end) return fail("the names are too long");
-  std::vector<std::size_t> by_name(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) by_name[i] = i;
-  std::stable_sort(by_name.begin(), by_name.end(), [&](std::size_t a, std::size_t b) { return lower(rows[a].name) < lower(rows[b].name); });
 
   std::ofstream out(argv[2]);
   out << "constexpr IanaRow iana_rows[] = {\n";
   for (const auto& row : rows)
     out << '{' << row.first << ',' << row.last << ',' << offsets[row.name] << ',' << row.name.size() << ',' << row.transports << "},\n";
-  out << "};\nconstexpr std::uint16_t iana_by_name[] = {\n";
-  for (std::size_t i = 0; i < by_name.size(); ++i) out << by_name[i] << (i % 20 == 19 ? ",\n" : ",");
-  out << "\n};\nconstexpr char iana_names[] =\n";
+  out << "};\nconstexpr char iana_names[] =\n";
   for (std::size_t i = 0; i < names.size(); i += 120) out << '"' << names.substr(i, 120) << "\"\n";
   out << ";\n";
   out.close();

@@ -10,6 +10,7 @@
 
 #include "cli/command_line.h"
 #include "cli/scan_words.h"
+#include "core/utc_text.h"
 #include "crypto/wireguard_primitives.h"
 #include "probe/scanner.h"
 #include "survey/audit.h"
@@ -249,7 +250,7 @@ Result<Job> job_of(const survey::Options& options, const std::vector<std::string
 std::string resume_path(const survey::Options& options, WallTime now) {
   if (!options.resume_file.empty()) return options.resume_file;
   if (!options.resume.empty()) return options.resume;
-  auto stamp = scan::utc_text(now);
+  auto stamp = utc_text(now);
   std::erase_if(stamp, [](char c) { return c == '-' || c == ':'; });
   return "drpf-scan-" + stamp + ".resume";
 }

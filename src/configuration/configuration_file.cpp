@@ -8,6 +8,8 @@
 #include <fstream>
 
 #include "configuration/toml_table.h"
+#include "core/interface_name.h"
+#include "firewall/port_plan.h"
 #include "tunnel/wireguard/crypto_workers.h"
 
 namespace drpf::configuration {
@@ -17,7 +19,6 @@ using namespace std::chrono_literals;
 
 constexpr Duration day = std::chrono::hours(24);
 constexpr std::size_t hosts_max = 64;
-constexpr std::size_t interface_name_max = 15;
 constexpr std::uint16_t mtu_smallest = 576;
 constexpr std::uint16_t mtu_smallest_v6 = 1280;  // RFC 8200 section 5
 constexpr std::uint16_t mtu_largest = 9000;
@@ -31,11 +32,6 @@ bool is_name(std::string_view name) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !name.empty() && name.size() <= name_length_max && plain(name.front()) &&
          std::all_of(name.begin(), name.end(), [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
-}
-
-bool is_interface_name(std::string_view name) {
-  return !name.empty() && name.size() <= interface_name_max && name != "." && name != ".." &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '"' && c != '\\'; });
 }
 
 class Reader {
@@ -224,22 +220,23 @@ class Reader {
 
   // An overlap would let a device take over another's port, or a service's (docs/security.md: Port Shadow).
   void prove_disjoint() {
+    using firewall::PortUse;
     struct Use {
       std::string_view section;
       std::string_view key;
       std::string_view what;
+      PortUse use;
       PortRange range;
     };
-    std::vector<Use> uses = {{"ports", "pool", "the pool", out_.pool},
-                             {"ports", "snat", "the SNAT range", out_.snat},
-                             {"ports", "ephemeral", "the ephemeral range", out_.ephemeral}};
-    const std::size_t ranges = uses.size();
-    uses.push_back({"tunnel", "wireguard_port", "WireGuard's port", PortRange{out_.wireguard_port}});
-    for (const auto port : out_.input_tcp) uses.push_back({"ports", "services_tcp", "the TCP service", PortRange{port}});
-    for (const auto port : out_.input_udp) uses.push_back({"ports", "services_udp", "the UDP service", PortRange{port}});
-    for (std::size_t i = 0; i < ranges; ++i) {
+    std::vector<Use> uses = {{"ports", "pool", "the pool", PortUse::lease_pool, out_.pool},
+                             {"ports", "snat", "the SNAT range", PortUse::snat, out_.snat},
+                             {"ports", "ephemeral", "the ephemeral range", PortUse::ephemeral, out_.ephemeral},
+                             {"tunnel", "wireguard_port", "WireGuard's port", PortUse::service, PortRange{out_.wireguard_port}}};
+    for (const auto port : out_.input_tcp) uses.push_back({"ports", "services_tcp", "the TCP service", PortUse::service, PortRange{port}});
+    for (const auto port : out_.input_udp) uses.push_back({"ports", "services_udp", "the UDP service", PortUse::service, PortRange{port}});
+    for (std::size_t i = 0; i < uses.size(); ++i) {
       for (std::size_t j = i + 1; j < uses.size(); ++j) {
-        if (!uses[i].range.overlaps(uses[j].range)) continue;
+        if (firewall::may_overlap(uses[i].use, uses[j].use) || !uses[i].range.overlaps(uses[j].range)) continue;
         const auto& place = root_.has(uses[j].section, uses[j].key) ? uses[j] : uses[i];  // what the file says, not what it leaves alone
         root_.fault(place.section, place.key,
                     fmt::format("{} {} overlaps {} {}", uses[i].what, to_string(uses[i].range), uses[j].what, to_string(uses[j].range)),

@@ -82,7 +82,6 @@ class ByteWriter {
   ByteWriter& u16_be(std::uint16_t value) { return big_endian(value, 2); }
   ByteWriter& u32_be(std::uint32_t value) { return big_endian(value, 4); }
   ByteWriter& u64_be(std::uint64_t value) { return big_endian(value, 8); }
-  ByteWriter& u16_le(std::uint16_t value) { return little_endian(value, 2); }
   ByteWriter& u32_le(std::uint32_t value) { return little_endian(value, 4); }
   ByteWriter& u64_le(std::uint64_t value) { return little_endian(value, 8); }
   ByteWriter& bytes(ByteView view) {

@@ -6,21 +6,20 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <string_view>
 
 #include "firewall/foreign_rules.h"
 #include "firewall/gateway_ruleset.h"
-#include "redirect/dead_man.h"
+#include "ruleset/dead_man.h"
 #include "system/fd.h"
 #include "system/links_and_routes.h"
 #include "system/listening_sockets.h"
 #include "system/nft_program.h"
 #include "system/process.h"
 #include "system/sysctl.h"
+#include "system/text_file.h"
 
 namespace drpf::daemon {
 namespace {
@@ -29,11 +28,6 @@ using api::Finding;
 using Level = api::Finding::Level;
 
 constexpr Duration nft_time_limit = std::chrono::seconds(10);
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 firewall::RulesetView view_of(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts) {
   firewall::RulesetView view;
@@ -77,7 +71,7 @@ void check_foreign_rules(const configuration::Configuration& configuration, cons
 void check_routing_rules(const configuration::Configuration& configuration, bool running, std::vector<Finding>& findings) {
   auto network = system::LinksAndRoutes::open();
   if (!network) return;
-  const redirect::DeadMan dead_man(configuration.tunnel_interface, configuration.tunnel_v4, configuration.tunnel_v6);
+  const ruleset::DeadMan dead_man(configuration.tunnel_interface, configuration.tunnel_v4, configuration.tunnel_v6);
   const auto own = dead_man.rules();
   std::vector<system::RoutingRule> present;
   for (const auto family : {Family::v4, Family::v6})
@@ -263,7 +257,7 @@ void check_kernel(std::vector<Finding>& findings) {
   if (!tun.valid())
     findings.push_back(
         {Level::problem, "kernel", "/dev/net/tun cannot be opened", "modprobe tun; in a container, pass the device /dev/net/tun in"});
-  if (!read_file("/proc/net/ip_tables_names").empty() || !read_file("/proc/net/ip6_tables_names").empty())
+  if (!system::read_text_file("/proc/net/ip_tables_names").empty() || !system::read_text_file("/proc/net/ip6_tables_names").empty())
     findings.push_back({Level::warning, "firewall", "rules of the old iptables-legacy are loaded; they are not seen by this check",
                         "look at `iptables-legacy-save`, and move them to nftables"});
 }

@@ -8,7 +8,6 @@
 #include <fstream>
 
 #include "firewall/foreign_rules.h"
-#include "redirect/dead_man.h"
 #include "system/boot_clock.h"
 #include "system/sysctl.h"
 

@@ -4,20 +4,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
+
+#include "system/text_file.h"
 
 namespace drpf::daemon {
 namespace {
 
 bool is_keyword(const std::string& word, const char* keyword) { return ::strcasecmp(word.c_str(), keyword) == 0; }
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 }  // namespace
 
@@ -49,11 +44,11 @@ std::vector<Port> parse_ssh_ports(std::string_view sshd_config) {
 }
 
 std::vector<Port> ssh_ports() {
-  auto text = read_file("/etc/ssh/sshd_config");
+  auto text = system::read_text_file("/etc/ssh/sshd_config");
   auto ports = parse_ssh_ports(text);
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/etc/ssh/sshd_config.d", error))
-    for (const auto port : parse_ssh_ports(read_file(entry.path())))
+    for (const auto port : parse_ssh_ports(system::read_text_file(entry.path())))
       if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
   if (ports.empty()) ports.emplace_back(std::uint16_t{22});
   return ports;

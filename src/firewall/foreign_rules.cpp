@@ -8,6 +8,8 @@
 #include <sstream>
 #include <utility>
 
+#include "core/text.h"
+
 namespace drpf::firewall {
 namespace {
 

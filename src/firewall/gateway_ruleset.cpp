@@ -7,6 +7,7 @@
 #include <array>
 #include <string_view>
 
+#include "core/interface_name.h"
 #include "firewall/port_plan.h"
 
 namespace drpf::firewall {
@@ -342,16 +343,6 @@ std::vector<std::string> set_definitions(const std::string& table) {
   set("live", "", "mark", "timeout", redirections_max);
   set("rates", "", "mark", "dynamic,timeout ; timeout 1m", redirections_max);
   return out;
-}
-
-bool is_interface_name(std::string_view name) {
-  constexpr std::size_t name_max = 15;  // IFNAMSIZ less the closing zero
-  if (name.empty() || name.size() > name_max || name == "." || name == "..") return false;
-  // '*' at the end would be a wildcard to nft; quotes and blanks would end the word.
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("._-@+:").find(c) != std::string_view::npos;
-  });
 }
 
 bool is_table_name(std::string_view name) {

@@ -25,16 +25,16 @@ std::string_view describe(PortUse use) {
   return "";
 }
 
-bool may_overlap(PortUse a, PortUse b) {
-  const auto are = [&](PortUse x, PortUse y) { return (a == x && b == y) || (a == y && b == x); };
-  return a == b || are(PortUse::service, PortUse::listener) || are(PortUse::listener, PortUse::ephemeral);
-}
-
 std::string describe(const PortClaim& claim) {
   return fmt::format("{} for {} ({})", to_string(claim.range), describe(claim.use), claim.origin);
 }
 
 }  // namespace
+
+bool may_overlap(PortUse a, PortUse b) {
+  const auto are = [&](PortUse x, PortUse y) { return (a == x && b == y) || (a == y && b == x); };
+  return a == b || are(PortUse::service, PortUse::listener) || are(PortUse::listener, PortUse::ephemeral);
+}
 
 std::vector<PortConflict> conflicts(std::span<const PortClaim> claims) {
   // Sorted by first port, a claim can only meet those before it that reach its first port.

@@ -19,6 +19,11 @@ enum class PortUse {
   ephemeral,   // source ports of this host's own traffic
 };
 
+// Services and listeners may overlap (a listener is what a service looks like), a
+// listener may lie in the ephemeral range (the kernel put it there), and two claims of the same use may, except two kinds of ranges that
+// hand out ports.
+bool may_overlap(PortUse a, PortUse b);
+
 struct PortClaim {
   PortRange range;
   PortUse use{};
@@ -30,9 +35,7 @@ struct PortConflict {
   PortClaim second;
 };
 
-// Every pair of claims that must not overlap and does. Services and listeners may overlap (a listener is what a service looks like), a
-// listener may lie in the ephemeral range (the kernel put it there), and two claims of the same use may, except two kinds of ranges that
-// hand out ports.
+// Every pair of claims that must not overlap and does.
 std::vector<PortConflict> conflicts(std::span<const PortClaim> claims);
 
 // Error "port_plan_overlap" with both ranges and their origins. The gateway does not start with one.

@@ -5,11 +5,11 @@
 #include <optional>
 #include <utility>
 
+#include "core/text.h"
+
 namespace drpf::firewall {
 
 namespace {
-
-bool is_blank(char letter) { return letter == ' ' || letter == '\t' || letter == '\r'; }
 
 constexpr std::pair<std::string_view, unsigned> flag_bits[] = {{"fin", 0x01}, {"syn", 0x02}, {"rst", 0x04}, {"psh", 0x08}, {"ack", 0x10},
                                                                {"urg", 0x20}, {"ecn", 0x40}, {"cwr", 0x80}, {"0x0", 0}};
@@ -58,12 +58,6 @@ FlagCondition RuleWords::take_flags() {
     }
   }
   return condition;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
 }
 
 std::string_view listed_line(std::string_view line) {

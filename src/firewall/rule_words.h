@@ -7,8 +7,6 @@
 
 namespace drpf::firewall {
 
-// Without the blanks around it.
-std::string_view trimmed(std::string_view text);
 // Without those and what nft(8) adds behind it: "# handle 7".
 std::string_view listed_line(std::string_view line);
 // "chain input {" -> "input"; empty where it is no such line.

@@ -253,10 +253,6 @@ Status Gateway::reconfigure(configuration::Configuration configuration, lease::P
   return reconcile().map([](std::size_t) {});
 }
 
-void Gateway::add_warning(std::string warning) {
-  if (warnings_.size() < warnings_max) warnings_.push_back(std::move(warning));
-}
-
 void Gateway::set_condition(const std::string& name, std::optional<std::string> warning) {
   if (warning)
     conditions_[name] = std::move(*warning);

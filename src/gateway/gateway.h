@@ -53,7 +53,6 @@ class Gateway final : public api::Service {
   static constexpr Duration timestamp_floor_ahead = std::chrono::seconds(20);  // at least twice the interval of save_tunnel_state()
   static constexpr Duration late_tick = std::chrono::seconds(3);               // after longer than this the kernel's timeouts are compared
   static constexpr int tick_slices_max = 16;
-  static constexpr std::size_t warnings_max = 32;
   static constexpr Duration store_trouble_repeat = std::chrono::seconds(60);  // how often the same trouble is logged
 
   // Adds every peer of the store to the tunnel, and calls back those that were connected. The redirect already holds the book's leases.
@@ -72,7 +71,6 @@ class Gateway final : public api::Service {
   void set_repair_report(std::function<api::RepairReport()> report) { repair_report_ = std::move(report); }
   // This host's address is another than before: devices are called from it, so that they learn it.
   void call_connected_devices();
-  void add_warning(std::string warning);                                            // shown by `drpf status`
   void set_condition(const std::string& name, std::optional<std::string> warning);  // a warning for as long as it lasts
   void keep_history(store::LeaseHistory& history);                                  // one that could not be opened at the start
   void forget_history();                                                            // what is older than the configuration keeps
@@ -170,7 +168,6 @@ class Gateway final : public api::Service {
   std::uint64_t repairs_ = 0;
   std::function<api::RepairReport()> repair_report_;
   std::function<void(const api::LeaseTest&, LeaseTested)> port_doctor_;
-  std::vector<std::string> warnings_;
   std::optional<Error> store_trouble_;  // why the last write of the store failed, or would if it added something
   std::string store_trouble_told_;      // its code, when it was logged last
   std::optional<Time> store_trouble_logged_;

@@ -41,7 +41,6 @@ api::StatusReport Gateway::status() const {
   }
   for (const auto* lease : book_.leases()) ++(lease->state == lease::LeaseState::active ? report.leases_active : report.leases_held);
   report.repairs = repairs_;
-  report.warnings = warnings_;
   if (store_trouble_)
     report.warnings.push_back("the store cannot be written: " + store_trouble_->message +
                               (store_trouble_->cure.empty() ? "" : ": " + store_trouble_->cure));

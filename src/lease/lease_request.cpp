@@ -49,8 +49,7 @@ class Decision {
   }
   Time deadline(LeaseKind kind) const {
     if (kind != LeaseKind::requested) return draft_.now() + plan_.lease_lifetime;
-    return draft_.now() +
-           std::clamp(request_.lifetime.value_or(plan_.lease_lifetime), Policy::requested_lifetime_min, Policy::requested_lifetime_max);
+    return draft_.now() + Policy::granted_lifetime(request_.lifetime.value_or(plan_.lease_lifetime));
   }
   Lease lease_on(Protocol protocol, Port port);
 

@@ -75,7 +75,7 @@ class MappingDecision {
   Port local_port(Port on, std::uint32_t index) const { return request_.to_public_number ? on : plus(request_.internal_port, index); }
   Time deadline() const {
     if (request_.while_connected) return now_ + plan_.lease_lifetime;
-    return now_ + std::clamp(request_.lifetime, Policy::requested_lifetime_min, Policy::requested_lifetime_max);
+    return now_ + Policy::granted_lifetime(request_.lifetime);
   }
   const Lease* mapped(Protocol protocol, Port internal_port) const;
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/result.h"
-#include "lease/lease_book.h"
+#include "lease/requests.h"
 #include "lease/tables.h"
 
 namespace drpf::lease {

@@ -1,6 +1,7 @@
 // The words of the lease book as plain values. No protocol, no clock, no I/O.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -153,6 +154,7 @@ struct Policy {
   // What a program may ask for; shorter and longer wishes are brought inside.
   static constexpr Duration requested_lifetime_min = std::chrono::seconds(60);  // what VPN clients of NAT-PMP ask for
   static constexpr Duration requested_lifetime_max = std::chrono::hours(24);
+  static constexpr Duration granted_lifetime(Duration wished) { return std::clamp(wished, requested_lifetime_min, requested_lifetime_max); }
 };
 
 std::string_view to_string(LeaseKind kind);

@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
+#include "core/encoding.h"
+
 namespace drpf::net {
 namespace {
-
-int hex_value(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-  return -1;
-}
 
 tl::unexpected<Error> bad_target(std::string why) {
   return fail(invalid("target_invalid", "the request's path " + std::move(why), "write it like /v1/leases?name=value"));

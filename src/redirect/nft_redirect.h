@@ -17,10 +17,10 @@
 #include "core/time.h"
 #include "firewall/gateway_ruleset.h"
 #include "redirect/connection_purge.h"
-#include "redirect/dead_man.h"
 #include "redirect/lease_elements.h"
 #include "redirect/redirect.h"
-#include "system/nft_table.h"
+#include "ruleset/dead_man.h"
+#include "ruleset/keeper.h"
 
 namespace drpf::redirect {
 
@@ -73,14 +73,14 @@ class NftRedirect final : public Redirect {
   };
   Result<Standing> look_at(const lease::Redirection& redirection);
   // Tables and chains of other programs, for guessing who it was.
-  Result<std::vector<std::string>> names_of_others() { return table_.names_of_others(); }
+  Result<std::vector<std::string>> names_of_others() { return keeper_.table().names_of_others(); }
   // Puts the whole structure back, then the elements. Returns the number of elements that were missing or wrong.
-  Result<std::size_t> restore(std::span<const lease::Redirection> desired, Time now);
+  Result<std::size_t> restore(std::span<const lease::Redirection> desired, Time now) { return build_up(desired, now); }
   // Another rule set, whole or not at all; leases and connections go on.
   Status change_ruleset(const firewall::GatewayRuleset& ruleset, std::span<const lease::Redirection> desired, Time now);
-  Result<std::uint32_t> ruleset_generation() { return table_.generation(); }
+  Result<std::uint32_t> ruleset_generation() { return keeper_.table().generation(); }
 
-  bool owns_table() const { return owned_; }
+  bool owns_table() const { return keeper_.owned(); }
   bool wait_for_purges(Duration at_most) const { return purge_->wait(last_purge_, at_most); }  // for tests and measurements
   ConnectionPurge::Report purges() const { return purge_->report(); }
   std::size_t atomic_changes_max() const;
@@ -111,16 +111,14 @@ class NftRedirect final : public Redirect {
     std::vector<LeaseElement> giving_marks;  // of those to remove: what gave connections their marks
   };
 
-  NftRedirect(firewall::GatewayRuleset ruleset, Options options, system::NftTable table, system::Conntrack conntrack)
+  NftRedirect(firewall::GatewayRuleset ruleset, Options options, ruleset::Keeper keeper, system::Conntrack conntrack)
       : ruleset_(std::move(ruleset)),
         options_(options),
-        table_(std::move(table)),
+        keeper_(std::move(keeper)),
         purge_(std::make_unique<ConnectionPurge>(std::move(conntrack))) {}
 
-  DeadMan dead_man() const { return DeadMan(ruleset_.tunnel_interface, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
-  Status take_table();
-  bool is_whole(const std::string& fingerprint) const;
-  Status apply_structure(bool table_is_new);
+  ruleset::DeadMan dead_man() const { return ruleset::DeadMan(ruleset_.tunnel_interface, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
+  Status put_structure();
   Status probe_kernel();
   Result<std::size_t> build_up(std::span<const lease::Redirection> desired, Time now);
   Status apply_change(const Change& change, Time now);
@@ -138,11 +136,10 @@ class NftRedirect final : public Redirect {
   void purge_moved(const std::set<system::NftData>& marks, std::span<const lease::Redirection> desired);
   void remember(const lease::Redirection& redirection);
   void forget(const lease::Redirection& redirection);
-  void note_generation(bool committed);
 
   firewall::GatewayRuleset ruleset_;
   Options options_;
-  system::NftTable table_;
+  ruleset::Keeper keeper_;
   std::unique_ptr<ConnectionPurge> purge_;
   ConnectionPurge::Ticket last_purge_ = 0;
   std::uint32_t highest_mark_ = 0;
@@ -151,13 +148,9 @@ class NftRedirect final : public Redirect {
   std::unordered_set<std::uint32_t> unused_;
   bool stale_purged_once_ = false;
   bool in_doubt_ = false;  // a change failed: the kernel has all or nothing of it
-  bool owned_ = false;
   bool renews_in_place_ = false;
   bool destroys_ = false;
-  bool foreign_change_ = false;
   std::size_t routing_rules_repaired_ = 0;
-  std::uint32_t generation_ = 0;  // of the kernel's rule sets, when we last looked
-  std::string fingerprint_;
   std::unordered_map<Address, Time> endpoints_;                                           // by the elements' addresses, until when
   std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;                // by public port
   std::unordered_map<PortKey, std::vector<lease::Redirection>, HashPortKey> leading_to_;  // by device port, in order; nearly always one

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "registry/name_order.h"
-
 namespace drpf::registry {
 
 namespace {
@@ -32,15 +30,6 @@ const IanaRow* find_iana_row(Port port, Transport transport) {
   for (const auto& row : iana_rows_at(port))
     if (row.transports().contains(transport)) return &row;
   return nullptr;
-}
-
-std::span<const std::uint16_t> iana_rows_named(std::string_view name) {
-  struct Order {
-    bool operator()(std::uint16_t row, std::string_view wanted) const { return compare_names(iana_rows[row].name(), wanted) < 0; }
-    bool operator()(std::string_view wanted, std::uint16_t row) const { return compare_names(wanted, iana_rows[row].name()) < 0; }
-  };
-  const auto [begin, end] = std::equal_range(std::begin(iana_by_name), std::end(iana_by_name), name, Order{});
-  return {begin, end};
 }
 
 }  // namespace drpf::registry

@@ -30,7 +30,5 @@ std::span<const IanaRow> iana_rows_all();
 // Those that have this port, any transport; the registry's first entry first.
 std::span<const IanaRow> iana_rows_at(Port port);
 const IanaRow* find_iana_row(Port port, Transport transport);
-// Indexes into iana_rows_all() of the rows with this name (any case), ascending by port.
-std::span<const std::uint16_t> iana_rows_named(std::string_view name);
 
 }  // namespace drpf::registry

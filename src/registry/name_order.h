@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <string_view>
 
-namespace drpf::registry {
+#include "core/text.h"
 
-constexpr char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter; }
+namespace drpf::registry {
 
 // < 0, 0, > 0
 constexpr int compare_names(std::string_view a, std::string_view b) {

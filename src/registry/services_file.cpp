@@ -3,17 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/text.h"
+
 namespace drpf::registry {
 
 namespace {
-
-bool is_blank(char letter) { return letter == ' ' || letter == '\t' || letter == '\r' || letter == '\f' || letter == '\v'; }
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 std::string_view take_word(std::string_view& text) {
   text = trimmed(text);

@@ -88,10 +88,4 @@ bool replaces(Kind kind, State present, State next) {
   return present == State::filtered && next != State::open;
 }
 
-bool is_final(Kind kind, State state) {
-  if (is_handshake(kind)) return state == State::open;
-  if (is_acknowledging(kind)) return state == State::open || state == State::closed;
-  return state == State::open || state == State::closed;
-}
-
 }  // namespace drpf::scan

@@ -45,7 +45,5 @@ Meaning meaning_of_silence(Kind kind, bool asked_service = false);
 
 // Whether a later answer that means `next` replaces what an earlier one meant.
 bool replaces(Kind kind, State present, State next);
-// Nothing replaces it: the port need not be watched any more.
-bool is_final(Kind kind, State state);
 
 }  // namespace drpf::scan

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "core/text.h"
+
 namespace drpf::scan {
 namespace {
 
@@ -21,12 +23,6 @@ constexpr std::array<std::pair<std::uint16_t, std::string_view>, 24> ip_protocol
     {{1, "icmp"},      {2, "igmp"},     {4, "ipip"},  {6, "tcp"},      {8, "egp"},    {17, "udp"},    {27, "rdp"},   {33, "dccp"},
      {41, "ipv6"},     {46, "rsvp"},    {47, "gre"},  {50, "esp"},     {51, "ah"},    {58, "icmpv6"}, {88, "eigrp"}, {89, "ospf"},
      {94, "ipip-old"}, {97, "etherip"}, {103, "pim"}, {108, "ipcomp"}, {112, "vrrp"}, {115, "l2tp"},  {132, "sctp"}, {136, "udplite"}}};
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
-}
 
 bool has_letter(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](unsigned char c) { return std::isalpha(c) != 0; });
@@ -131,12 +127,12 @@ Result<PortList> parse_port_list(std::string_view text, const ServiceNames& name
     bool found = false;
     for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
       if (only && only != protocol) continue;
-      for (const auto port : names.ports(lower_case(item), protocol)) {
+      for (const auto port : names.ports(lower(item), protocol)) {
         (protocol == Protocol::tcp ? tcp : udp).set(port.value());
         found = true;
       }
     }
-    if (!found) return fail(unknown_name(item, names.nearest(lower_case(item))));
+    if (!found) return fail(unknown_name(item, names.nearest(lower(item))));
     return {};
   });
   if (!status) return fail(status.error());
@@ -155,7 +151,7 @@ Result<std::vector<std::uint16_t>> parse_protocol_list(std::string_view text) {
       add(numbers, *range);
       return {};
     }
-    const auto wanted = lower_case(item);
+    const auto wanted = lower(item);
     for (const auto& [number, name] : ip_protocols) {
       if (name != wanted) continue;
       numbers.set(number);

@@ -61,10 +61,6 @@ Verdict VerdictTable::at(std::size_t target, std::size_t number) const {
   return verdict;
 }
 
-State VerdictTable::state_at(std::size_t target, std::size_t number) const {
-  return rows_[target].empty() ? State::undecided : rows_[target][number].state;
-}
-
 void VerdictTable::forget(std::size_t target) {
   for (std::size_t number = 0; number < rows_[target].size(); ++number) {
     if (rows_[target][number].flags & has_note) notes_.erase(key(target, number));

@@ -18,7 +18,6 @@ class VerdictTable {
   // Both in range. Times are kept in microseconds.
   void set(std::size_t target, std::size_t number, const Verdict& verdict);
   Verdict at(std::size_t target, std::size_t number) const;
-  State state_at(std::size_t target, std::size_t number) const;
   bool begun(std::size_t target) const { return !rows_[target].empty(); }
   void forget(std::size_t target);
 

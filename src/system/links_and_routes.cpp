@@ -290,7 +290,7 @@ Result<std::vector<InterfaceAddress>> LinksAndRoutes::addresses_of(const std::st
   return all;
 }
 
-Status LinksAndRoutes::send_address(const std::string& interface, const Address& address, unsigned prefix_length, bool add) {
+Status LinksAndRoutes::add_address(const std::string& interface, const Address& address, unsigned prefix_length) {
   const auto index = index_of(interface);
   if (!index) return fail(index.error());
   ifaddrmsg header{};
@@ -298,25 +298,13 @@ Status LinksAndRoutes::send_address(const std::string& interface, const Address&
   header.ifa_prefixlen = static_cast<std::uint8_t>(prefix_length);
   header.ifa_index = static_cast<std::uint32_t>(*index);
   NetlinkWriter message;
-  const int flags = NLM_F_REQUEST | NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_REPLACE : 0);
-  message.message(add ? RTM_NEWADDR : RTM_DELADDR, static_cast<std::uint16_t>(flags), socket_.next_sequence()).header(as_bytes(header));
+  message.message(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, socket_.next_sequence()).header(as_bytes(header));
   message.attribute(IFA_LOCAL, address.bytes()).attribute(IFA_ADDRESS, address.bytes());
   // Duplicate address detection would keep the address unusable for a second on a link where nobody else can have it.
-  if (add && address.is_v6()) message.u32(IFA_FLAGS, IFA_F_NODAD);
-  return socket_.request(message, fmt::format("{} address {}/{} {} {}", add ? "add" : "remove", to_string(address), prefix_length,
-                                              add ? "to" : "from", interface));
-}
-
-Status LinksAndRoutes::add_address(const std::string& interface, const Address& address, unsigned prefix_length) {
-  auto added = send_address(interface, address, prefix_length, true);
+  if (address.is_v6()) message.u32(IFA_FLAGS, IFA_F_NODAD);
+  auto added = socket_.request(message, fmt::format("add address {}/{} to {}", to_string(address), prefix_length, interface));
   if (!added && is_errno(added.error(), EEXIST)) return {};
   return added;
-}
-
-Status LinksAndRoutes::remove_address(const std::string& interface, const Address& address, unsigned prefix_length) {
-  auto removed = send_address(interface, address, prefix_length, false);
-  if (!removed && is_errno(removed.error(), EADDRNOTAVAIL)) return {};
-  return removed;
 }
 
 Result<std::vector<Route>> LinksAndRoutes::routes(Family family, std::uint32_t table) {
@@ -378,7 +366,7 @@ Result<std::vector<Route>> LinksAndRoutes::routes(Family family, std::uint32_t t
   return out;
 }
 
-Status LinksAndRoutes::send_route(const Route& route, bool add, int add_flags) {
+Status LinksAndRoutes::add_route(const Route& route, int flags) {
   std::optional<int> interface_index;  // asked first: it is a request of its own, with the next sequence number
   if (route.interface) {
     const auto index = index_of(*route.interface);
@@ -389,45 +377,37 @@ Status LinksAndRoutes::send_route(const Route& route, bool add, int add_flags) {
   header.rtm_family = kernel_family(route.destination.family());
   header.rtm_dst_len = static_cast<std::uint8_t>(route.destination.length());
   header.rtm_table = route.table < 256 ? static_cast<std::uint8_t>(route.table) : static_cast<std::uint8_t>(RT_TABLE_COMPAT);
-  header.rtm_protocol = add ? RTPROT_STATIC : RTPROT_UNSPEC;
+  header.rtm_protocol = RTPROT_STATIC;
   header.rtm_type = kernel_type(route.type);
   header.rtm_scope = RT_SCOPE_UNIVERSE;
-  if (!add)
-    header.rtm_scope = RT_SCOPE_NOWHERE;  // any
-  else if (route.type == RouteType::local)
+  if (route.type == RouteType::local)
     header.rtm_scope = RT_SCOPE_HOST;
   else if (route.type == RouteType::unicast && !route.gateway && route.destination.family() == Family::v4)
     header.rtm_scope = RT_SCOPE_LINK;
-  if (add && route.on_link) header.rtm_flags |= RTNH_F_ONLINK;
+  if (route.on_link) header.rtm_flags |= RTNH_F_ONLINK;
   NetlinkWriter message;
-  const int flags = NLM_F_REQUEST | NLM_F_ACK | (add ? add_flags : 0);
-  message.message(add ? RTM_NEWROUTE : RTM_DELROUTE, static_cast<std::uint16_t>(flags), socket_.next_sequence()).header(as_bytes(header));
+  message.message(RTM_NEWROUTE, static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags), socket_.next_sequence())
+      .header(as_bytes(header));
   message.u32(RTA_TABLE, route.table);
   if (route.destination.length() > 0) message.attribute(RTA_DST, route.destination.address().bytes());
   if (route.gateway) message.attribute(RTA_GATEWAY, route.gateway->bytes());
   if (route.source) message.attribute(RTA_PREFSRC, route.source->bytes());
   if (route.metric != 0) message.u32(RTA_PRIORITY, route.metric);
   if (interface_index) message.u32(RTA_OIF, static_cast<std::uint32_t>(*interface_index));
-  if (route.mtu && add) {
+  if (route.mtu) {
     const auto metrics = message.open(RTA_METRICS);
     message.u32(RTAX_MTU, *route.mtu).close(metrics);
   }
-  return socket_.request(message, fmt::format("{} route {}", add ? "set" : "remove", describe(route)));
+  return socket_.request(message, "set route " + describe(route));
 }
 
-Status LinksAndRoutes::put_route(const Route& route) { return send_route(route, true, NLM_F_CREATE | NLM_F_REPLACE); }
+Status LinksAndRoutes::put_route(const Route& route) { return add_route(route, NLM_F_CREATE | NLM_F_REPLACE); }
 
 Result<bool> LinksAndRoutes::ensure_route(const Route& route) {
-  auto added = send_route(route, true, NLM_F_CREATE | NLM_F_EXCL);
+  auto added = add_route(route, NLM_F_CREATE | NLM_F_EXCL);
   if (added) return true;
   if (is_errno(added.error(), EEXIST)) return false;
   return fail(added.error());
-}
-
-Status LinksAndRoutes::remove_route(const Route& route) {
-  auto removed = send_route(route, false);
-  if (!removed && (is_errno(removed.error(), ESRCH) || removed.error().code == "interface_unknown")) return {};
-  return removed;
 }
 
 Result<std::vector<RoutingRule>> LinksAndRoutes::rules(Family family) {

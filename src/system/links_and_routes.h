@@ -93,12 +93,10 @@ class LinksAndRoutes {
   Result<std::vector<InterfaceAddress>> addresses();
   Result<std::vector<InterfaceAddress>> addresses_of(const std::string& interface);
   Status add_address(const std::string& interface, const Address& address, unsigned prefix_length);
-  Status remove_address(const std::string& interface, const Address& address, unsigned prefix_length);
 
   Result<std::vector<Route>> routes(Family family, std::uint32_t table = routing_table::main);
   Status put_route(const Route& route);           // adds, or replaces the one with the same destination, table and metric
   Result<bool> ensure_route(const Route& route);  // adds it unless its destination, table and metric have one; true if it was missing
-  Status remove_route(const Route& route);
 
   Result<std::vector<RoutingRule>> rules(Family family);
   Status add_rule(const RoutingRule& rule);
@@ -113,9 +111,8 @@ class LinksAndRoutes {
   explicit LinksAndRoutes(NetlinkSocket socket) : socket_(std::move(socket)) {}
   Result<int> index_of(const std::string& name);
   Result<std::string> name_of(int index);
-  Status send_route(const Route& route, bool add, int add_flags = 0);
+  Status add_route(const Route& route, int flags);
   Status send_rule(const RoutingRule& rule, bool add);
-  Status send_address(const std::string& interface, const Address& address, unsigned prefix_length, bool add);
 
   NetlinkSocket socket_;
 };

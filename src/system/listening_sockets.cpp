@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 #include <utility>
 
 #include "core/encoding.h"
+#include "system/text_file.h"
 
 namespace drpf::system {
 namespace {
@@ -57,9 +56,7 @@ std::vector<ListeningSocket> listening_sockets() {
                                                         {"/proc/net/udp6", Protocol::udp}};
   std::vector<ListeningSocket> sockets;
   for (const auto& [path, protocol] : files) {
-    std::ifstream file(path);
-    const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    const auto found = parse_socket_table(text, protocol);
+    const auto found = parse_socket_table(read_text_file(path), protocol);
     sockets.insert(sockets.end(), found.begin(), found.end());
   }
   std::sort(sockets.begin(), sockets.end());

@@ -59,14 +59,13 @@ Result<Tun> Tun::open(const TunOptions& options) {
   Tun tun(std::move(fd), request.ifr_name, options.offload);
 
   // The mask belongs to the device and may be left over from an earlier owner: it is written in every case.
-  unsigned mask = options.offload ? offload_checksum | offload_tso4 | offload_tso6 : 0;
+  const unsigned mask = options.offload ? offload_checksum | offload_tso4 | offload_tso6 : 0;
   if (options.offload) {
     int size = offload_header_size;
     if (::ioctl(tun.fd(), TUNSETVNETHDRSZ, &size) != 0) return fail(tun_failure("setting the offload header size", tun.name()));
     tun.uso_ = options.uso && ::ioctl(tun.fd(), TUNSETOFFLOAD, mask | offload_uso4 | offload_uso6) == 0;
   }
-  if (!tun.uso_ && ::ioctl(tun.fd(), TUNSETOFFLOAD, mask) != 0) mask = 0;  // without it packets come one by one, finished
-  tun.tso_ = mask != 0;
+  if (!tun.uso_) (void)::ioctl(tun.fd(), TUNSETOFFLOAD, mask);  // where it fails packets come one by one, finished
   if (const auto set = set_mtu_and_queue(tun.name(), options.mtu); !set) return fail(set.error());
   return tun;
 }

@@ -30,14 +30,12 @@ class Tun {
   const std::string& name() const { return name_; }
   // Each packet read or written has a protocol::ip::OffloadHeader before it.
   bool offload_header() const { return offload_header_; }
-  bool tso() const { return tso_; }
   bool uso() const { return uso_; }
 
  private:
   Fd fd_;
   std::string name_;
   bool offload_header_ = false;
-  bool tso_ = false;
   bool uso_ = false;
 };
 

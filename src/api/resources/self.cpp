@@ -6,12 +6,13 @@
 #include "api/json_body.h"
 #include "api/json_values.h"
 #include "api/resources.h"
+#include "lease/types.h"
 
 namespace drpf::api {
 namespace {
 
-constexpr std::int64_t lifetime_s_min = 60;
-constexpr std::int64_t lifetime_s_max = 7 * 24 * 3600;
+constexpr std::int64_t lifetime_s_min = std::chrono::floor<std::chrono::seconds>(lease::Policy::requested_lifetime_min).count();
+constexpr std::int64_t lifetime_s_max = std::chrono::floor<std::chrono::seconds>(lease::Policy::lease_lifetime_max).count();
 
 // The device that calls: DeviceApi has found it in the book, and nobody else leads here.
 const lease::Device& own_device(const Call& call) { return *call.service.book().device(std::get<CallingDevice>(call.caller).id); }

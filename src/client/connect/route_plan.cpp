@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/interface_name.h"
+#include "core/text.h"
+
 namespace drpf::client {
 namespace {
 
@@ -16,7 +19,6 @@ constexpr std::uint32_t reply_mark_base = 0x64510000;
 constexpr std::uint32_t priority_base_selected = 30000;
 constexpr std::uint32_t priority_base_everything = 31000;
 constexpr std::uint32_t priority_places = 300;
-constexpr std::size_t interface_name_max = 15;  // IFNAMSIZ - 1
 
 // 16 bits of FNV-1a: two interfaces of one machine share a table only by an accident of 1 in 65,536.
 std::uint32_t hash16(std::string_view text) {
@@ -148,9 +150,7 @@ void plan_full_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes, std:
 }  // namespace
 
 Status check_interface_name(std::string_view name) {
-  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  const bool good = !name.empty() && name.size() <= interface_name_max && plain(name.front()) &&
-                    std::all_of(name.begin(), name.end(), [&](char c) { return plain(c) || c == '_' || c == '-' || c == '.'; });
+  const bool good = is_interface_name(name) && is_letter_or_digit(name.front()) && name.find_first_of("@+") == std::string_view::npos;
   if (good && name != "lo" && name != "all" && name != "default") return {};
   return fail(invalid("bad_interface_name", fmt::format("'{}' cannot be the name of the tunnel interface", name.substr(0, 64)),
                       "Use 1 to 15 letters, digits, '_', '-' or '.', beginning with a letter or digit: --interface drpf0."));

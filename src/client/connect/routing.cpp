@@ -8,35 +8,22 @@
 
 #include <fmt/format.h>
 
-#include "client/connect/confinement.h"
 #include "client/ports/ports_file.h"
+#include "ruleset/keeper.h"
 #include "system/links_and_routes.h"
-#include "system/process.h"
 #include "system/sysctl.h"
 
 namespace drpf::client {
 namespace {
 
-constexpr std::chrono::seconds nft_time_max{10};
 constexpr std::string_view restored_setting = "net.ipv4.conf.all.src_valid_mark";
 
-Status run_nft(const std::string& text, std::string_view doing) {
-  system::Command command;
-  command.arguments = {"nft", "-f", "-"};
-  command.input = text;
-  command.prepare = lend_network;
-  const auto output = system::run(command, nft_time_max);
-  if (!output) {
-    auto error = output.error();
-    error.code = "nft_missing";
-    if (error.cure.empty()) error.cure = "Install nftables: apt install nftables";
-    return fail(error);
-  }
-  if (output->exit_code != 0) {
-    return fail(failure("nft_failed", fmt::format("{}: nft said: {}", doing, output->err.substr(0, output->err.find('\n'))),
-                        "Does this kernel have nf_tables, and does this process have CAP_NET_ADMIN?"));
-  }
-  return {};
+ruleset::Keeper::Options keeping() {
+  ruleset::Keeper::Options options;
+  options.refused = "setting up the firewall table: nft said";
+  options.brief = true;
+  options.cure = "Does this kernel have nf_tables, and does this process have CAP_NET_ADMIN?";
+  return options;
 }
 
 system::RoutingRule to_routing_rule(const PlannedRule& rule) {
@@ -72,7 +59,7 @@ Result<bool> Routing::clear() {
   const bool settings = restore_settings();
   const auto rules = clear_rules();
   if (!rules) return fail(rules.error());
-  const auto firewall = clear_firewall();
+  const auto firewall = ruleset::Keeper::clear(firewall_table_name(interface_));
   if (!firewall) return fail(firewall.error());
   return settings || *rules || *firewall;
 }
@@ -92,20 +79,6 @@ Result<bool> Routing::clear_rules() {
     }
   }
   return found;
-}
-
-Result<bool> Routing::clear_firewall() {
-  const auto table = firewall_table_name(interface_);
-  system::Command list;
-  list.arguments = {"nft", "list", "table", "inet", table};
-  list.prepare = lend_network;
-  const auto present = system::run(list, nft_time_max);
-  if (!present || present->exit_code != 0) return false;
-  // "table" before "delete table": no error when somebody else was faster.
-  if (const auto status = run_nft(fmt::format("table inet {0}\ndelete table inet {0}\n", table), "removing our firewall table"); !status) {
-    return fail(status.error());
-  }
-  return true;
 }
 
 bool Routing::restore_settings() {
@@ -134,7 +107,9 @@ Status Routing::set(const PlannedSetting& setting) {
 Status Routing::apply_steps(const RoutePlan& plan) {
   auto kernel = system::LinksAndRoutes::open();
   if (!kernel) return fail(kernel.error());
-  if (auto status = run_nft(plan.firewall, "setting up the firewall table"); !status) return status;
+  auto firewall = ruleset::Keeper::open(firewall_table_name(interface_), keeping());
+  if (!firewall) return fail(firewall.error());
+  if (auto status = firewall->put({plan.firewall}); !status) return status;
   for (const auto& setting : plan.settings) {
     if (auto status = set(setting); !status) return status;
   }

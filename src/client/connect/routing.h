@@ -26,7 +26,6 @@ class Routing {
   Status apply_steps(const RoutePlan& plan);
   Status set(const PlannedSetting& setting);
   Result<bool> clear_rules();
-  Result<bool> clear_firewall();
   bool restore_settings();
 
   std::string interface_;

@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "core/utc_text.h"
+
 namespace drpf::client {
 
 std::string_view to_string(ConnectionState state) {

@@ -1,7 +1,6 @@
 #include "client/ports/published_ports.h"
 
 #include <algorithm>
-#include <ctime>
 #include <iterator>
 #include <map>
 #include <tuple>
@@ -175,14 +174,6 @@ boost::json::array to_json(const std::vector<PublishedPort>& ports) {
     array.push_back(std::move(object));
   }
   return array;
-}
-
-std::string utc_text(WallTime now) {
-  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                     parts.tm_min, parts.tm_sec);
 }
 
 Difference difference(const std::vector<PublishedPort>& before, const std::vector<PublishedPort>& after) {

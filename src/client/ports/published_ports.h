@@ -68,8 +68,6 @@ std::string ports_file_text(const std::vector<Port>& numbers);
 
 // As an array of objects, for programs that read.
 boost::json::array to_json(const std::vector<PublishedPort>& ports);
-// "2026-11-21T08:00:00Z"
-std::string utc_text(WallTime now);
 
 struct Difference {
   std::vector<PublishedPort> added;

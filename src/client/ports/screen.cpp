@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 #include <boost/json.hpp>
 
+#include "core/utc_text.h"
+
 namespace drpf::client {
 namespace {
 

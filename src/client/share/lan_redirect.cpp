@@ -9,11 +9,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "client/connect/confinement.h"
 #include "client/connect/route_plan.h"
 #include "client/ports/ports_file.h"
 #include "system/conntrack.h"
-#include "system/process.h"
 #include "system/sysctl.h"
 
 namespace drpf::client {
@@ -23,17 +21,8 @@ using system::NftBatch;
 using system::NftData;
 using system::NftElement;
 
-constexpr std::chrono::seconds nft_time_max{10};
 constexpr std::string_view lead_map = "lead";
 constexpr std::string_view live_set = "live";
-
-Result<system::Output> nft(std::vector<std::string> arguments, std::string input) {
-  system::Command command;
-  command.arguments = std::move(arguments);
-  command.input = std::move(input);
-  command.prepare = lend_network;
-  return system::run(command, nft_time_max);
-}
 
 std::string forwarding_of(std::string interface) {
   std::replace(interface.begin(), interface.end(), '.', '/');
@@ -91,12 +80,6 @@ std::string share_ruleset(const LanWish& wish) {
       share_table_name(wish.tunnel), wish.tunnel, to_string(wish.tunnel_v4), ports, pass, leave, lead_map, relayed_max * 2, live_set);
 }
 
-Result<LanRedirect> LanRedirect::open(std::string tunnel, std::string note_path) {
-  auto table = system::NftTable::open(share_table_name(tunnel));
-  if (!table) return fail(table.error());
-  return LanRedirect(std::move(*table), std::move(tunnel), std::move(note_path));
-}
-
 Result<bool> LanRedirect::clear(const std::string& tunnel, const std::string& note_path) {
   bool found = false;
   if (std::ifstream note(note_path); note) {
@@ -107,15 +90,9 @@ Result<bool> LanRedirect::clear(const std::string& tunnel, const std::string& no
     ::unlink(note_path.c_str());
     found = true;
   }
-  const auto table = share_table_name(tunnel);
-  const auto present = nft({"nft", "list", "table", "inet", table}, {});
-  if (!present || present->exit_code != 0) return found;
-  const auto removed = nft({"nft", "-f", "-"}, fmt::format("table inet {0}\ndelete table inet {0}\n", table));
-  if (!removed) return fail(removed.error());
-  if (removed->exit_code != 0)
-    return fail(failure("nft_failed",
-                        fmt::format("removing the table inet {}: nft said: {}", table, removed->err.substr(0, removed->err.find('\n')))));
-  return true;
+  const auto cleared = ruleset::Keeper::clear(share_table_name(tunnel));
+  if (!cleared) return fail(cleared.error());
+  return found || *cleared;
 }
 
 bool LanRedirect::forwards(const std::string& interface) {
@@ -123,20 +100,20 @@ bool LanRedirect::forwards(const std::string& interface) {
   return value && *value == "1";
 }
 
-Status LanRedirect::start(const LanWish& wish) {
-  tunnel_v4_ = wish.tunnel_v4;
-  const auto applied = nft({"nft", "-f", "-"}, share_ruleset(wish));
-  if (!applied) return fail(applied.error());
-  if (applied->exit_code != 0)
-    return fail(failure(
-        "nft_failed",
-        fmt::format("setting up the rules for sharing with {}: nft said: {}", wish.lan, applied->err.substr(0, applied->err.find('\n'))),
-        "Does this kernel have nf_tables with NAT?"));
+Result<LanRedirect> LanRedirect::start(const LanWish& wish, const std::string& note_path) {
+  ruleset::Keeper::Options options;
+  options.refused = fmt::format("setting up the rules for sharing with {}: nft said", wish.lan);
+  options.brief = true;
+  options.cure = "Does this kernel have nf_tables with NAT?";
+  auto keeper = ruleset::Keeper::open(share_table_name(wish.tunnel), std::move(options));
+  if (!keeper) return fail(keeper.error());
+  if (auto put = keeper->put({share_ruleset(wish)}); !put) return fail(put.error());
   if (!wish.forwards_already) {
-    if (auto noted = replace_file(note_path_, wish.lan + "\n"); !noted) return noted;
-    if (auto set = system::write_sysctl(forwarding_of(wish.lan), "1"); !set) return set;
+    if (auto noted = replace_file(note_path, wish.lan + "\n"); !noted) return fail(noted.error());
+    if (auto set = system::write_sysctl(forwarding_of(wish.lan), "1"); !set) return fail(set.error());
   }
-  return system::write_sysctl(forwarding_of(wish.tunnel), "1");
+  if (auto set = system::write_sysctl(forwarding_of(wish.tunnel), "1"); !set) return fail(set.error());
+  return LanRedirect(std::move(*keeper), wish.tunnel_v4);
 }
 
 Status LanRedirect::put(const RelayRedirection& redirection, Duration lifetime) {
@@ -149,38 +126,38 @@ Status LanRedirect::put(const RelayRedirection& redirection, Duration lifetime) 
   live.key = live_key(redirection);
   live.timeout = timeout;
   const auto attempt = fmt::format("lead port {} to {}", to_string(redirection.relay_port), to_string(redirection.machine));
-  const auto present = table_.find(std::string(lead_map), lead.key);
+  const auto present = keeper_.table().find(std::string(lead_map), lead.key);
   if (!present) return fail(present.error());
   const auto add = [&](NftBatch& batch) -> Status {
     if (auto added = batch.add(lead_map, {lead}); !added) return added;
     return batch.add(live_set, {live});
   };
-  NftBatch batch(table_.name());
+  NftBatch batch(keeper_.table().name());
   if (*present && (*present)->data == lead.data) {  // in one step, so that no visitor falls between
     batch.remove(lead_map, {lead.key});
     batch.remove(live_set, {live.key});
     if (auto added = add(batch); !added) return added;
-    const auto renewed = table_.apply(batch, attempt);
+    const auto renewed = keeper_.change(batch, attempt);
     if (renewed || !system::is_errno(renewed.error(), ENOENT)) return renewed;
   }
   // It leads elsewhere, or a part of it has ended in this moment.
   for (const auto& [set, key] : {std::pair(lead_map, lead.key), std::pair(live_set, live.key)}) {
-    NftBatch old(table_.name());
+    NftBatch old(keeper_.table().name());
     old.remove(set, {key});
-    if (const auto removed = table_.apply(old, attempt); !removed && !system::is_errno(removed.error(), ENOENT)) return removed;
+    if (const auto removed = keeper_.change(old, attempt); !removed && !system::is_errno(removed.error(), ENOENT)) return removed;
   }
   end_connections(redirection);
-  NftBatch fresh(table_.name());
+  NftBatch fresh(keeper_.table().name());
   if (auto added = add(fresh); !added) return added;
-  return table_.apply(fresh, attempt);
+  return keeper_.change(fresh, attempt);
 }
 
 Status LanRedirect::remove(const RelayRedirection& redirection) {
   Status result;
   for (const auto& [set, key] : {std::pair(lead_map, lead_key(redirection)), std::pair(live_set, live_key(redirection))}) {
-    NftBatch batch(table_.name());
+    NftBatch batch(keeper_.table().name());
     batch.remove(set, {key});
-    const auto removed = table_.apply(batch, fmt::format("end the way from port {}", to_string(redirection.relay_port)));
+    const auto removed = keeper_.change(batch, fmt::format("end the way from port {}", to_string(redirection.relay_port)));
     if (!removed && !system::is_errno(removed.error(), ENOENT)) result = removed;
   }
   end_connections(redirection);

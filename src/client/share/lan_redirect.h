@@ -10,7 +10,7 @@
 #include "client/share/relayed_mappings.h"
 #include "core/address.h"
 #include "core/result.h"
-#include "system/nft_table.h"
+#include "ruleset/keeper.h"
 
 namespace drpf::client {
 
@@ -32,26 +32,21 @@ std::string share_table_name(std::string_view tunnel);
 
 class LanRedirect final : public RelayRedirect {
  public:
-  // `note_path`: which interface was made to forward, until it is undone, also over a crash.
-  static Result<LanRedirect> open(std::string tunnel, std::string note_path);
+  // No redirection stands afterwards. `note_path`: which interface was made to forward, until it is undone, also over a crash.
+  static Result<LanRedirect> start(const LanWish& wish, const std::string& note_path);
 
   // Rules and forwarding that this or a killed predecessor left. True if there was any.
   static Result<bool> clear(const std::string& tunnel, const std::string& note_path);
   static bool forwards(const std::string& interface);
 
-  // No redirection stands afterwards.
-  Status start(const LanWish& wish);
   Status put(const RelayRedirection& redirection, Duration lifetime) override;
   Status remove(const RelayRedirection& redirection) override;
 
  private:
-  LanRedirect(system::NftTable table, std::string tunnel, std::string note_path)
-      : table_(std::move(table)), tunnel_(std::move(tunnel)), note_path_(std::move(note_path)) {}
+  LanRedirect(ruleset::Keeper keeper, const Address& tunnel_v4) : keeper_(std::move(keeper)), tunnel_v4_(tunnel_v4) {}
   void end_connections(const RelayRedirection& redirection);
 
-  system::NftTable table_;
-  std::string tunnel_;
-  std::string note_path_;
+  ruleset::Keeper keeper_;
   Address tunnel_v4_;
 };
 

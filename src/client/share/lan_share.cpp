@@ -96,8 +96,6 @@ Status LanShare::open() {
   if (network_.index == 0 || network_.own.empty())
     return fail(failure("lan_absent", fmt::format("{} is not there, not up, or has no IPv4 address: nothing is shared yet", settings_.lan),
                         "it is shared as soon as it is there: ip address show " + settings_.lan));
-  auto kernel = LanRedirect::open(settings_.gateway.interface, settings_.note_path);
-  if (!kernel) return fail(kernel.error());
   LanWish wish;
   wish.tunnel = settings_.gateway.interface;
   wish.tunnel_v4 = settings_.gateway.own;
@@ -107,7 +105,8 @@ Status LanShare::open() {
   // Where our own way outside leads through the shared network, its machines have another router than us.
   const auto outer = settings_.outer_source ? settings_.outer_source() : std::nullopt;
   wish.hide_visitors = outer && std::any_of(network_.own.begin(), network_.own.end(), [&](const auto& own) { return own.first == *outer; });
-  if (auto started = kernel->start(wish); !started) return started;
+  auto kernel = LanRedirect::start(wish, settings_.note_path);
+  if (!kernel) return fail(kernel.error());
   redirect_.kernel.emplace(std::move(*kernel));
   if (auto opened = sockets_.open(loop_, settings_.lan, true, false); !opened) return opened;
   auto http = net::HttpServer::listen_tcp(

@@ -16,7 +16,7 @@ using protocol::port_mapping::Wish;
 // As the gateway does it.
 Duration granted(const Wish& wish) {
   if (wish.while_connected) return relay_lifetime_renewed;
-  return std::clamp<Duration>(wish.lifetime, lease::Policy::requested_lifetime_min, lease::Policy::requested_lifetime_max);
+  return lease::Policy::granted_lifetime(wish.lifetime);
 }
 
 bool is_same(const Wish& a, const Wish& b) {
@@ -266,7 +266,7 @@ void RelayedMappings::renew(Entry& entry, Duration lifetime) {
   ask.relay_port = entry.relay_port;
   ask.suggested_port = entry.lease.public_port;
   ask.only_suggested = true;
-  lifetime = std::clamp<Duration>(lifetime, lease::Policy::requested_lifetime_min, lease::Policy::requested_lifetime_max);
+  lifetime = lease::Policy::granted_lifetime(lifetime);
   ask.lifetime = std::chrono::duration_cast<std::chrono::seconds>(lifetime);
   const Key key{entry.wish.protocol, entry.lease.public_port};
   upstream_.ask(ask, [this, key, lifetime, here = std::weak_ptr<bool>(here_)](Result<RelayLease> lease) {

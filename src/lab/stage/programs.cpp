@@ -11,6 +11,7 @@
 
 #include "lab/stage/limits.h"
 #include "lab/stage/stage.h"
+#include "system/text_file.h"
 
 namespace drpf::lab {
 namespace {
@@ -25,11 +26,6 @@ std::string last_line(const std::string& text) {
 }
 
 }  // namespace
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 Status write_private(const std::string& path, const std::string& text) {
   std::ofstream file(path, std::ios::trunc);
@@ -50,7 +46,7 @@ bool await(system::Process& process, Duration limit, const std::function<bool()>
 Error not_up(const std::string& program, system::Process& process, Duration limit, const std::string& log) {
   const std::string why =
       process.running() ? fmt::format("was not up after {:.0f} s", std::chrono::duration<double>(limit).count()) : "ended";
-  return failure("start", fmt::format("{} {}; its last words: {}", program, why, last_line(read_file(log))));
+  return failure("start", fmt::format("{} {}; its last words: {}", program, why, last_line(system::read_text_file(log))));
 }
 
 std::optional<Address> DeviceFile::address(Family family) const {
@@ -72,14 +68,15 @@ Result<system::Process> start_gateway(const Machine& machine, const system::Fd& 
   // A file of our own, be it empty: the host's /etc/drpf has no say here.
   const std::string path = fmt::format("{}/drpf.toml", stage_folder);
   if (const Status written = write_private(path, configuration); !written) return fail(written.error());
-  const std::size_t said_before = read_file(gateway_log).size();
+  const std::size_t said_before = system::read_text_file(gateway_log).size();
   system::Command command = machine.command(
       {"drpf", "gateway", "--config", path, "--state", fmt::format("{}/gateway", stage_folder), "--socket", gateway_socket});
   command.executable = &executable;
   command.log_path = gateway_log;
   Result<system::Process> process = system::Process::start(command);
   if (!process) return process;
-  if (!await(*process, limits::gateway_start, [&] { return read_file(gateway_log).find("READY", said_before) != std::string::npos; })) {
+  if (!await(*process, limits::gateway_start,
+             [&] { return system::read_text_file(gateway_log).find("READY", said_before) != std::string::npos; })) {
     return fail(not_up("drpf gateway", *process, limits::gateway_start, gateway_log));
   }
   return process;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "core/text.h"
+
 namespace drpf::protocol::dns {
 namespace {
 
@@ -19,8 +21,6 @@ constexpr std::uint8_t pointer_bits = 0xc0;  // RFC 1035 section 4.1.4
 std::uint16_t record_type(Family family) { return family == Family::v4 ? 1 : 28; }
 std::size_t address_size(Family family) { return family == Family::v4 ? 4 : 16; }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 // The question's name is never compressed: it is the first of the message.
 bool read_question_name(ByteReader& reader, std::string_view expected) {
   if (expected.ends_with('.')) expected.remove_suffix(1);
@@ -31,8 +31,7 @@ bool read_question_name(ByteReader& reader, std::string_view expected) {
     for (const auto byte : reader.bytes(length)) name += static_cast<char>(byte);
     if (reader.failed() || name.size() > name_max) return false;
   }
-  return !reader.failed() &&
-         std::equal(name.begin(), name.end(), expected.begin(), expected.end(), [](char a, char b) { return lower(a) == lower(b); });
+  return !reader.failed() && is_same_word(name, expected);
 }
 
 // Whose record it is does not matter here: with aliases it is another name than the one asked for.

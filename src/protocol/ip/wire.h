@@ -37,8 +37,5 @@ inline std::uint32_t load_le32(const std::uint8_t* place) {
   return std::uint32_t{place[3]} << 24 | std::uint32_t{place[2]} << 16 | std::uint32_t{place[1]} << 8 | place[0];
 }
 inline std::uint64_t load_le64(const std::uint8_t* place) { return std::uint64_t{load_le32(place + 4)} << 32 | load_le32(place); }
-inline void store_le32(std::uint8_t* place, std::uint32_t value) {
-  for (int i = 0; i < 4; ++i) place[i] = static_cast<std::uint8_t>(value >> (8 * i));
-}
 
 }  // namespace drpf::protocol::ip

@@ -4,24 +4,14 @@
 
 #include <algorithm>
 
+#include "core/text.h"
+
 namespace drpf::protocol::upnp {
 namespace {
 
 constexpr std::string_view search_line = "M-SEARCH * HTTP/1.1";
 constexpr unsigned max_age_s = 1800;
 constexpr std::size_t target_size_max = 128;
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
-  return text;
-}
 
 std::string_view next_line(std::string_view& text) {
   const auto end = text.find('\n');
@@ -88,8 +78,8 @@ std::optional<std::string> read_search(std::string_view datagram) {
     if (colon == std::string_view::npos) continue;
     const auto name = trimmed(line.substr(0, colon));
     const auto value = trimmed(line.substr(colon + 1));
-    if (same_word(name, "MAN")) discover = same_word(value, "\"ssdp:discover\"") || same_word(value, "ssdp:discover");
-    if (same_word(name, "ST")) target = std::string(value);
+    if (is_same_word(name, "MAN")) discover = is_same_word(value, "\"ssdp:discover\"") || is_same_word(value, "ssdp:discover");
+    if (is_same_word(name, "ST")) target = std::string(value);
   }
   if (!discover || !target || target->empty() || target->size() > target_size_max || !is_printable(*target)) return std::nullopt;
   return target;
@@ -100,7 +90,7 @@ std::vector<std::string> search_answers(std::string_view target, std::size_t sea
   std::vector<Found> wanted;
   if (target.starts_with("uuid:")) {
     for (const auto kind : {DeviceKind::gateway, DeviceKind::wan, DeviceKind::wan_connection})
-      if (same_word(target.substr(5), uuid_of(identity, kind))) wanted.push_back({"uuid:" + uuid_of(identity, kind), kind});
+      if (is_same_word(target.substr(5), uuid_of(identity, kind))) wanted.push_back({"uuid:" + uuid_of(identity, kind), kind});
   } else {
     for (auto& found : everything())
       if (target == "ssdp:all" || target == found.type) wanted.push_back(std::move(found));

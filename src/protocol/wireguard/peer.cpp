@@ -253,16 +253,6 @@ Actions Peer::stop() {
   return actions;
 }
 
-Actions Peer::change_identity(const Identity& own, const Moment& moment, Random& random) {
-  const bool was_in_use = current_ || next_ || pending_;
-  auto actions = stop();
-  own_ = own;
-  share_secret();
-  handshake_sent_.reset();
-  if (was_in_use) send_initiation(Attempt::first, moment, random, actions);
-  return actions;
-}
-
 Actions Peer::set_persistent_keepalive(Duration interval, const Moment& moment, Random& random) {
   const bool turned_on = persistent_keepalive_ == Duration{0} && interval > Duration{0};
   persistent_keepalive_ = interval;

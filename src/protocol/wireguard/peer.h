@@ -115,8 +115,6 @@ class Peer {
   Actions start(const Moment& moment, Random& random);     // sends the first persistent keepalive, if that is on
   Actions initiate(const Moment& moment, Random& random);  // handshake now, but still at most one initiation per rekey_timeout
   Actions stop();                                          // forgets all sessions and timers; last call before destruction
-  // The own key changed: old sessions end; a handshake starts at once if there was a session to replace.
-  Actions change_identity(const Identity& own, const Moment& moment, Random& random);
   void set_preshared_key(const crypto::SecretKey& key) { preshared_key_ = key; }  // for the next handshake; sessions go on
   void set_endpoint(const Endpoint& endpoint) { endpoint_ = endpoint; }
   // Turning it on sends a keepalive at once.

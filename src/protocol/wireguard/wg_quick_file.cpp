@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace drpf::protocol::wireguard {
 namespace {
@@ -21,14 +22,6 @@ std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(blank);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(blank) - first + 1);
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
 }
 
 // A piece of the file as it may stand in an error: short, printable.

@@ -66,10 +66,7 @@ void RateControl::send_error(Time now) {
   change(std::max(rate_ * slowed_to, std::min(rate_, slowed_min)), now);
 }
 
-void RateControl::halve(Time now) {
-  ++halvings_;
-  change(rate_ / 2, now);
-}
+void RateControl::halve(Time now) { change(rate_ / 2, now); }
 
 void RateControl::tick(Time now, Duration settle) {
   if (epochs_.empty()) {

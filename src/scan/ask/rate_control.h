@@ -34,8 +34,6 @@ class RateControl {
   // `settle`: how long it takes until a loss is noticed.
   void tick(Time now, Duration settle);
 
-  std::uint64_t halvings() const { return halvings_; }
-
  private:
   struct Epoch {
     Time begin;
@@ -66,7 +64,6 @@ class RateControl {
   double trial_rate_ = 0;
   Loss trial_loss_;
   Time slowed_{};
-  std::uint64_t halvings_ = 0;
 };
 
 }  // namespace drpf::scan

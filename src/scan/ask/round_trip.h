@@ -31,7 +31,6 @@ class RoundTrip {
   }
 
   bool known() const { return known_; }
-  Duration smoothed() const { return smoothed_; }
   Duration timeout() const { return timeout_; }
   // For few probes, that may as well be sent too early: a bad moment has not made it longer.
   Duration eager_timeout() const { return known_ ? std::min(timeout_, std::max<Duration>(4 * lowest_, timeout_min)) : timeout_; }

@@ -77,15 +77,6 @@ std::string_view transport_name(Kind kind) {
   return protocol ? to_string(*protocol) : "ip";
 }
 
-std::string utc_text(WallTime time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const auto day = std::chrono::floor<std::chrono::days>(seconds);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(seconds - day);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(), clock.seconds().count());
-}
-
 std::string milliseconds_text(Duration d) { return fmt::format("{:.3f}", std::chrono::duration<double, std::milli>(d).count()); }
 std::string rate_text(double packets_per_second) { return fmt::format("{:.{}f}", packets_per_second, packets_per_second < 10 ? 1 : 0); }
 std::string seconds_text(Duration d) { return fmt::format("{:.2f}", std::chrono::duration<double>(d).count()); }

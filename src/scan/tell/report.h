@@ -96,7 +96,6 @@ std::unique_ptr<Report> make_report(Format format, const ReportOptions& options)
 std::string_view transport_name(Kind kind);
 // The sentences at the end: packets, losses, what may have been missed.
 std::vector<std::string> tally_sentences(const ReportHead& head, const ReportTail& tail);
-std::string utc_text(WallTime time);               // "2026-03-01T12:00:00Z"
 std::string milliseconds_text(Duration d);         // "0.123"
 std::string rate_text(double packets_per_second);  // "1234", "0.5"
 std::string seconds_text(Duration d);              // "1.23"

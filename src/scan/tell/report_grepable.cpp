@@ -1,6 +1,7 @@
 // One line per host, for grep and cut; the form that scripts of this field have read for long.
 #include <fmt/format.h>
 
+#include "core/utc_text.h"
 #include "scan/port_list.h"
 #include "scan/tell/report_forms.h"
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "core/utc_text.h"
 #include "scan/tell/report_forms.h"
 
 namespace drpf::scan {

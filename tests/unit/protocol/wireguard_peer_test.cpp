@@ -384,21 +384,6 @@ TEST(WireguardPeer, APresharedKeySetWhileAHandshakeIsUnderWayCountsForItsRespons
   EXPECT_EQ(pair.a.new_sessions, 1U);
 }
 
-TEST(WireguardPeer, ChangingTheOwnKeyEndsTheSessionsAndStartsAHandshakeAtOnce) {
-  Pair pair;
-  pair.connect();
-  const auto identity = Identity::from_private(crypto::generate_private_key(pair.seed_random));
-  pair.a.perform(pair.a.peer().change_identity(identity, pair.clock.moment(), pair.a.random()));
-  EXPECT_TRUE(pair.a.sessions().empty());
-  ASSERT_EQ(pair.a.outbox.size(), 1U);
-  EXPECT_EQ(classify(pair.a.outbox[0].bytes), initiation);
-  const auto opened = ReceivedInitiation::open(pair.identity_b, pair.a.outbox[0].bytes);
-  ASSERT_TRUE(opened);
-  EXPECT_EQ(opened->remote_static(), identity.public_key);
-  pair.settle();
-  EXPECT_EQ(pair.b.drops, std::vector{DropReason::unknown_key}) << "b knows only the old key";
-}
-
 TEST(WireguardPeer, APeerWithOurOwnKeyNeverSpeaks) {
   FakeClock clock;
   SeededRandom random(5);

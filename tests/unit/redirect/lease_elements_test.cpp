@@ -1,10 +1,8 @@
 #include "redirect/lease_elements.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/encoding.h"
-#include "redirect/dead_man.h"
 
 namespace drpf::redirect {
 namespace {
@@ -69,18 +67,6 @@ TEST(LeaseElements, WhatIsOverIsNotDesiredAndTimeIsRoundedDown) {
   const auto desired = desired_elements(leases, now);
   ASSERT_EQ(desired.at("dnat4").size(), 1U);
   EXPECT_EQ(desired.at("dnat4").begin()->timeout, 1ms);
-}
-
-TEST(DeadMan, RefusesWhatTheRuleSetHasNotSeen) {
-  const DeadMan dead_man("drpf0", parse_prefix("10.77.0.0/16").value(), parse_prefix("fd77::/64").value());
-  std::vector<std::string> rules;
-  for (const auto& rule : dead_man.rules()) rules.push_back(to_string(rule));
-  EXPECT_THAT(rules, testing::ElementsAre("pref 100 to 10.77.0.0/16 iif lo lookup 254",  //
-                                          "pref 101 to 10.77.0.0/16 fwmark 0x0/0x10000 unreachable",
-                                          "pref 102 iif drpf0 fwmark 0x0/0x10000 unreachable",  //
-                                          "pref 100 to fd77::/64 iif lo lookup 254", "pref 101 to fd77::/64 fwmark 0x0/0x10000 unreachable",
-                                          "pref 102 iif drpf0 fwmark 0x0/0x10000 unreachable"));
-  EXPECT_EQ(DeadMan("drpf0", parse_prefix("10.77.0.0/16").value(), {}).rules().size(), 3U);
 }
 
 }  // namespace

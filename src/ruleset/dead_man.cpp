@@ -1,11 +1,11 @@
-#include "redirect/dead_man.h"
+#include "ruleset/dead_man.h"
 
 #include <algorithm>
 
 #include "firewall/gateway_ruleset.h"
 #include "system/sysctl.h"
 
-namespace drpf::redirect {
+namespace drpf::ruleset {
 namespace {
 
 constexpr system::RoutingRule::Mark unseen{0, firewall::seen_mark};
@@ -95,4 +95,4 @@ Status enable_forwarding(const std::vector<std::string>& public_interfaces, bool
   return system::write_sysctl("net.ipv6.conf.all.forwarding", "1");
 }
 
-}  // namespace drpf::redirect
+}  // namespace drpf::ruleset

@@ -10,7 +10,7 @@
 #include "core/result.h"
 #include "system/links_and_routes.h"
 
-namespace drpf::redirect {
+namespace drpf::ruleset {
 
 class DeadMan {
  public:
@@ -36,4 +36,4 @@ class DeadMan {
 // advertisements doing so, which forwarding would otherwise end.
 Status enable_forwarding(const std::vector<std::string>& public_interfaces, bool ipv6);
 
-}  // namespace drpf::redirect
+}  // namespace drpf::ruleset
