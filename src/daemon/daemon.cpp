@@ -145,7 +145,7 @@ firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration&
       shares_address = true;
   }
   ruleset.entry_shares_lease_address = shares_address;
-  ruleset.tunnel_interface = configuration.tunnel_interface;
+  ruleset.tunnel_interfaces = {configuration.tunnel_interface};
   ruleset.tunnel_v4 = configuration.tunnel_v4;
   ruleset.tunnel_v6 = configuration.tunnel_v6;
   ruleset.pool = configuration.pool;

@@ -77,7 +77,7 @@ void check_foreign_rules(const configuration::Configuration& configuration, cons
 void check_routing_rules(const configuration::Configuration& configuration, bool running, std::vector<Finding>& findings) {
   auto network = system::LinksAndRoutes::open();
   if (!network) return;
-  const redirect::DeadMan dead_man(configuration.tunnel_interface, configuration.tunnel_v4, configuration.tunnel_v6);
+  const redirect::DeadMan dead_man({configuration.tunnel_interface}, configuration.tunnel_v4, configuration.tunnel_v6);
   const auto own = dead_man.rules();
   std::vector<system::RoutingRule> present;
   for (const auto family : {Family::v4, Family::v6})

@@ -117,7 +117,7 @@ class NftRedirect final : public Redirect {
         table_(std::move(table)),
         purge_(std::make_unique<ConnectionPurge>(std::move(conntrack))) {}
 
-  DeadMan dead_man() const { return DeadMan(ruleset_.tunnel_interface, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
+  DeadMan dead_man() const { return DeadMan(ruleset_.tunnel_interfaces, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
   Status take_table();
   bool is_whole(const std::string& fingerprint) const;
   Status apply_structure(bool table_is_new);
