@@ -21,7 +21,6 @@ FORBIDDEN = {
     ("net", "redirect"): "net/ drives whatever pure machine it is given; it knows no redirect",
     ("net", "store"): "net/ drives whatever pure machine it is given; it knows no store",
     ("tunnel", "redirect"): "a tunnel carries packets; which port leads where is not its affair",
-    ("tunnel", "store"): "a tunnel carries packets; what is kept on disk is not its affair",
     ("redirect", "store"): "a redirect carries out what it is told; what should be there comes from the lease book",
     ("store", "firewall"): "a store keeps the book; it knows no rule sets",
     ("firewall", "crypto"): "rule sets are text about addresses and ports",
