@@ -225,7 +225,7 @@ Status Daemon::open_gateway() {
   for (const auto& way_in : ways_in_) ways_in.push_back(way_in.get());
   auto gateway =
       gateway::Gateway::open(configuration_, std::move(*loaded_book_),
-                             gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, random_, log_, system::boot_id(),
+                             gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, log_, system::boot_id(),
                                             [this] { return check_host(configuration_, hosts_, true); },
                                             [this](const lease::Device& device) { return add_gateway_address(device); },
                                             [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});

@@ -17,7 +17,6 @@
 
 #include "api/service.h"
 #include "configuration/configuration.h"
-#include "core/random.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "lease/lease_book.h"
@@ -31,9 +30,8 @@ namespace drpf::gateway {
 struct Parts {
   store::Store& store;
   redirect::Redirect& redirect;
-  std::vector<tunnel::WayIn*> ways_in;  // at least one; the first is asked where a device does not say by which
+  std::vector<tunnel::WayIn*> ways_in;  // at least one; the first that knows a device speaks for it while it is away
   const Clock& clock;
-  Random& random;
   std::shared_ptr<spdlog::logger> log;
   std::string boot_id;
   std::function<std::vector<api::Finding>()> check;                      // looks at the live host

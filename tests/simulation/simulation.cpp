@@ -118,7 +118,6 @@ bool Simulation::try_to_start() {
                                                          *process_.redirect,
                                                          {process_.way_in.get()},
                                                          clock_,
-                                                         dice_,
                                                          log_,
                                                          clock_.boot_id(),
                                                          [] { return std::vector<api::Finding>{}; },

@@ -43,7 +43,6 @@ class GatewayTest : public ::testing::Test {
                                       redirect_,
                                       {way_in_.get()},
                                       clock_,
-                                      random_,
                                       log_,
                                       "boot-1",
                                       [] { return std::vector<api::Finding>{}; },

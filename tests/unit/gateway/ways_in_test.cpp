@@ -43,8 +43,8 @@ class WaysInTest : public ::testing::Test {
     ASSERT_TRUE(book) << book.error().message;
     ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
     auto opened = Gateway::open(configuration_, std::move(*book),
-                                Parts{store_, redirect_, ways_in, clock_, random_, log_, "boot-1",
-                                      [] { return std::vector<api::Finding>{}; }, [](const lease::Device&) { return Status{}; }});
+                                Parts{store_, redirect_, ways_in, clock_, log_, "boot-1", [] { return std::vector<api::Finding>{}; },
+                                      [](const lease::Device&) { return Status{}; }});
     ASSERT_TRUE(opened) << opened.error().message;
     gateway_ = std::move(*opened);
     if (gateway_->book().account("alice") == nullptr) {
