@@ -21,7 +21,6 @@ FORBIDDEN = {
     ("net", "redirect"): "net/ drives whatever pure machine it is given; it knows no redirect",
     ("net", "store"): "net/ drives whatever pure machine it is given; it knows no store",
     ("tunnel", "redirect"): "a tunnel carries packets; which port leads where is not its affair",
-    ("tunnel", "store"): "a tunnel carries packets; what is kept on disk is not its affair",
     ("ruleset", "lease"): "a keeper of a rule set knows no leases; they are elements, which redirect/ writes",
     ("ruleset", "store"): "a rule set is put as it is told",
     ("tunnel", "ruleset"): "a tunnel carries packets; which may pass is not its affair",

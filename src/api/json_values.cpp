@@ -4,7 +4,6 @@
 
 #include "api/json_text.h"
 #include "api/json_view.h"
-#include "core/encoding.h"
 #include "registry/port_registry.h"
 
 namespace drpf::api {
@@ -80,7 +79,7 @@ json::object device_json(const Service& service, const lease::Device& device) {
                       {"tunnel_v6", text_or_null(device.tunnel_v6)},
                       {"connected", device.connected}};
   const auto tunnel = service.device_tunnel(device.id);
-  object["public_key"] = tunnel ? json::value(to_base64(tunnel->public_key)) : json::value(nullptr);
+  object["public_key"] = tunnel && !tunnel->public_credential.empty() ? json::value(tunnel->public_credential) : json::value(nullptr);
   object["endpoint"] = tunnel ? text_or_null(tunnel->endpoint) : json::value(nullptr);
   object["last_handshake"] = tunnel && tunnel->last_handshake ? json::value(rfc3339_utc(*tunnel->last_handshake)) : json::value(nullptr);
   object["bytes_received"] = tunnel ? tunnel->bytes_received : 0;

@@ -1,7 +1,6 @@
 // What the API can ask of the gateway. The gateway implements it; tests fake it. All calls are on the control thread.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,7 +20,11 @@
 
 namespace drpf::api {
 
-using Key = std::array<std::uint8_t, 32>;
+// What a device has made itself, for the way in of this kind: for "wireguard" its public key.
+struct BroughtCredential {
+  std::string kind;
+  Bytes bytes;
+};
 
 // What has to settle before anybody may be told of a change: a port that was given on at once is open for the visitors of its former holder
 // too when their connections are gone. 0 = nothing. Later numbers settle later.
@@ -35,7 +38,7 @@ struct Changed {
 
 // How a device is connected, beside what the book knows of it.
 struct DeviceTunnel {
-  Key public_key{};
+  std::string public_credential;  // what may be shown of what it proves itself by: for WireGuard its public key; empty = nothing
   std::optional<Endpoint> endpoint;
   std::optional<WallTime> last_handshake;
   std::uint64_t bytes_received = 0;  // from the device
@@ -125,11 +128,11 @@ class Service {
   virtual Result<Changed<lease::Account>> add_account(std::string_view name, std::optional<std::string_view> plan) = 0;
   virtual Result<Settling> set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) = 0;
   virtual Result<Settling> remove_account(std::string_view name) = 0;
-  // Without a key a pair is made, and its private half is kept so that device_config() is complete.
-  virtual Result<Changed<lease::Device>> add_device(std::string_view account, std::string_view name, std::optional<Key> public_key) = 0;
+  // What the device has not brought is made, and its private half is kept so that device_config() is complete.
+  virtual Result<Changed<lease::Device>> add_device(std::string_view account, std::string_view name, std::optional<BroughtCredential> brought) = 0;
   virtual Result<Settling> remove_device(std::string_view name) = 0;
-  virtual Result<std::string> device_config(std::string_view name, const DeviceConfigOptions& options) = 0;  // wg-quick text
-  virtual Result<Settling> disconnect_device(lease::DeviceId device) = 0;                                    // the device says good-bye
+  virtual Result<std::string> device_config(std::string_view name, const DeviceConfigOptions& options) = 0;  // as its way in has it
+  virtual Result<Settling> disconnect_device(lease::DeviceId device) = 0;                                              // the device says good-bye
   virtual Result<Changed<std::vector<lease::Lease>>> add_lease(lease::LeaseRequest request) = 0;
   // What a device asks for itself: a mapping like those of NAT-PMP, PCP and UPnP.
   virtual Result<Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) = 0;

@@ -18,8 +18,7 @@
 #include "lease/validation.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
-#include "tunnel/kernel/kernel_tunnel.h"
-#include "tunnel/wireguard/engine.h"
+#include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::daemon {
 namespace {
@@ -34,7 +33,7 @@ Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::sh
   std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
   // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
   for (const auto step : {&Daemon::read_configuration, &Daemon::confine, &Daemon::open_store, &Daemon::prove_port_plan,
-                          &Daemon::start_redirect, &Daemon::start_tunnel, &Daemon::open_gateway, &Daemon::open_doors})
+                          &Daemon::start_redirect, &Daemon::start_ways_in, &Daemon::open_gateway, &Daemon::open_doors})
     if (auto done = ((*daemon).*step)(); !done) return fail(done.error());
   return daemon;
 }
@@ -80,14 +79,9 @@ Status Daemon::open_store() {
   store_ = std::move(*store);
   for (const auto& repair : store_->repairs()) log_->warn("{}", repair);
 
-  auto identity = store_->load_wireguard_identity();
+  auto identity = tunnel::wireguard_devices::gateway_identity(*store_, random_);
   if (!identity) return fail(identity.error());
-  if (*identity) {
-    identity_ = **identity;
-  } else {
-    identity_.private_key = crypto::generate_private_key(random_);
-    if (auto saved = store_->save_wireguard_identity(identity_); !saved) return saved;
-  }
+  identity_ = *identity;
 
   listeners_ = reachable_listeners(configuration_);
   const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
@@ -145,7 +139,7 @@ firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration&
       shares_address = true;
   }
   ruleset.entry_shares_lease_address = shares_address;
-  ruleset.tunnel_interface = configuration.tunnel_interface;
+  ruleset.tunnel_interfaces = tunnel_interfaces(configuration);
   ruleset.tunnel_v4 = configuration.tunnel_v4;
   ruleset.tunnel_v6 = configuration.tunnel_v6;
   ruleset.pool = configuration.pool;
@@ -164,9 +158,10 @@ firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration&
 
 Status Daemon::start_redirect() {
   // When the tunnel device is gone (a crash), packets to devices must not leave by the default route.
-  tunnel_interface_ =
-      std::make_unique<TunnelInterface>(configuration_.tunnel_interface, configuration_.tunnel_v4, configuration_.tunnel_v6);
-  if (auto put = tunnel_interface_->put_blackholes(*network_); !put) return put;
+  for (const auto& interface : tunnel_interfaces(configuration_))
+    tunnel_interfaces_.emplace_back(interface, configuration_.tunnel_v4, configuration_.tunnel_v6);
+  for (const auto& interface : tunnel_interfaces_)
+    if (auto put = interface.put_blackholes(*network_); !put) return put;
   redirect::NftRedirect::Options options;
   options.use_ownership = !options_.plain_table;
   auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now(), options);
@@ -180,69 +175,20 @@ Status Daemon::start_redirect() {
   return {};
 }
 
-Status Daemon::start_tunnel() {
-  return configuration_.engine == configuration::TunnelEngine::kernel ? start_kernel_engine() : start_embedded_engine();
-}
-
-void Daemon::on_tunnel_event(tunnel::Event event) {
-  loop_.post([this, event = std::move(event)] {
-    if (const auto* failed = std::get_if<tunnel::EngineFailed>(&event)) {
-      log_->critical("the tunnel has failed: {}", failed->error.message);
-      failed_ = true;
-      loop_.stop();
-    } else if (gateway_) {
-      gateway_->on_tunnel_event(event);
-    }
-  });
-}
-
-Status Daemon::start_embedded_engine() {
-  using tunnel::wireguard::Engine;
-  // The kernel's link outlives a gateway that ran with it, and has the name and the port.
-  if (const auto left = network_->link(configuration_.tunnel_interface); left && left->kind == system::WireGuardLink::link_kind) {
-    if (auto ours = tunnel::kernel::check_link_is_ours(configuration_.tunnel_interface, identity_.private_key, *network_); !ours)
-      return ours;
-    if (auto removed = network_->remove_link(configuration_.tunnel_interface); !removed) return removed;
-  }
-  auto tun = system::Tun::open(Engine::tun_options(configuration_.tunnel_interface, configuration_.mtu, configuration_.offload));
-  if (!tun) return fail(tun.error());
-  const auto interface = tun->name();
-  if (auto up = tunnel_interface_->put_up(*network_); !up) return up;
-
-  auto sockets = system::UdpSockets::open(Engine::udp_options(configuration_.wireguard_port, 0, configuration_.offload));
-  if (!sockets) return fail(sockets.error());
-  std::error_code ignored;
-  std::filesystem::create_directories(control_socket_folder, ignored);  // the engine says it if its socket cannot be made
-
-  tunnel::wireguard::EngineConfig config;
-  config.private_key = identity_.private_key;
-  config.timestamp_floor = identity_.timestamp_floor;
-  config.mtu = configuration_.mtu;
-  config.offload = configuration_.offload;
-  config.crypto_workers = configuration_.crypto_workers;
-  config.require_admission = true;
-  config.control_socket_path = control_socket_folder + interface + ".sock";
-  config.disconnect_after = configuration_.disconnect_after;
-  auto engine = Engine::start(
-      std::move(config), std::move(*tun), std::move(*sockets), random_, clock_,
-      [this](tunnel::Event event) { on_tunnel_event(std::move(event)); }, log_);
-  if (!engine) return fail(engine.error());
-  tunnel_ = std::move(*engine);
+Status Daemon::start_ways_in() {
+  const auto on_event = [this](tunnel::WayIn& way_in, const tunnel::DeviceEvent& event) {
+    if (gateway_) gateway_->on_tunnel_event(way_in, event);
+  };
+  const auto on_failed = [this](const Error& error) {
+    log_->critical("the tunnel has failed: {}", error.message);
+    failed_ = true;
+    loop_.stop();
+  };
+  auto started = daemon::start_ways_in(
+      {configuration_, *store_, identity_, *network_, tunnel_interfaces_, loop_, clock_, random_, log_, on_event, on_failed});
+  if (!started) return fail(started.error());
+  ways_in_ = std::move(*started);
   return {};
-}
-
-Status Daemon::start_kernel_engine() {
-  tunnel::kernel::KernelTunnelConfig config;
-  config.interface = configuration_.tunnel_interface;
-  config.private_key = identity_.private_key;
-  config.port = configuration_.wireguard_port;
-  config.mtu = configuration_.mtu;
-  config.disconnect_after = configuration_.disconnect_after;
-  auto tunnel = tunnel::kernel::KernelTunnel::start(
-      config, *network_, clock_, [this](tunnel::Event event) { on_tunnel_event(std::move(event)); }, log_);
-  if (!tunnel) return fail(tunnel.error());
-  tunnel_ = std::move(*tunnel);
-  return tunnel_interface_->put_up(*network_);
 }
 
 // Without a history there is a gateway all the same, but it says so.
@@ -275,9 +221,11 @@ void Daemon::retry_history() {
 
 Status Daemon::open_gateway() {
   open_history();
+  std::vector<tunnel::WayIn*> ways_in;
+  for (const auto& way_in : ways_in_) ways_in.push_back(way_in.get());
   auto gateway =
-      gateway::Gateway::open(configuration_, std::move(*loaded_book_), identity_,
-                             gateway::Parts{*store_, *redirect_, *tunnel_, clock_, random_, log_, system::boot_id(),
+      gateway::Gateway::open(configuration_, std::move(*loaded_book_),
+                             gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, log_, system::boot_id(),
                                             [this] { return check_host(configuration_, hosts_, true); },
                                             [this](const lease::Device& device) { return add_gateway_address(device); },
                                             [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
@@ -293,7 +241,9 @@ Status Daemon::open_gateway() {
 Status Daemon::add_gateway_address(const lease::Device& device) {
   const auto address = configuration::gateway_address_for(device.tunnel_v4);
   if (address == configuration_.tunnel_v4.nth(1)) return {};
-  return tunnel_interface_->add_address(address, address.bits(), *network_);
+  for (auto& interface : tunnel_interfaces_)
+    if (auto added = interface.add_address(address, address.bits(), *network_); !added) return added;
+  return {};
 }
 
 Status Daemon::open_doors() {
@@ -314,9 +264,11 @@ Status Daemon::open_doors() {
   servers_.push_back(std::move(*admin));
 
   port_mappings_ = std::make_unique<gateway::PortMappings>(*gateway_, log_, hold);
-  port_mapping_door_ = std::make_unique<PortMappingDoor>(*port_mappings_);
-  if (auto opened = port_mapping_door_->open(loop_, configuration_.tunnel_interface, configuration_.tunnel_v6.has_value()); !opened)
-    return opened;
+  const auto interfaces = tunnel_interfaces(configuration_);
+  for (const auto& interface : interfaces) {
+    port_mapping_doors_.push_back(std::make_unique<PortMappingDoor>(*port_mappings_));
+    if (auto opened = port_mapping_doors_.back()->open(loop_, interface, configuration_.tunnel_v6.has_value()); !opened) return opened;
+  }
   if (configuration_.upnp) open_upnp();
 
   const auto answer_device = [this](const net::Request& request, const net::Respond& respond) {
@@ -325,17 +277,16 @@ Status Daemon::open_doors() {
   };
   std::vector<Address> inside{Address::v4(0)};
   if (configuration_.tunnel_v6) inside.push_back(configuration_.tunnel_v6->nth(1));
-  for (const auto& address : inside) {
-    // Bound to the tunnel device, so that it stays closed to the outside even without a rule set.
-    auto server =
-        net::HttpServer::listen_tcp(loop_, {address, configuration_.api_port}, answer_device, limits, configuration_.tunnel_interface);
-    if (!server) return fail(server.error());
-    servers_.push_back(std::move(*server));
-  }
+  for (const auto& interface : interfaces)
+    for (const auto& address : inside) {
+      // Bound to the tunnel device, so that it stays closed to the outside even without a rule set.
+      auto server = net::HttpServer::listen_tcp(loop_, {address, configuration_.api_port}, answer_device, limits, interface);
+      if (!server) return fail(server.error());
+      servers_.push_back(std::move(*server));
+    }
 
   probe_interface_ = std::make_unique<ProbeInterface>(configuration_.tunnel_v6.has_value());
-  auto doctor = PortDoctor::start({*gateway_, *redirect_, *tunnel_, *network_, *probe_interface_, loop_, clock_, random_, log_,
-                                   configuration_.engine != configuration::TunnelEngine::kernel});
+  auto doctor = PortDoctor::start({*gateway_, *redirect_, *network_, *probe_interface_, loop_, clock_, random_, log_});
   if (!doctor) return fail(doctor.error());
   port_doctor_ = std::move(*doctor);
   gateway_->set_port_doctor(
@@ -349,7 +300,7 @@ Status Daemon::open_doors() {
 
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
   auto self_repair = SelfRepair::start(
-      {*redirect_, *network_, *tunnel_interface_, *probe_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
+      {*redirect_, *network_, tunnel_interfaces_, *probe_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
   if (!self_repair) return fail(self_repair.error());
   self_repair_ = std::move(*self_repair);
   gateway_->set_repair_report([this] { return self_repair_->report(); });
@@ -368,9 +319,10 @@ void Daemon::open_upnp() {
   upnp_door_ =
       std::make_unique<UpnpDoor>(*gateway_, *port_mappings_, crypto::x25519_public(identity_.private_key), configuration_.api_port);
   const auto gateway_v6 = configuration_.tunnel_v6 ? std::optional(configuration_.tunnel_v6->nth(1)) : std::nullopt;
-  if (auto opened = upnp_door_->open(loop_, configuration_.tunnel_interface, gateway_v6); !opened)
-    log_->warn("programs do not find this gateway by UPnP, and must be told http://{}:{}/upnp: {}",
-               to_string(configuration_.tunnel_v4.nth(1)), to_string(configuration_.api_port), opened.error().message);
+  for (const auto& interface : tunnel_interfaces(configuration_))
+    if (auto opened = upnp_door_->open(loop_, interface, gateway_v6); !opened)
+      log_->warn("programs do not find this gateway by UPnP, and must be told http://{}:{}/upnp: {}",
+                 to_string(configuration_.tunnel_v4.nth(1)), to_string(configuration_.api_port), opened.error().message);
 }
 
 bool Daemon::serve() {
@@ -432,10 +384,14 @@ Result<bool> Daemon::follow_hosts() {
 
 // Programs that asked for a port are to learn that it has another address now.
 void Daemon::announce_hosts() {
-  std::vector<Address> devices;
-  for (const auto* device : gateway_->book().devices())
-    if (device->connected) devices.push_back(device->tunnel_v4);
-  if (port_mapping_door_) port_mapping_door_->announce(devices);
+  for (const auto& door : port_mapping_doors_) {
+    std::vector<Address> devices;
+    for (const auto* device : gateway_->book().devices()) {
+      const auto* way_in = device->connected ? gateway_->way_in_of(device->id) : nullptr;
+      if (way_in != nullptr && way_in->interface() == door->interface()) devices.push_back(device->tunnel_v4);
+    }
+    door->announce(devices);
+  }
 }
 
 // When the table is full, the kernel takes no new connection of anybody: said before.

@@ -23,6 +23,7 @@
 #include "daemon/self_repair.h"
 #include "daemon/tunnel_interface.h"
 #include "daemon/upnp_door.h"
+#include "daemon/ways_in.h"
 #include "firewall/gateway_ruleset.h"
 #include "gateway/gateway.h"
 #include "gateway/port_mappings.h"
@@ -33,7 +34,6 @@
 #include "store/sqlite/sqlite_store.h"
 #include "system/boot_clock.h"
 #include "system/links_and_routes.h"
-#include "tunnel/tunnel.h"
 
 namespace drpf::daemon {
 
@@ -59,10 +59,7 @@ class Daemon {
   Status open_store();
   Status prove_port_plan();
   Status start_redirect();
-  Status start_tunnel();
-  Status start_embedded_engine();
-  Status start_kernel_engine();
-  void on_tunnel_event(tunnel::Event event);  // on a thread of the tunnel
+  Status start_ways_in();
   Status open_gateway();
   Status open_doors();
   void open_upnp();
@@ -86,7 +83,7 @@ class Daemon {
   crypto::SystemRandom random_;
   configuration::Configuration configuration_;
   std::unique_ptr<system::LinksAndRoutes> network_;
-  std::unique_ptr<TunnelInterface> tunnel_interface_;
+  std::vector<TunnelInterface> tunnel_interfaces_;
   std::unique_ptr<ProbeInterface> probe_interface_;
   std::vector<configuration::FoundHost> hosts_;
   bool leases_must_follow_ = false;   // the rule set has the hosts of now, and the leases not yet
@@ -99,11 +96,11 @@ class Daemon {
   ConnectionTableGauge connection_table_;
   std::unique_ptr<redirect::NftRedirect> redirect_;
   net::EventLoop loop_;
-  std::unique_ptr<tunnel::Tunnel> tunnel_;
+  std::vector<std::unique_ptr<tunnel::WayIn>> ways_in_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<HeldAnswers> held_answers_;
   std::unique_ptr<gateway::PortMappings> port_mappings_;
-  std::unique_ptr<PortMappingDoor> port_mapping_door_;
+  std::vector<std::unique_ptr<PortMappingDoor>> port_mapping_doors_;  // one for each tunnel
   std::unique_ptr<UpnpDoor> upnp_door_;
   std::unique_ptr<PortDoctor> port_doctor_;
   std::unique_ptr<LeaseAudit> lease_audit_;

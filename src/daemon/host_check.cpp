@@ -10,6 +10,7 @@
 #include <set>
 #include <string_view>
 
+#include "daemon/ways_in.h"
 #include "firewall/foreign_rules.h"
 #include "firewall/gateway_ruleset.h"
 #include "ruleset/dead_man.h"
@@ -71,7 +72,7 @@ void check_foreign_rules(const configuration::Configuration& configuration, cons
 void check_routing_rules(const configuration::Configuration& configuration, bool running, std::vector<Finding>& findings) {
   auto network = system::LinksAndRoutes::open();
   if (!network) return;
-  const ruleset::DeadMan dead_man(configuration.tunnel_interface, configuration.tunnel_v4, configuration.tunnel_v6);
+  const ruleset::DeadMan dead_man(tunnel_interfaces(configuration), configuration.tunnel_v4, configuration.tunnel_v6);
   const auto own = dead_man.rules();
   std::vector<system::RoutingRule> present;
   for (const auto family : {Family::v4, Family::v6})

@@ -37,6 +37,7 @@ struct PortDoctor::Visit {
   Time deadline{};
   Time sent{};
   std::uint16_t times_sent = 0;
+  bool call_tried = false;
   bool called = false;
   int looks = 0;
   net::Timer timer;
@@ -214,12 +215,12 @@ void PortDoctor::on_turn(Visit& visit) {
     send(visit, visit.packets->packet());
     if (visit.evidence.visit) return conclude(visit);
   }
-  if (parts_.can_call && !visit.called && now - visit.began >= call_after) {
-    visit.called = true;
-    if (const auto tunnel = visit.tunnel_before) parts_.tunnel.initiate(tunnel->public_key);
+  if (!visit.call_tried && now - visit.began >= call_after) {
+    visit.call_tried = true;
+    visit.called = parts_.gateway.call_for_answer(visit.device);
   }
   auto next = std::min(visit.sent + send_interval, visit.deadline);
-  if (parts_.can_call && !visit.called) next = std::min(next, visit.began + call_after);
+  if (!visit.call_tried) next = std::min(next, visit.began + call_after);
   visit.timer = parts_.loop.after(std::max<Duration>(next - now, std::chrono::milliseconds(1)), [this, &visit] { on_turn(visit); });
 }
 

@@ -21,7 +21,6 @@
 #include "scan/own/lease_visit.h"
 #include "system/conntrack.h"
 #include "system/links_and_routes.h"
-#include "tunnel/tunnel.h"
 
 namespace drpf::daemon {
 
@@ -39,14 +38,12 @@ class PortDoctor {
   struct Parts {
     gateway::Gateway& gateway;
     redirect::NftRedirect& redirect;
-    tunnel::Tunnel& tunnel;
     system::LinksAndRoutes& network;
     ProbeInterface& probe;
     net::EventLoop& loop;
     const Clock& clock;
     Random& random;
     std::shared_ptr<spdlog::logger> log;
-    bool can_call = true;  // Tunnel::initiate() makes a device answer, whatever its session; the kernel's engine does not do that
   };
 
   static Result<std::unique_ptr<PortDoctor>> start(Parts parts);

@@ -118,16 +118,19 @@ void SelfRepair::look_at_rules() {
 }
 
 void SelfRepair::look_at_network() {
-  const auto repaired = parts_.tunnel.repair(parts_.network);
-  if (!repaired) return complain("the tunnel's interface", repaired.error());
-  if (repaired->link) note("the tunnel's interface, which was down", false);
-  if (repaired->addresses > 0) note("the addresses of the tunnel's interface", false);
-  if (repaired->routes > 0) note("the routes to the tunnel", false);
+  for (const auto& tunnel : parts_.tunnels) {
+    const auto repaired = tunnel.repair(parts_.network);
+    if (!repaired) return complain("the tunnel's interface", repaired.error());
+    if (repaired->link) note("the tunnel's interface, which was down", false);
+    if (repaired->addresses > 0) note("the addresses of the tunnel's interface", false);
+    if (repaired->routes > 0) note("the routes to the tunnel", false);
+  }
   const auto probe = parts_.probe.repair(parts_.network);
   if (!probe) return complain("the interface that leases are tested from", probe.error());
   if (*probe) note("the interface that leases are tested from", false);
   keep_parameter("net.ipv4.ip_forward", "1");
-  if (parts_.tunnel.carries_v6()) keep_parameter("net.ipv6.conf.all.forwarding", "1");
+  const auto carries_v6 = [](const TunnelInterface& tunnel) { return tunnel.carries_v6(); };
+  if (std::any_of(parts_.tunnels.begin(), parts_.tunnels.end(), carries_v6)) keep_parameter("net.ipv6.conf.all.forwarding", "1");
 }
 
 // After the rules: nothing is forwarded before the routing rules stand.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <spdlog/fwd.h>
 
@@ -33,7 +34,7 @@ class SelfRepair {
   struct Parts {
     redirect::NftRedirect& redirect;
     system::LinksAndRoutes& network;
-    const TunnelInterface& tunnel;
+    const std::vector<TunnelInterface>& tunnels;
     ProbeInterface& probe;
     gateway::Gateway& gateway;
     net::EventLoop& loop;

@@ -67,8 +67,12 @@ constexpr std::uint32_t request_bytes = 100;  // of PCP, with its headers; NAT-P
 
 class Builder {
  public:
-  explicit Builder(const GatewayRuleset& ruleset)
-      : ruleset_(ruleset), public_(quoted(ruleset.public_interfaces)), tunnel_(fmt::format("\"{}\"", ruleset.tunnel_interface)) {
+  explicit Builder(const GatewayRuleset& ruleset) : ruleset_(ruleset), public_(quoted(ruleset.public_interfaces)) {
+    const auto& tunnels = ruleset.tunnel_interfaces;
+    tunnel_ = tunnels.size() == 1 ? fmt::format("\"{}\"", tunnels.front()) : quoted(tunnels);
+    auto inside = tunnels;
+    inside.emplace_back("lo");
+    inside_ = quoted(inside);
     auto visitors = ruleset.public_interfaces;
     if (ruleset.probe) visitors.push_back(ruleset.probe->interface);
     visitors_ = quoted(visitors);
@@ -132,9 +136,9 @@ class Builder {
           fmt::format("iifname {} {} saddr != {} counter drop", tunnel_, family.ip, family.tunnel));
       // On every interface that is not the tunnel, not only on the public ones; rp_filter would not do it for IPv6.
       add("early", fmt::format("tunnel_address_from_outside{}", family.suffix),
-          fmt::format("iifname != {{ {}, \"lo\" }} {} daddr {} counter drop", tunnel_, family.ip, family.tunnel));
+          fmt::format("iifname != {} {} daddr {} counter drop", inside_, family.ip, family.tunnel));
       add("early", fmt::format("tunnel_source_from_outside{}", family.suffix),
-          fmt::format("iifname != {{ {}, \"lo\" }} {} saddr {} counter drop", tunnel_, family.ip, family.tunnel));
+          fmt::format("iifname != {} {} saddr {} counter drop", inside_, family.ip, family.tunnel));
     }
     // Looking a route up is the dearest of these, and the addresses of a conversation do not change.
     add("early", "tunnel_source_route",
@@ -286,10 +290,10 @@ class Builder {
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
       add("output", fmt::format("tunnel_address_leaving{}", family.suffix),
-          fmt::format("oifname != {{ {}, \"lo\" }} {} daddr {} counter drop", tunnel_, family.ip, family.tunnel));
+          fmt::format("oifname != {} {} daddr {} counter drop", inside_, family.ip, family.tunnel));
       // Not the resets that end a revoked visit: they are in the device's name, and translated after this.
       add("output", fmt::format("tunnel_source_leaving{}", family.suffix),
-          fmt::format("oifname != {{ {}, \"lo\" }} {} saddr {} ct status & dnat == 0 counter drop", tunnel_, family.ip, family.tunnel));
+          fmt::format("oifname != {} {} saddr {} ct status & dnat == 0 counter drop", inside_, family.ip, family.tunnel));
     }
   }
 
@@ -309,7 +313,8 @@ class Builder {
   const GatewayRuleset& ruleset_;
   std::string public_;
   std::string visitors_;  // the public interfaces, and where the gateway's own visits come from: those count against no limit
-  std::string tunnel_;
+  std::string tunnel_;    // the interface, or the set of them
+  std::string inside_;    // the tunnels and this host itself
   std::array<Words, 2> families_;
   std::vector<Rule> rules_;
 };
@@ -356,8 +361,9 @@ Status refuse(std::string message, std::string cure) { return fail(invalid("rule
 
 Status check(const GatewayRuleset& ruleset) {
   if (ruleset.public_interfaces.empty()) return refuse("the rule set names no public interface", "name one in the configuration");
+  if (ruleset.tunnel_interfaces.empty()) return refuse("the rule set names no tunnel", "name an interface for one in the configuration");
   auto names = ruleset.public_interfaces;
-  names.push_back(ruleset.tunnel_interface);
+  names.insert(names.end(), ruleset.tunnel_interfaces.begin(), ruleset.tunnel_interfaces.end());
   if (ruleset.probe) names.push_back(ruleset.probe->interface);
   for (const auto& name : names)
     if (!is_interface_name(name))

@@ -30,7 +30,7 @@ struct GatewayRuleset {
   std::string table = "drpf";  // family inet
   std::vector<std::string> public_interfaces;
   std::vector<lease::PublicHost> hosts;
-  std::string tunnel_interface = "drpf0";
+  std::vector<std::string> tunnel_interfaces{"drpf0"};  // of all ways in
   std::optional<Prefix> tunnel_v4;
   std::optional<Prefix> tunnel_v6;  // none = no IPv6 inside the tunnel
 

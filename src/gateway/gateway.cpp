@@ -6,16 +6,11 @@
 #include <utility>
 
 #include "lease/validation.h"
-#include "protocol/wireguard/tai64n.h"
 
 namespace drpf::gateway {
 
-Gateway::Gateway(configuration::Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts)
-    : configuration_(std::move(configuration)),
-      book_(std::move(book)),
-      identity_(identity),
-      parts_(std::move(parts)),
-      started_(parts_.clock.now()) {}
+Gateway::Gateway(configuration::Configuration configuration, lease::LeaseBook book, Parts parts)
+    : configuration_(std::move(configuration)), book_(std::move(book)), parts_(std::move(parts)), started_(parts_.clock.now()) {}
 
 Gateway::~Gateway() = default;
 
@@ -36,42 +31,35 @@ Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& pol
   return book;
 }
 
-Result<std::unique_ptr<Gateway>> Gateway::open(configuration::Configuration configuration, lease::LeaseBook book,
-                                               store::WireGuardIdentity identity, Parts parts) {
-  auto peers = parts.store.load_wireguard_peers();
-  if (!peers) return fail(peers.error());
-  std::unique_ptr<Gateway> gateway(new Gateway(std::move(configuration), std::move(book), identity, std::move(parts)));
-  if (auto started = gateway->start(std::move(*peers)); !started) return fail(started.error());
+Result<std::unique_ptr<Gateway>> Gateway::open(configuration::Configuration configuration, lease::LeaseBook book, Parts parts) {
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(configuration), std::move(book), std::move(parts)));
+  if (auto started = gateway->start(); !started) return fail(started.error());
   return gateway;
 }
 
-Status Gateway::start(std::vector<store::WireGuardPeer> peers) {
+Status Gateway::start() {
   ticked_ = now();  // the redirect has just begun with what the book says
-  reserve_timestamps();
+  for (auto* way_in : parts_.ways_in)
+    if (auto begun = way_in->begin(); !begun)
+      note_store(fail(begun.error()));
+    else if (*begun)
+      note_store({});
   resume_history();
-  for (auto& peer : peers) {
-    const auto* device = book_.device(peer.device);
-    if (device == nullptr) continue;
-    if (auto added = add_peer_to_tunnel(peer); !added) return added;
+  for (const auto* device : book_.devices()) {
+    if (way_in_of(device->id) == nullptr) continue;
+    if (auto in = bring_in(device->id); !in) return in;
     if (!device->connected) continue;
     restored_until_[device->id] = now() + configuration_.disconnect_after;
-    if (!peer.endpoint) continue;
-    // The device does not know that we were away: our handshake brings it back before its own timers would.
-    if (auto admitted = parts_.redirect.admit_endpoint(peer.endpoint->address, endpoint_lifetime); !admitted) return admitted;
-    parts_.tunnel.admit(peer.public_key, peer.endpoint->address);
-    parts_.tunnel.initiate(peer.public_key);
+    for (auto* way_in : parts_.ways_in) {
+      const auto status = way_in->status(device->id);
+      if (!status || !status->endpoint) continue;
+      // The device does not know that we were away: our call brings it back before its own timers would.
+      if (auto admitted = parts_.redirect.admit_endpoint(status->endpoint->address, endpoint_lifetime); !admitted) return admitted;
+      way_in->admit(device->id, status->endpoint->address);
+      way_in->call(device->id);
+    }
   }
   return {};
-}
-
-// The stamps of this run begin right above the floor that the last one left, which may lie in the future. The next run has to begin above
-// these again, also when this one is killed at once: devices refuse a stamp that they have seen, and their own timers take 15 s and more.
-void Gateway::reserve_timestamps() {
-  using protocol::wireguard::one_second_after;
-  using protocol::wireguard::tai64n;
-  identity_.timestamp_floor =
-      std::max(tai64n(parts_.clock.wall_now() + timestamp_floor_ahead), one_second_after(identity_.timestamp_floor));
-  note_store(parts_.store.save_wireguard_identity(identity_));
 }
 
 store::ClockReading Gateway::clock_reading() const { return {parts_.boot_id, parts_.clock.now(), parts_.clock.wall_now()}; }
@@ -82,10 +70,9 @@ Result<api::Settling> Gateway::carry_out(const lease::Transaction& transaction) 
   return after_commit(transaction);
 }
 
-Status Gateway::commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers) {
+Status Gateway::commit(const lease::Transaction& transaction, const store::Credentials& credentials) {
   if (book_due_) return fail(book_unknown());
-  auto committed = peers.empty() ? parts_.store.commit(transaction, clock_reading())
-                                 : parts_.store.commit_with_peers(transaction, peers, clock_reading());
+  auto committed = parts_.store.commit_with(transaction, credentials, clock_reading());
   note_store(committed);
   return committed;
 }
@@ -148,9 +135,14 @@ Status Gateway::fence(const lease::Transaction& transaction) {
   std::vector<tunnel::ClosedFlow> flows;
   for (const auto& gone : transaction.remove) flows.push_back({gone.device_address, gone.protocol, gone.device_port});
   if (flows.empty()) return {};
-  auto fenced = parts_.tunnel.fence(flows);
-  if (!fenced) parts_.log->error("packets under way of leases that have ended: {}", fenced.error().message);
-  return fenced;
+  // By every way in: a device may have gone over to another a moment ago.
+  Status all;
+  for (auto* way_in : parts_.ways_in)
+    if (auto fenced = way_in->fence(flows); !fenced) {
+      parts_.log->error("packets under way of leases that have ended: {}", fenced.error().message);
+      if (all) all = std::move(fenced);
+    }
+  return all;
 }
 
 std::vector<lease::DeviceId> Gateway::devices_in(const lease::Transaction& transaction) const {
@@ -197,11 +189,10 @@ void Gateway::call_back_lost(const lease::Transaction& transaction) {
     const auto* put = std::get_if<lease::PutDevice>(&record);
     if (put == nullptr || put->device.connected) continue;
     const auto* device = book_.device(put->device.id);
-    const auto peer = peers_.find(put->device.id);
-    if (device == nullptr || device->connected || peer == peers_.end()) continue;
+    if (device == nullptr || device->connected || way_in_of(device->id) == nullptr) continue;
     parts_.log->warn("device {} is disconnected: its leases ran out before they could be renewed", device->name);
-    parts_.tunnel.depart(peer->second.public_key);
-    parts_.tunnel.initiate(peer->second.public_key);
+    depart(device->id);
+    for (auto* way_in : parts_.ways_in) way_in->call(device->id);
   }
 }
 
@@ -216,29 +207,17 @@ Result<std::size_t> Gateway::reconcile() {
 }
 
 Status Gateway::save_tunnel_state() {
-  std::vector<store::WireGuardPeer> changed;
-  for (const auto& status : parts_.tunnel.status()) {
-    const auto device = device_of(status.public_key);
-    if (!device) continue;
-    auto& peer = peers_.at(*device);
-    if (peer.endpoint == status.endpoint && peer.last_timestamp >= status.last_timestamp) continue;
-    if (status.endpoint) peer.endpoint = status.endpoint;
-    peer.last_timestamp = std::max(peer.last_timestamp, status.last_timestamp);
-    changed.push_back(peer);
-  }
-  if (!changed.empty())
-    if (auto saved = parts_.store.save_wireguard_peers(changed); !saved) {
-      note_store(saved);
-      return saved;
+  Status all;
+  for (auto* way_in : parts_.ways_in) {
+    const auto saved = way_in->save_state();
+    if (!saved) {
+      note_store(fail(saved.error()));
+      if (all) all = fail(saved.error());
+    } else if (*saved) {
+      note_store({});
     }
-
-  // Written ahead, so that after a crash no initiation of ours is stamped below one that was sent (safety T3).
-  const auto floor = protocol::wireguard::tai64n(parts_.clock.wall_now() + timestamp_floor_ahead);
-  if (floor <= identity_.timestamp_floor) return {};
-  identity_.timestamp_floor = floor;
-  auto saved = parts_.store.save_wireguard_identity(identity_);
-  note_store(saved);
-  return saved;
+  }
+  return all;
 }
 
 Status Gateway::reconfigure(configuration::Configuration configuration, lease::Policy policy) {

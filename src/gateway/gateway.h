@@ -17,23 +17,21 @@
 
 #include "api/service.h"
 #include "configuration/configuration.h"
-#include "core/random.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "lease/lease_book.h"
 #include "redirect/redirect.h"
 #include "store/lease_history.h"
 #include "store/store.h"
-#include "tunnel/tunnel.h"
+#include "tunnel/way_in.h"
 
 namespace drpf::gateway {
 
 struct Parts {
   store::Store& store;
   redirect::Redirect& redirect;
-  tunnel::Tunnel& tunnel;
+  std::vector<tunnel::WayIn*> ways_in;  // at least one; the first that knows a device speaks for it while it is away
   const Clock& clock;
-  Random& random;
   std::shared_ptr<spdlog::logger> log;
   std::string boot_id;
   std::function<std::vector<api::Finding>()> check;                      // looks at the live host
@@ -50,20 +48,18 @@ class Gateway final : public api::Service {
  public:
   static constexpr Duration endpoint_lifetime = std::chrono::seconds(900);  // in the firewall's set; longer than any session lives
   static constexpr Duration endpoint_refresh = std::chrono::seconds(120);
-  static constexpr Duration timestamp_floor_ahead = std::chrono::seconds(20);  // at least twice the interval of save_tunnel_state()
-  static constexpr Duration late_tick = std::chrono::seconds(3);               // after longer than this the kernel's timeouts are compared
+  static constexpr Duration late_tick = std::chrono::seconds(3);  // after longer than this the kernel's timeouts are compared
   static constexpr int tick_slices_max = 16;
   static constexpr Duration store_trouble_repeat = std::chrono::seconds(60);  // how often the same trouble is logged
 
-  // Adds every peer of the store to the tunnel, and calls back those that were connected. The redirect already holds the book's leases.
-  static Result<std::unique_ptr<Gateway>> open(configuration::Configuration configuration, lease::LeaseBook book,
-                                               store::WireGuardIdentity identity, Parts parts);
+  // Lets every device in by the ways that know it, and calls back those that were connected. The redirect already holds the book's leases.
+  static Result<std::unique_ptr<Gateway>> open(configuration::Configuration configuration, lease::LeaseBook book, Parts parts);
   ~Gateway() override;
 
   // --- what happens to the gateway; all on the control thread
-  void on_tunnel_event(const tunnel::Event& event);
+  void on_tunnel_event(tunnel::WayIn& way_in, const tunnel::DeviceEvent& event);
   void tick();                      // what time alone brings; call about once a second
-  Status save_tunnel_state();       // endpoints, timestamps and our own timestamp floor; call every few seconds and at the end
+  Status save_tunnel_state();       // what the ways in go on from in the next run; call every few seconds and at the end
   Result<std::size_t> reconcile();  // repairs the kernel; counts and logs
   // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
   Status reconfigure(configuration::Configuration configuration, lease::Policy policy);
@@ -71,6 +67,9 @@ class Gateway final : public api::Service {
   void set_repair_report(std::function<api::RepairReport()> report) { repair_report_ = std::move(report); }
   // This host's address is another than before: devices are called from it, so that they learn it.
   void call_connected_devices();
+  bool call_for_answer(lease::DeviceId device);  // a device that is there answers; false: its way in cannot bring that about
+  // That the device is here by now, or would be asked to come by: the first that knows it. Null where none does.
+  tunnel::WayIn* way_in_of(lease::DeviceId device) const;
   void set_condition(const std::string& name, std::optional<std::string> warning);  // a warning for as long as it lasts
   void keep_history(store::LeaseHistory& history);                                  // one that could not be opened at the start
   void forget_history();                                                            // what is older than the configuration keeps
@@ -96,8 +95,7 @@ class Gateway final : public api::Service {
   Result<api::Changed<lease::Account>> add_account(std::string_view name, std::optional<std::string_view> plan) override;
   Result<api::Settling> set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override;
   Result<api::Settling> remove_account(std::string_view name) override;
-  Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name,
-                                                 std::optional<api::Key> public_key) override;
+  Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name, std::optional<api::BroughtCredential> brought) override;
   Result<api::Settling> remove_device(std::string_view name) override;
   Result<std::string> device_config(std::string_view name, const api::DeviceConfigOptions& options) override;
   Result<api::Settling> disconnect_device(lease::DeviceId device) override;
@@ -112,13 +110,12 @@ class Gateway final : public api::Service {
  private:
   class Listener;
 
-  Gateway(configuration::Configuration configuration, lease::LeaseBook book, store::WireGuardIdentity identity, Parts parts);
-  Status start(std::vector<store::WireGuardPeer> peers);
-  void reserve_timestamps();
+  Gateway(configuration::Configuration configuration, lease::LeaseBook book, Parts parts);
+  Status start();
   store::ClockReading clock_reading() const;
   // Commit, apply, carry out. After an error of the kernel the book is right and reconcile() is due.
   Result<api::Settling> carry_out(const lease::Transaction& transaction);
-  Status commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers = {});
+  Status commit(const lease::Transaction& transaction, const store::Credentials& credentials = {});
   void note_store(const Status& written);
   Result<api::Settling> catch_up();
   Result<api::Settling> after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy = {});
@@ -127,19 +124,25 @@ class Gateway final : public api::Service {
   void stage(lease::Transaction transaction);
   Status read_book_back();
   static Error book_unknown();
-  Status add_peer_to_tunnel(const store::WireGuardPeer& peer);
-  tunnel::PeerConfig tunnel_settings(const store::WireGuardPeer& peer) const;
-  void forget_peer(lease::DeviceId device);
+  Status bring_in(lease::DeviceId device);
+  Status let_in(lease::DeviceId device);
+  void forget_device(lease::DeviceId device);
+  tunnel::WayIn* here_by(lease::DeviceId device) const;
   void note_history(const lease::Transaction& transaction);
   void resume_history();
   Result<const lease::Account*> find_account(std::string_view name) const;
   Result<const lease::Device*> find_device(std::string_view name) const;
-  std::optional<lease::DeviceId> device_of(const tunnel::Key& key) const;
-  void on_connected(const tunnel::Key& key, const Endpoint& endpoint);
-  void on_roamed(const tunnel::Key& key, const Endpoint& endpoint);
-  void remember_endpoint(lease::DeviceId device, const Endpoint& endpoint);
-  void on_disconnected(const tunnel::Key& key);
-  Result<api::Settling> connect(lease::DeviceId device, const Endpoint& endpoint);
+  // A device that is there by a way in.
+  struct Arrival {
+    tunnel::WayIn* way_in = nullptr;
+    Endpoint endpoint;
+  };
+  void on_connected(lease::DeviceId device, const Arrival& arrival);
+  void on_roamed(lease::DeviceId device, const Arrival& arrival);
+  void on_disconnected(lease::DeviceId device, const tunnel::WayIn& way_in);
+  bool admit_endpoint(lease::DeviceId device, const Arrival& arrival, std::string_view what);
+  void depart(lease::DeviceId device);
+  Result<api::Settling> connect(lease::DeviceId device, const Arrival& arrival);
   Result<api::Settling> disconnect(lease::DeviceId device, std::string_view why);
   void make_up_for_failures();
   void call_back_lost(const lease::Transaction& transaction);
@@ -150,15 +153,12 @@ class Gateway final : public api::Service {
 
   configuration::Configuration configuration_;
   lease::LeaseBook book_;
-  store::WireGuardIdentity identity_;
   Parts parts_;
   Time started_;
-  std::map<lease::DeviceId, store::WireGuardPeer> peers_;
-  std::map<tunnel::Key, lease::DeviceId> devices_by_key_;
-  std::map<lease::DeviceId, Time> restored_until_;  // connected before a restart and not heard of since, or gone without a commit
-  std::map<lease::DeviceId, Endpoint>
-      connects_due_;                     // there, or moved, but kernel or store did not take it: the tunnel does not say it again
-  std::set<lease::DeviceId> peers_due_;  // not in the tunnel, for something failed
+  std::map<lease::DeviceId, tunnel::WayIn*> here_by_;  // the way in that told last of a device that it is there
+  std::map<lease::DeviceId, Time> restored_until_;     // connected before a restart and not heard of since, or gone without a commit
+  std::map<lease::DeviceId, Arrival> connects_due_;    // there, or moved, but kernel or store did not take it: it is not told again
+  std::set<lease::DeviceId> entries_due_;              // not let in, for something failed
   Time ticked_{};
   std::optional<Time> endpoints_refreshed_;
   std::vector<lease::Transaction> staged_;

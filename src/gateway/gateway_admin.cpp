@@ -2,8 +2,6 @@
 #include <algorithm>
 
 #include "configuration/policy.h"
-#include "crypto/wireguard_primitives.h"
-#include "gateway/device_configuration.h"
 #include "gateway/gateway.h"
 
 namespace drpf::gateway {
@@ -64,18 +62,11 @@ Result<Bytes> Gateway::backup() {
 }
 
 std::optional<api::DeviceTunnel> Gateway::device_tunnel(lease::DeviceId device) const {
-  const auto peer = peers_.find(device);
-  if (peer == peers_.end()) return std::nullopt;
-  api::DeviceTunnel tunnel;
-  tunnel.public_key = peer->second.public_key;
-  tunnel.endpoint = peer->second.endpoint;
-  if (const auto status = parts_.tunnel.status(peer->second.public_key)) {
-    tunnel.endpoint = status->endpoint;
-    tunnel.last_handshake = status->last_handshake;
-    tunnel.bytes_received = status->bytes_received;
-    tunnel.bytes_sent = status->bytes_sent;
-  }
-  return tunnel;
+  const auto* way_in = way_in_of(device);
+  const auto status = way_in != nullptr ? way_in->status(device) : std::nullopt;
+  if (!status) return std::nullopt;
+  return api::DeviceTunnel{way_in->public_credential(device), status->endpoint, status->last_handshake, status->bytes_received,
+                           status->bytes_sent};
 }
 
 void Gateway::test_lease(const api::LeaseTest& test, LeaseTested done) {
@@ -96,35 +87,33 @@ Result<std::string> Gateway::device_config(std::string_view name, const api::Dev
   const auto found = find_device(name);
   if (!found) return fail(found.error());
   const auto& device = **found;
-  const auto& peer = peers_.at(device.id);
-  DeviceConfiguration text;
-  text.account = book_.account(device.account)->name;
-  text.device = device.name;
-  text.private_key = peer.private_key;
-  text.tunnel_v4 = device.tunnel_v4;
-  text.tunnel_v6 = device.tunnel_v6;
-  text.gateway_v4 = configuration::gateway_address_for(device.tunnel_v4);
-  if (configuration_.tunnel_v6) text.gateway_v6 = configuration_.tunnel_v6->nth(1);
-  text.mtu = configuration_.mtu;
-  text.dns = configuration_.dns;
-  text.gateway_public_key = crypto::x25519_public(identity_.private_key);
-  text.preshared_key = peer.preshared_key;
-  text.inbound_only = options.inbound_only;
+  const auto* way_in = way_in_of(device.id);
+  if (way_in == nullptr)
+    return fail(not_found("device_unknown", "device '" + device.name + "' has no credentials for any way in of this gateway",
+                          "remove it and add it again"));
+  tunnel::DeviceCard card;
+  card.device = device.id;
+  card.account_name = book_.account(device.account)->name;
+  card.device_name = device.name;
+  card.tunnel_v4 = device.tunnel_v4;
+  card.tunnel_v6 = device.tunnel_v6;
+  card.gateway_v4 = configuration::gateway_address_for(device.tunnel_v4);
+  if (configuration_.tunnel_v6) card.gateway_v6 = configuration_.tunnel_v6->nth(1);
+  card.dns = configuration_.dns;
+  card.inbound_only = options.inbound_only;
 
-  std::string host;
   const auto& hosts = book_.policy().hosts;
   if (options.endpoint)
-    host = *options.endpoint;
+    card.host = *options.endpoint;
   else if (configuration_.endpoint_name)
-    host = *configuration_.endpoint_name;
+    card.host = *configuration_.endpoint_name;
   else if (configuration_.entry_v4)
-    host = to_string(*configuration_.entry_v4);
+    card.host = to_string(*configuration_.entry_v4);
   else if (configuration_.entry_v6)
-    host = to_string(*configuration_.entry_v6);
+    card.host = to_string(*configuration_.entry_v6);
   else if (!hosts.empty())
-    host = to_string(hosts.front().v4 ? *hosts.front().v4 : *hosts.front().v6);
-  text.endpoint = endpoint_text(host, configuration_.wireguard_port);
-  return to_wg_quick_text(text);
+    card.host = to_string(hosts.front().v4 ? *hosts.front().v4 : *hosts.front().v6);
+  return way_in->device_configuration(card);
 }
 
 Result<api::Settling> Gateway::set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) {
@@ -136,11 +125,7 @@ Result<api::Settling> Gateway::set_account(std::string_view name, std::optional<
   auto done = carry_out(*transaction);
   if (suspended)
     for (const auto* device : book_.devices_of(id))
-      if (const auto peer = peers_.find(device->id); peer != peers_.end())
-        if (auto changed = parts_.tunnel.add_peer(tunnel_settings(peer->second)); !changed) {
-          peers_due_.insert(device->id);
-          if (done) done = fail(changed.error());
-        }
+      if (auto changed = let_in(device->id); !changed && done) done = fail(changed.error());
   return done;
 }
 
@@ -153,34 +138,31 @@ Result<api::Settling> Gateway::remove_account(std::string_view name) {
   if (!transaction) return fail(transaction.error());
   const auto done = carry_out(*transaction);
   for (const auto device : devices)
-    if (book_.device(device) == nullptr) forget_peer(device);
+    if (book_.device(device) == nullptr) forget_device(device);
   return done;
 }
 
 Result<api::Changed<lease::Device>> Gateway::add_device(std::string_view account_name, std::string_view name,
-                                                        std::optional<api::Key> public_key) {
+                                          std::optional<api::BroughtCredential> brought) {
   const auto account = find_account(account_name);
   if (!account) return fail(account.error());
-  if (public_key && devices_by_key_.contains(*public_key))
-    return fail(refusal("key_taken",
-                        "this public key belongs to device " + book_.device(devices_by_key_.at(*public_key))->name + " already",
-                        "make a new key pair for each device: `wg genkey`"));
   auto decided = book_.add_device((*account)->id, name);
   if (!decided) return fail(decided.error());
 
-  store::WireGuardPeer peer;
-  peer.device = decided->value.id;
-  if (public_key) {
-    peer.public_key = *public_key;
-  } else {
-    peer.private_key = crypto::generate_private_key(parts_.random);
-    peer.public_key = crypto::x25519_public(*peer.private_key);
+  const auto takes = [&](const auto* way_in) { return way_in->kind() == brought->kind; };
+  if (brought && std::none_of(parts_.ways_in.begin(), parts_.ways_in.end(), takes))
+    return fail(refusal("kind_not_offered", "this gateway offers no way in by " + brought->kind, "leave the device's key out"));
+  const auto name_of = [this](lease::DeviceId id) { return book_.device(id)->name; };
+  store::Credentials credentials;
+  for (auto* way_in : parts_.ways_in) {
+    const auto own = brought && brought->kind == way_in->kind() ? std::optional(ByteView(brought->bytes)) : std::nullopt;
+    if (auto made = way_in->make_credentials(decided->value.id, own, name_of, credentials); !made) return fail(made.error());
   }
-  parts_.random.fill(peer.preshared_key);
 
-  if (auto committed = commit(decided->transaction, {peer}); !committed) return fail(committed.error());
+  if (auto committed = commit(decided->transaction, credentials); !committed) return fail(committed.error());
+  for (auto* way_in : parts_.ways_in) way_in->take_up(credentials);
   const auto done = after_commit(decided->transaction);
-  const auto added = add_peer_to_tunnel(peer);
+  const auto added = bring_in(decided->value.id);
   if (!done) return fail(done.error());
   if (!added)
     return fail(failure(added.error().code,
@@ -196,7 +178,7 @@ Result<api::Settling> Gateway::remove_device(std::string_view name) {
   const auto transaction = book_.remove_device(id, now());
   if (!transaction) return fail(transaction.error());
   const auto done = carry_out(*transaction);
-  if (book_.device(id) == nullptr) forget_peer(id);
+  if (book_.device(id) == nullptr) forget_device(id);
   return done;
 }
 

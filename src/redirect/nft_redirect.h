@@ -117,7 +117,7 @@ class NftRedirect final : public Redirect {
         keeper_(std::move(keeper)),
         purge_(std::make_unique<ConnectionPurge>(std::move(conntrack))) {}
 
-  ruleset::DeadMan dead_man() const { return ruleset::DeadMan(ruleset_.tunnel_interface, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
+  ruleset::DeadMan dead_man() const { return ruleset::DeadMan(ruleset_.tunnel_interfaces, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
   Status put_structure();
   Status probe_kernel();
   Result<std::size_t> build_up(std::span<const lease::Redirection> desired, Time now);

@@ -35,8 +35,10 @@ std::vector<system::RoutingRule> DeadMan::rules() const {
     out.push_back(rule);
     rule.priority = priority + 2;
     rule.to.reset();
-    rule.incoming_interface = tunnel_interface_;
-    out.push_back(rule);
+    for (const auto& interface : tunnel_interfaces_) {
+      rule.incoming_interface = interface;
+      out.push_back(rule);
+    }
   }
   return out;
 }

@@ -14,8 +14,8 @@ namespace drpf::ruleset {
 
 class DeadMan {
  public:
-  DeadMan(std::string tunnel_interface, std::optional<Prefix> tunnel_v4, std::optional<Prefix> tunnel_v6)
-      : tunnel_interface_(std::move(tunnel_interface)), tunnel_v4_(tunnel_v4), tunnel_v6_(tunnel_v6) {}
+  DeadMan(std::vector<std::string> tunnel_interfaces, std::optional<Prefix> tunnel_v4, std::optional<Prefix> tunnel_v6)
+      : tunnel_interfaces_(std::move(tunnel_interfaces)), tunnel_v4_(tunnel_v4), tunnel_v6_(tunnel_v6) {}
 
   Result<std::size_t> install() const;  // how many were missing
   Status remove() const;
@@ -27,7 +27,7 @@ class DeadMan {
   static constexpr std::uint32_t priority = 100;  // and the two after it
 
  private:
-  std::string tunnel_interface_;
+  std::vector<std::string> tunnel_interfaces_;
   std::optional<Prefix> tunnel_v4_;
   std::optional<Prefix> tunnel_v6_;
 };

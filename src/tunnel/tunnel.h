@@ -1,4 +1,5 @@
-// A tunnel service as the gateway sees it: peers go in, connects and disconnects come out. Commands never block on the packet threads.
+// A speaker of WireGuard, by keys: peers go in, connects and disconnects come out. Knows no devices; tunnel/wireguard_devices does.
+// Commands never block on the packet threads.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include "core/port.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "tunnel/closed_flow.h"
 
 namespace drpf::tunnel {
 
@@ -54,14 +56,6 @@ struct EngineFailed {
   Error error;
 };  // the TUN device or the socket is gone
 using Event = std::variant<PeerConnected, PeerRoamed, PeerDisconnected, EngineFailed>;
-
-// Where packets of a lease go to inside the tunnel, of a lease that has ended.
-struct ClosedFlow {
-  Address device_address;
-  Protocol protocol{};
-  Port device_port;
-  auto operator<=>(const ClosedFlow&) const = default;
-};
 
 class Tunnel {
  public:

@@ -201,10 +201,10 @@ TYPED_TEST_P(StoreConformance, PeersLiveAndDieWithTheirDevices) {
   WireGuardPeer second;
   second.device = phone->value.id;
   second.public_key = peer.public_key;
-  EXPECT_FALSE(this->store->commit_with_peers(phone->transaction, {second}, this->clock)) << "two devices of one key";
+  EXPECT_FALSE(this->store->commit_with(phone->transaction, {{second}}, this->clock)) << "two devices of one key";
   EXPECT_EQ(this->loaded(this->clock).devices.size(), 1U) << "and so no device either";
   second.public_key = key(4);
-  ASSERT_TRUE(this->store->commit_with_peers(phone->transaction, {second}, this->clock));
+  ASSERT_TRUE(this->store->commit_with(phone->transaction, {{second}}, this->clock));
   this->book.apply(phone->transaction);
   EXPECT_EQ(*this->store->load_wireguard_peers(), (std::vector{peer, second}));
   this->commit(this->book.remove_device(alice, this->clock.boot).value());

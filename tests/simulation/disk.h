@@ -19,8 +19,7 @@ class Disk {
   // The process is gone. `doubtful`: what was written last without success is there after all.
   virtual void crash(bool doubtful) = 0;
   // Writes what will only be there after crash(true). False: this disk cannot do that.
-  virtual bool doubt(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers,
-                     const store::ClockReading& now) = 0;
+  virtual bool doubt(const lease::Transaction& transaction, const store::Credentials& credentials, const store::ClockReading& now) = 0;
   virtual void settle() = 0;  // a later commit has succeeded
 };
 
@@ -31,10 +30,9 @@ class MemoryDisk final : public Disk {
     if (doubtful && doubt_) store_ = *doubt_;
     doubt_.reset();
   }
-  bool doubt(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers,
-             const store::ClockReading& now) override {
+  bool doubt(const lease::Transaction& transaction, const store::Credentials& credentials, const store::ClockReading& now) override {
     doubt_ = store_;
-    return doubt_->commit_with_peers(transaction, peers, now).has_value();
+    return doubt_->commit_with(transaction, credentials, now).has_value();
   }
   void settle() override { doubt_.reset(); }
 
@@ -49,7 +47,7 @@ class SqliteDisk final : public Disk {
   ~SqliteDisk() override;
   Result<store::Store*> open() override;
   void crash(bool doubtful) override;
-  bool doubt(const lease::Transaction&, const std::vector<store::WireGuardPeer>&, const store::ClockReading&) override { return false; }
+  bool doubt(const lease::Transaction&, const store::Credentials&, const store::ClockReading&) override { return false; }
   void settle() override {}
 
  private:

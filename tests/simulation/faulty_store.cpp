@@ -16,16 +16,16 @@ Result<lease::State> FaultyStore::load(const store::ClockReading& now) {
   return state;
 }
 
-Status FaultyStore::write(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers,
-                          const store::ClockReading& now) {
-  const auto written = inner_.commit_with_peers(transaction, peers, now);
+Status FaultyStore::write(const lease::Transaction& transaction, const store::Credentials& credentials, const store::ClockReading& now) {
+  const auto written = inner_.commit_with(transaction, credentials, now);
   // Nothing is wrong with the disk: what the store refuses now contradicts what it holds.
   if (!written) throw Violation("the store refuses what was decided: " + written.error().message);
   return written;
 }
 
-Status FaultyStore::commit_with_peers(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers,
-                                      const store::ClockReading& now) {
+Status FaultyStore::commit_with(const lease::Transaction& transaction, const store::Credentials& credentials,
+                                const store::ClockReading& now) {
+  const auto& peers = credentials.wireguard;
   auto& faults = world_.faults;
   faults.crash_point("before a commit");
   if (faults.strikes(Fault::slow_store, 10)) world_.clock.pass(world_.dice.between(1ms, world_.dice.one_in(4) ? 40s : 900ms));
@@ -34,7 +34,7 @@ Status FaultyStore::commit_with_peers(const lease::Transaction& transaction, con
   if (faults.strikes(Fault::store_doubtful, 14)) {
     auto doubtful = world_.durable;
     told(doubtful);
-    if (world_.disk.doubt(transaction, peers, now)) world_.doubtful = std::move(doubtful);
+    if (world_.disk.doubt(transaction, credentials, now)) world_.doubtful = std::move(doubtful);
     return refused();
   }
 
@@ -52,10 +52,10 @@ Status FaultyStore::commit_with_peers(const lease::Transaction& transaction, con
         if (auto done = write(*late_, {}, now); !done) return done;
         late_.reset();
       }
-    } else if (auto done = write(kept, peers, now); !done) {
+    } else if (auto done = write(kept, credentials, now); !done) {
       return done;
     }
-  } else if (auto done = write(kept, peers, now); !done) {
+  } else if (auto done = write(kept, credentials, now); !done) {
     return done;
   }
   told(world_.durable);

@@ -32,17 +32,16 @@ class FaultyStore final : public store::Store {
   Result<lease::State> stored(const store::ClockReading& now) { return inner_.load(now); }  // without faults
   Result<lease::State> load(const store::ClockReading& now) override;
   Status commit(const lease::Transaction& transaction, const store::ClockReading& now) override {
-    return commit_with_peers(transaction, {}, now);
+    return commit_with(transaction, {}, now);
   }
   Result<std::optional<store::WireGuardIdentity>> load_wireguard_identity() override { return inner_.load_wireguard_identity(); }
   Status save_wireguard_identity(const store::WireGuardIdentity& identity) override;
   Result<std::vector<store::WireGuardPeer>> load_wireguard_peers() override;
   Status save_wireguard_peers(const std::vector<store::WireGuardPeer>& peers) override;
-  Status commit_with_peers(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers,
-                           const store::ClockReading& now) override;
+  Status commit_with(const lease::Transaction& transaction, const store::Credentials& credentials, const store::ClockReading& now) override;
 
  private:
-  Status write(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& peers, const store::ClockReading& now);
+  Status write(const lease::Transaction& transaction, const store::Credentials& credentials, const store::ClockReading& now);
   Status refused() const { return fail(failure("disk_full", "the simulated disk refuses")); }
 
   store::Store& inner_;

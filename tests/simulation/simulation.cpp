@@ -87,7 +87,6 @@ bool Simulation::try_to_start() {
                       *disk_, durable_, doubtful_, clock_, faults_, dice_, cause_, policy_,
                       [this](const lease::Transaction& transaction) { committed(transaction); },
                       [this](const lease::Transaction& transaction) { (void)process_.redirect->carry_out(transaction, clock_.now()); }});
-    process_.tunnel = std::make_unique<ModelTunnel>(clock_, kernel_, faults_);
     const auto began = clock_.now();
     auto book = gateway::load_book(*process_.store, policy_, {clock_.boot_id(), began, clock_.wall_now()});
     if (!book) {
@@ -107,9 +106,21 @@ bool Simulation::try_to_start() {
     if (!removing_.empty()) throw Violation("the gateway has started, and the kernel still holds what was ended before");
     renewing_.clear();
     slept_ = false;
-    auto gateway = gateway::Gateway::open(configuration_, std::move(*book), {},
-                                          gateway::Parts{*process_.store, *process_.redirect, *process_.tunnel, clock_, dice_, log_,
-                                                         clock_.boot_id(), [] { return std::vector<api::Finding>{}; },
+    using tunnel::wireguard_devices::WireGuardWayIn;
+    auto way_in = WireGuardWayIn::open(WireGuardWayIn::Settings{}, {}, {*process_.store, clock_, dice_, log_});
+    if (!way_in) throw Violation("the keys cannot be loaded: " + way_in.error().message);
+    process_.way_in = std::move(*way_in);
+    auto tunnel = std::make_unique<ModelTunnel>(clock_, kernel_, faults_);
+    process_.tunnel = tunnel.get();
+    process_.way_in->carried_by(std::move(tunnel));
+    auto gateway = gateway::Gateway::open(configuration_, std::move(*book),
+                                          gateway::Parts{*process_.store,
+                                                         *process_.redirect,
+                                                         {process_.way_in.get()},
+                                                         clock_,
+                                                         log_,
+                                                         clock_.boot_id(),
+                                                         [] { return std::vector<api::Finding>{}; },
                                                          [this](const lease::Device&) -> Status {
                                                            if (faults_.strikes(Fault::tunnel_refuses, 6))
                                                              return fail(failure("address_refused", "the simulated link refuses"));
@@ -188,21 +199,13 @@ void Simulation::deliver_events(bool all) {
     if (!all && faults_.strikes(Fault::delayed_event, 3)) return;
     const auto event = process_.tunnel->events.front();
     process_.tunnel->events.pop_front();
-    const bool gone = std::holds_alternative<tunnel::PeerDisconnected>(event);
-    const auto key = std::visit(
-        [](const auto& one) {
-          if constexpr (requires { one.public_key; })
-            return one.public_key;
-          else
-            return tunnel::Key{};
-        },
-        event);
+    const auto told = process_.way_in->event_of(event);
+    if (!told) continue;  // its device has been removed meanwhile
+    const bool gone = std::holds_alternative<tunnel::DeviceDisconnected>(*told);
     Cause cause{gone ? Cause::Kind::disconnect : Cause::Kind::connect, {}, {}, {}};
-    for (const auto& [device, peer] : durable_.peers)
-      if (peer.public_key == key) cause.device = device;
-    say(fmt::format("the gateway hears that device {} {}", cause.device ? static_cast<std::uint32_t>(*cause.device) : 0,
-                    gone ? "is gone" : "is there"));
-    work(cause, [&] { process_.gateway->on_tunnel_event(event); });
+    cause.device = std::visit([](const auto& one) { return one.device; }, *told);
+    say(fmt::format("the gateway hears that device {} {}", static_cast<std::uint32_t>(*cause.device), gone ? "is gone" : "is there"));
+    work(cause, [&] { process_.gateway->on_tunnel_event(*process_.way_in, *told); });
   }
 }
 

@@ -22,6 +22,7 @@
 #include "simulation/kernel.h"
 #include "simulation/model_redirect.h"
 #include "simulation/model_tunnel.h"
+#include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::simulation {
 
@@ -45,7 +46,8 @@ class Simulation {
   struct Process {
     std::unique_ptr<FaultyStore> store;
     std::unique_ptr<ModelRedirect> redirect;
-    std::unique_ptr<ModelTunnel> tunnel;
+    std::unique_ptr<tunnel::wireguard_devices::WireGuardWayIn> way_in;
+    ModelTunnel* tunnel = nullptr;  // of the way in
     std::unique_ptr<gateway::Gateway> gateway;
     std::unique_ptr<api::AdminApi> admin;
     std::unique_ptr<api::DeviceApi> own;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/service.h"
+#include "core/encoding.h"
 
 namespace drpf::test {
 
@@ -82,13 +83,13 @@ class FakeService final : public api::Service {
     return done(book_.remove_account(account->id, time), "account");
   }
   Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name,
-                                                 std::optional<api::Key> public_key) override {
+                                   std::optional<api::BroughtCredential> brought) override {
     const auto* owner = book_.account(account);
     if (!owner) return fail(not_found("account_unknown", "there is no account '" + std::string(account) + "'"));
     auto device = decided(book_.add_device(owner->id, name), "device");
     if (device) {
       api::DeviceTunnel tunnel;
-      tunnel.public_key = public_key.value_or(api::Key{7});
+      tunnel.public_credential = to_base64(brought ? brought->bytes : Bytes(32, 7));
       tunnels[device->value.id] = tunnel;
     }
     return device;

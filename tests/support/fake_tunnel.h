@@ -1,4 +1,4 @@
-// A tunnel without packets: remembers what it was told, says what the test lets happen.
+// An engine of WireGuard without packets: remembers what it was told, says what the test lets happen.
 #pragma once
 
 #include <map>

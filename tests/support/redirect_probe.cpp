@@ -77,7 +77,7 @@ class Probe {
     if (key == "public")
       ruleset_.public_interfaces.push_back(value);
     else if (key == "tunnel")
-      ruleset_.tunnel_interface = value;
+      ruleset_.tunnel_interfaces = {value};
     else if (key == "tunnel_v4")
       ruleset_.tunnel_v4 = value == "none" ? std::nullopt : std::optional(*parse_prefix(value));
     else if (key == "tunnel_v6")

@@ -9,15 +9,14 @@ namespace drpf::api {
 namespace {
 
 constexpr std::size_t endpoint_length_max = 255;
+constexpr std::size_t key_size = 32;
 
-Result<Key> parse_key(std::string_view text) {
-  const auto bytes = from_base64(text);
-  Key key{};
-  if (!bytes || bytes->size() != key.size() || std::all_of(bytes->begin(), bytes->end(), [](auto byte) { return byte == 0; }))
+Result<BroughtCredential> parse_key(std::string_view text) {
+  auto bytes = from_base64(text);
+  if (!bytes || bytes->size() != key_size || std::all_of(bytes->begin(), bytes->end(), [](auto byte) { return byte == 0; }))
     return fail(invalid("public_key_invalid", "'" + std::string(text) + "' is not a WireGuard public key",
                         "give the 44 characters that `wg pubkey` prints"));
-  std::copy(bytes->begin(), bytes->end(), key.begin());
-  return key;
+  return BroughtCredential{"wireguard", std::move(*bytes)};
 }
 
 // The text goes into the Endpoint line of a configuration: a host name or an address, nothing that could end the line.
@@ -51,13 +50,13 @@ Result<Reply> add_device(Call& call) {
   const auto name = body->required_text("name");
   const auto key_text = body->text("public_key");
   if (const auto whole = body->finish(); !whole) return fail(whole.error());
-  std::optional<Key> key;
+  std::optional<BroughtCredential> key;
   if (key_text) {
-    const auto parsed = parse_key(*key_text);
+    auto parsed = parse_key(*key_text);
     if (!parsed) return fail(parsed.error());
-    key = *parsed;
+    key = std::move(*parsed);
   }
-  const auto device = call.service.add_device(account, name, key);
+  const auto device = call.service.add_device(account, name, std::move(key));
   if (!device) return fail(device.error());
   return Reply(json_response(201, device_json(call.service, device->value)), device->settling);
 }

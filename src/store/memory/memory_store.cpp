@@ -90,9 +90,7 @@ Result<lease::State> MemoryStore::load(const ClockReading& now) {
   return state;
 }
 
-Status MemoryStore::commit(const lease::Transaction& transaction, const ClockReading& now) {
-  return commit_with_peers(transaction, {}, now);
-}
+Status MemoryStore::commit(const lease::Transaction& transaction, const ClockReading& now) { return commit_with(transaction, {}, now); }
 
 Result<std::optional<WireGuardIdentity>> MemoryStore::load_wireguard_identity() { return identity_; }
 
@@ -108,15 +106,14 @@ Result<std::vector<WireGuardPeer>> MemoryStore::load_wireguard_peers() {
   return peers;
 }
 
-Status MemoryStore::save_wireguard_peers(const std::vector<WireGuardPeer>& peers) { return commit_with_peers({}, peers, contents_.clock); }
+Status MemoryStore::save_wireguard_peers(const std::vector<WireGuardPeer>& peers) { return commit_with({}, {peers}, contents_.clock); }
 
-Status MemoryStore::commit_with_peers(const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers,
-                                      const ClockReading& now) {
+Status MemoryStore::commit_with(const lease::Transaction& transaction, const Credentials& credentials, const ClockReading& now) {
   if (std::exchange(fail_next_, false)) return fail(failure("disk_full", "the store was told to fail", ""));
   auto next = contents_;
   next.convert_deadlines(now);
   for (const auto& record : transaction.records) next.apply(record);
-  for (const auto& peer : peers) next.peers[peer.device] = peer;
+  for (const auto& peer : credentials.wireguard) next.peers[peer.device] = peer;
   if (transaction.generations_used_to != 0) next.generations_used_to = transaction.generations_used_to;
   if (transaction.next_id != 0) next.next_id = transaction.next_id;
   if (transaction.addresses_used_to != 0) next.addresses_used_to = transaction.addresses_used_to;

@@ -19,8 +19,7 @@ class MemoryStore final : public Store {
   Status save_wireguard_identity(const WireGuardIdentity& identity) override;
   Result<std::vector<WireGuardPeer>> load_wireguard_peers() override;
   Status save_wireguard_peers(const std::vector<WireGuardPeer>& peers) override;
-  Status commit_with_peers(const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers,
-                           const ClockReading& now) override;
+  Status commit_with(const lease::Transaction& transaction, const Credentials& credentials, const ClockReading& now) override;
 
   // The next commit or save fails like a full disk, with nothing changed.
   void fail_next() { fail_next_ = true; }

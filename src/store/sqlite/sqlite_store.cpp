@@ -122,12 +122,12 @@ struct SqliteStore::Impl {
     return records.convert(*by, now);
   }
 
-  Status write(const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers, const ClockReading& now) {
+  Status write(const lease::Transaction& transaction, const Credentials& credentials, const ClockReading& now) {
     return within_room(transaction, [&]() -> Status {
       if (auto done = convert_deadlines(now); !done) return done;
       for (const auto& record : transaction.records)
         if (auto done = records.write(record); !done) return done;
-      for (const auto& peer : peers)
+      for (const auto& peer : credentials.wireguard)
         if (auto done = records.write(peer); !done) return done;
       return records.write_book(transaction, now);
     });
@@ -199,9 +199,8 @@ Result<lease::State> SqliteStore::load(const ClockReading& now) {
 
 Status SqliteStore::commit(const lease::Transaction& transaction, const ClockReading& now) { return impl_->write(transaction, {}, now); }
 
-Status SqliteStore::commit_with_peers(const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers,
-                                      const ClockReading& now) {
-  return impl_->write(transaction, peers, now);
+Status SqliteStore::commit_with(const lease::Transaction& transaction, const Credentials& credentials, const ClockReading& now) {
+  return impl_->write(transaction, credentials, now);
 }
 
 Result<std::optional<WireGuardIdentity>> SqliteStore::load_wireguard_identity() { return impl_->records.identity(); }

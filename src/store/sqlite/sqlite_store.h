@@ -34,8 +34,7 @@ class SqliteStore final : public Store {
   Status save_wireguard_identity(const WireGuardIdentity& identity) override;
   Result<std::vector<WireGuardPeer>> load_wireguard_peers() override;
   Status save_wireguard_peers(const std::vector<WireGuardPeer>& peers) override;
-  Status commit_with_peers(const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers,
-                           const ClockReading& now) override;
+  Status commit_with(const lease::Transaction& transaction, const Credentials& credentials, const ClockReading& now) override;
 
  private:
   struct Impl;

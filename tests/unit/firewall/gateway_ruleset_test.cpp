@@ -62,6 +62,22 @@ TEST(GatewayRuleset, SeveralInterfacesAndAddressesAndAnEntryOfItsOwn) {
   expect_golden("several.nft", ruleset);
 }
 
+// What is said of the tunnel is said of each, and what comes from none of them has no tunnel address.
+TEST(GatewayRuleset, SeveralTunnels) {
+  auto ruleset = dual_stack();
+  ruleset.tunnel_interfaces = {"drpf0", "drpf1"};
+  const auto text = nft_text(ruleset);
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_THAT(*text, Not(HasSubstr("iifname \"drpf0\"")));
+  EXPECT_THAT(*text, Not(HasSubstr("oifname \"drpf0\"")));
+  EXPECT_THAT(*text, HasSubstr("iifname { \"drpf0\", \"drpf1\" } ip saddr != 10.77.0.0/16 counter drop"));
+  EXPECT_THAT(*text, HasSubstr("iifname != { \"drpf0\", \"drpf1\", \"lo\" } ip saddr 10.77.0.0/16 counter drop"));
+  EXPECT_THAT(*text, HasSubstr("oifname != { \"drpf0\", \"drpf1\", \"lo\" } ip6 daddr fd77:6472:7066::/64 counter drop"));
+  EXPECT_THAT(*text, HasSubstr("iifname { \"drpf0\", \"drpf1\" } oifname { \"drpf0\", \"drpf1\" } counter drop"));
+  ruleset.tunnel_interfaces = {};
+  EXPECT_FALSE(nft_text(ruleset)) << "without a tunnel there is nothing to guard";
+}
+
 const ProbeDoor probe{"drpf-probe", *parse_address("192.0.2.77"), *parse_address("2001:db8:6472:7066::77")};
 
 TEST(GatewayRuleset, ADoorForTheGatewaysOwnVisits) {
@@ -130,8 +146,9 @@ TEST(GatewayRuleset, RefusesWhatMakesNoSense) {
   EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"wan*"}; }));
   EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"sixteen_letters_"}; }));
   EXPECT_TRUE(refused([](auto& r) { r.public_interfaces = {"wan", "wan"}; }));
-  EXPECT_TRUE(refused([](auto& r) { r.tunnel_interface = "wan"; }));
-  EXPECT_TRUE(refused([](auto& r) { r.tunnel_interface = ""; }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_interfaces = {"wan"}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_interfaces = {"drpf0", "drpf0"}; }));
+  EXPECT_TRUE(refused([](auto& r) { r.tunnel_interfaces = {""}; }));
   EXPECT_TRUE(refused([](auto& r) { r.table = "drpf; flush ruleset"; }));
   EXPECT_TRUE(refused([](auto& r) { r.table = "9table"; }));
   EXPECT_TRUE(refused([](auto& r) { r.tunnel_v4.reset(), r.tunnel_v6.reset(); }));

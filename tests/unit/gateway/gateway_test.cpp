@@ -5,33 +5,20 @@
 #include <spdlog/sinks/null_sink.h>
 
 #include "configuration/policy.h"
+#include "core/encoding.h"
 #include "gateway/port_mappings.h"
 #include "protocol/wireguard/tai64n.h"
 #include "store/memory/memory_store.h"
+#include "support/fake_clock.h"
 #include "support/fake_redirect.h"
 #include "support/fake_tunnel.h"
+#include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::gateway {
 namespace {
 
 using namespace std::chrono_literals;
-
-class FakeClock final : public Clock {
- public:
-  Time now() const override { return time; }
-  WallTime wall_now() const override { return WallTime(std::chrono::hours(500'000)) + time.time_since_epoch(); }
-  Time time{1000s};
-};
-
-class CountingRandom final : public Random {
- public:
-  void fill(MutableByteView out) override {
-    for (auto& byte : out) byte = next_++;
-  }
-
- private:
-  std::uint8_t next_ = 1;
-};
+using tunnel::wireguard_devices::WireGuardWayIn;
 
 // A gateway on fakes; restart() throws the process away and keeps what a crash leaves: the store and the kernel's table.
 class GatewayTest : public ::testing::Test {
@@ -40,15 +27,26 @@ class GatewayTest : public ::testing::Test {
 
   void restart() {
     gateway_.reset();
-    tunnel_ = FakeTunnelPtr(new tests::FakeTunnel);
     const auto policy = configuration::make_policy(configuration_, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
     auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()});
     ASSERT_TRUE(book) << book.error().message;
     ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
     const auto identity = store_.load_wireguard_identity()->value_or(store::WireGuardIdentity{});
-    auto opened = Gateway::open(configuration_, std::move(*book), identity,
-                                Parts{store_, redirect_, *tunnel_, clock_, random_, log_, "boot-1",
-                                      [] { return std::vector<api::Finding>{}; }, [](const lease::Device&) { return Status{}; }});
+    auto way_in = WireGuardWayIn::open(WireGuardWayIn::Settings{}, identity, {store_, clock_, random_, log_});
+    ASSERT_TRUE(way_in) << way_in.error().message;
+    way_in_ = std::move(*way_in);
+    auto tunnel = std::make_unique<tests::FakeTunnel>();
+    tunnel_ = tunnel.get();
+    way_in_->carried_by(std::move(tunnel));
+    auto opened = Gateway::open(configuration_, std::move(*book),
+                                Parts{store_,
+                                      redirect_,
+                                      {way_in_.get()},
+                                      clock_,
+                                      log_,
+                                      "boot-1",
+                                      [] { return std::vector<api::Finding>{}; },
+                                      [](const lease::Device&) { return Status{}; }});
     ASSERT_TRUE(opened) << opened.error().message;
     gateway_ = std::move(*opened);
   }
@@ -60,19 +58,25 @@ class GatewayTest : public ::testing::Test {
     ASSERT_TRUE(gateway_->add_device(account, device, {}));
   }
   lease::DeviceId id(std::string_view device) { return gateway_->book().device(device)->id; }
-  tunnel::Key key(std::string_view device) { return gateway_->device_tunnel(id(device))->public_key; }
+  tunnel::Key key(std::string_view device) {
+    const auto bytes = from_base64(gateway_->device_tunnel(id(device))->public_credential).value();
+    tunnel::Key key{};
+    std::copy(bytes.begin(), bytes.end(), key.begin());
+    return key;
+  }
+  void hear(const tunnel::Event& event) { gateway_->on_tunnel_event(*way_in_, way_in_->event_of(event).value()); }
   void connect(std::string_view device, const char* endpoint = "203.0.113.9:40000") {
-    gateway_->on_tunnel_event(tunnel::PeerConnected{key(device), *parse_endpoint(endpoint)});
+    hear(tunnel::PeerConnected{key(device), *parse_endpoint(endpoint)});
   }
 
-  using FakeTunnelPtr = std::unique_ptr<tests::FakeTunnel>;
   configuration::Configuration configuration_ = configuration::default_configuration();
   store::memory::MemoryStore store_;
   tests::FakeRedirect redirect_;
-  FakeTunnelPtr tunnel_;
-  FakeClock clock_;
-  CountingRandom random_;
+  tests::FakeClock clock_;
+  tests::CountingRandom random_;
   std::shared_ptr<spdlog::logger> log_ = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
+  std::unique_ptr<WireGuardWayIn> way_in_;
+  tests::FakeTunnel* tunnel_ = nullptr;  // of the way in
   std::unique_ptr<Gateway> gateway_;
 };
 
@@ -196,7 +200,7 @@ TEST_F(GatewayTest, AfterACrashTheDeviceIsCalledWhereItWasSeenLast) {
   restart();
   EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.9:40000"));
   EXPECT_EQ(tunnel_->initiated, std::vector{key("laptop")});
-  gateway_->on_tunnel_event(tunnel::PeerRoamed{key("laptop"), *parse_endpoint("203.0.113.77:41000")});
+  hear(tunnel::PeerRoamed{key("laptop"), *parse_endpoint("203.0.113.77:41000")});
   restart();
   EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.77:41000"));
 }
@@ -206,7 +210,7 @@ TEST_F(GatewayTest, ADeviceThatMovesWhileTheKernelRefusesIsAdmittedWhenItAccepts
   connect("laptop", "203.0.113.9:40000");
   const auto moved_to = *parse_endpoint("203.0.113.77:41000");
   redirect_.refuse_endpoints = true;
-  gateway_->on_tunnel_event(tunnel::PeerRoamed{key("laptop"), moved_to});
+  hear(tunnel::PeerRoamed{key("laptop"), moved_to});
   EXPECT_EQ(tunnel_->admitted.back().second, *parse_address("203.0.113.9"));
   redirect_.refuse_endpoints = false;
   gateway_->tick();
@@ -296,7 +300,8 @@ TEST_F(GatewayTest, NothingPassesInTheTunnelsOfASuspendedAccount) {
 
 TEST_F(GatewayTest, OneKeyBelongsToOneDevice) {
   add_device("alice", "laptop");
-  const auto second = gateway_->add_device("alice", "phone", key("laptop"));
+  const auto taken = key("laptop");
+  const auto second = gateway_->add_device("alice", "phone", api::BroughtCredential{"wireguard", Bytes(taken.begin(), taken.end())});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, "key_taken");
 }

@@ -28,8 +28,8 @@ class BackupTest : public ::testing::Test {
   // A book with one connected device per name, made through the lease book itself.
   void fill(SqliteStore& store, std::initializer_list<const char*> names) {
     lease::LeaseBook book(conformance::policy(), *store.load(now));
-    const auto commit = [&](const lease::Transaction& transaction, const std::vector<WireGuardPeer>& peers = {}) {
-      ASSERT_TRUE(store.commit_with_peers(transaction, peers, now));
+    const auto commit = [&](const lease::Transaction& transaction, const Credentials& credentials = {}) {
+      ASSERT_TRUE(store.commit_with(transaction, credentials, now));
       book.apply(transaction);
     };
     for (const auto* name : names) {
@@ -39,7 +39,7 @@ class BackupTest : public ::testing::Test {
       peer.device = added->value.id;
       peer.public_key = conformance::key(static_cast<std::uint8_t>(name[0]));
       peer.last_timestamp[0] = 7;
-      commit(added->transaction, {peer});
+      commit(added->transaction, {{peer}});
       commit(book.connect(peer.device, now.boot)->transaction);
     }
   }

@@ -1,4 +1,4 @@
-#include "gateway/device_configuration.h"
+#include "tunnel/wireguard_devices/device_configuration.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include "protocol/wireguard/wg_quick_file.h"
 
-namespace drpf::gateway {
+namespace drpf::tunnel::wireguard_devices {
 namespace {
 
 using testing::HasSubstr;
@@ -98,4 +98,4 @@ TEST(EndpointText, AddsThePortWhereItIsMissing) {
 }
 
 }  // namespace
-}  // namespace drpf::gateway
+}  // namespace drpf::tunnel::wireguard_devices

@@ -11,7 +11,7 @@
 #include "core/address.h"
 #include "core/port.h"
 
-namespace drpf::gateway {
+namespace drpf::tunnel::wireguard_devices {
 
 struct DeviceConfiguration {
   std::string account;
@@ -35,4 +35,4 @@ std::string to_wg_quick_text(const DeviceConfiguration& configuration);
 // A host name or address, with or without a port, as wg-quick wants it: "[2001:db8::1]:51820".
 std::string endpoint_text(std::string_view host, Port default_port);
 
-}  // namespace drpf::gateway
+}  // namespace drpf::tunnel::wireguard_devices

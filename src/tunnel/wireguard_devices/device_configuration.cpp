@@ -1,4 +1,4 @@
-#include "gateway/device_configuration.h"
+#include "tunnel/wireguard_devices/device_configuration.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "core/encoding.h"
 
-namespace drpf::gateway {
+namespace drpf::tunnel::wireguard_devices {
 namespace {
 
 constexpr std::uint16_t keepalive_s = 25;  // shorter than what NAT routers keep an idle UDP flow for
@@ -166,4 +166,4 @@ std::string endpoint_text(std::string_view host, Port default_port) {
   return std::string(host) + ":" + to_string(default_port);
 }
 
-}  // namespace drpf::gateway
+}  // namespace drpf::tunnel::wireguard_devices
