@@ -168,9 +168,9 @@ void Connection::start_watch() {
   const auto where = door();
   if (!where) return screen_.note("the file gives this device no IPv4 tunnel address: its ports cannot be asked for");
   GatewayWatch::Listener listener;
-  listener.report = [this](Report report) { loop_.post([this, report = std::move(report)] { on_report(report); }); };
-  listener.lost = [this](Error error) { loop_.post([this, error = std::move(error)] { on_gateway_lost(error); }); };
-  watch_ = std::make_unique<GatewayWatch>(*where, std::move(listener));
+  listener.report = [this](Report report) { on_report(std::move(report)); };
+  listener.lost = [this](const Error& error) { on_gateway_lost(error); };
+  watch_ = std::make_unique<GatewayWatch>(loop_, *where, std::move(listener));
   if (options_.share) start_share(*where);
   if (!programs_) return;
   follower_ = std::make_unique<Follower>(loop_, clock_, screen_, options_.follow, *where, own_addresses());
@@ -208,7 +208,7 @@ tunnel::PeerConfig Connection::peer_config(std::size_t peer) const {
 // ---- what happens
 
 void Connection::on_tunnel_event(const tunnel::Event& event) {
-  if (!tunnel_) return;
+  if (!tunnel_ || leaving_) return;
   const auto is_gateway = [this](const tunnel::Key& key) { return key == gateway_peer().public_key; };
   if (const auto* connected = std::get_if<tunnel::PeerConnected>(&event)) {
     tunnel_->admit(connected->public_key, connected->endpoint.address);
@@ -388,7 +388,10 @@ void Connection::inform() {
 
 // ---- down
 
+// What is waited for here runs the loop: nothing of what else comes by may set anything up again.
 void Connection::take_down() {
+  leaving_ = true;
+  watch_.reset();
   lookup_.reset();
   lookup_timer_.cancel();
   watches_.clear();
@@ -409,7 +412,6 @@ void Connection::take_down() {
   // The tunnel goes before its routes: until the last of them is gone, the kill switch stands.
   tunnel_.reset();
   if (const auto cleared = routing_.clear(); !cleared) screen_.error(cleared.error());
-  watch_.reset();
   if (hook_) hook_->stop();
   if (!ended_with_) screen_.stopped(clock_.wall_now());
 }
