@@ -58,7 +58,7 @@ std::optional<Error> Connection::run() {
 
 void Connection::start_hooks() {
   if (!options_.hooks.any()) return;
-  hook_ = std::make_unique<ChangeHook>([this](std::string text) { loop_.post([this, text = std::move(text)] { screen_.note(text); }); });
+  hook_ = std::make_unique<ChangeHook>(loop_, [this](const std::string& text) { screen_.note(text); });
 }
 
 std::vector<Address> Connection::own_addresses() const {
