@@ -72,13 +72,13 @@ void Connection::start_informers() {
   const auto own = own_addresses();
   for (const auto& wish : options_.inform) {
     Informer::Listener listener;
-    listener.informed = [this, name = wish.name()](Port port) {
-      loop_.post([this, name, port] { screen_.informed(name, port, clock_.wall_now()); });
-    };
-    listener.failed = [this](Error error) { loop_.post([this, error = std::move(error)] { screen_.error(error); }); };
+    listener.informed = [this, name = wish.name()](Port port) { screen_.informed(name, port, clock_.wall_now()); };
+    listener.failed = [this](const Error& error) { screen_.error(error); };
     Informer::IsListening is_listening;
     if (is_here(wish)) is_listening = [own, name = plan_.interface](Port port) { return somebody_listens(name, own, port); };
-    informers_.push_back(std::make_unique<Informer>([wish] { return open_door(wish); }, std::move(is_listening), std::move(listener)));
+    informers_.push_back(std::make_unique<Informer>(
+        loop_, [this, wish](DoorOpened opened) { return open_door(loop_, wish, std::move(opened)); }, std::move(is_listening),
+        std::move(listener)));
   }
 }
 
