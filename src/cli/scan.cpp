@@ -12,6 +12,7 @@
 #include "cli/scan_words.h"
 #include "crypto/wireguard_primitives.h"
 #include "probe/scanner.h"
+#include "scan/tell/report_forms.h"
 #include "survey/audit.h"
 #include "survey/environment.h"
 #include "survey/options.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "client/connect/connect.h"
+#include "client/connect/connect_options.h"
 #include "client/connect/endpoint_lookup.h"
 #include "client/connect/gateway_door.h"
 #include "client/connect/gateway_watch.h"

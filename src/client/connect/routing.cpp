@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "client/connect/confinement.h"
+#include "client/connect/lent_rights.h"
 #include "client/ports/ports_file.h"
 #include "system/links_and_routes.h"
 #include "system/process.h"

@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "client/connect/confinement.h"
+#include "client/connect/lent_rights.h"
 #include "client/connect/route_plan.h"
 #include "client/ports/ports_file.h"
 #include "system/conntrack.h"
