@@ -13,6 +13,7 @@
 #include "core/utc_text.h"
 #include "crypto/wireguard_primitives.h"
 #include "probe/scanner.h"
+#include "scan/tell/report_forms.h"
 #include "survey/audit.h"
 #include "survey/environment.h"
 #include "survey/options.h"

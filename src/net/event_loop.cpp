@@ -106,6 +106,14 @@ void EventLoop::run_for(Duration at_most) {
   impl_->context.run_for(at_most);
 }
 
+bool EventLoop::run_until(const std::function<bool()>& condition, Duration at_most) {
+  const auto end = std::chrono::steady_clock::now() + at_most;
+  impl_->context.restart();
+  while (!condition())
+    if (impl_->context.run_one_until(end) == 0) return false;
+  return true;
+}
+
 void EventLoop::stop() { impl_->context.stop(); }
 
 void EventLoop::post(std::function<void()> function) { asio::post(impl_->context, std::move(function)); }

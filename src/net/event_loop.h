@@ -54,6 +54,9 @@ class EventLoop {
   void run();
   // Runs what is ready or becomes ready within `at_most`, then returns; for tests and for draining at the end.
   void run_for(Duration at_most);
+  // Runs until the condition holds, which is looked at after each function that was run; false when it does not within `at_most`. For what
+  // must be waited for at the end.
+  bool run_until(const std::function<bool()>& condition, Duration at_most);
   // From any thread, also from a function that the loop is running.
   void stop();
   // From any thread; the function runs on the loop's thread, in the order of the calls.

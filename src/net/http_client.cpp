@@ -1,206 +1,196 @@
 #include "net/http_client.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <boost/beast/core/string.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <cerrno>
 #include <cstring>
-
-#include "net/http_message.h"
-#include "system/fd.h"
-#include "system/socket_address.h"
+#include <utility>
 
 namespace drpf::net {
-
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-
 namespace {
 
-using Deadline = std::chrono::steady_clock::time_point;
-using Parser = http::response_parser<http::string_body>;
-
-constexpr std::uint32_t response_head_bytes_max = 16 * 1024;
-constexpr std::size_t line_bytes_max = 16 * 1024 * 1024;  // of a stream; a gateway's whole lease table fits
-
-std::string name_of(const std::variant<std::string, Endpoint>& server) {
+std::string name_of(const StreamPeer& server) {
   if (const auto* path = std::get_if<std::string>(&server)) return *path;
   return to_string(std::get<Endpoint>(server));
 }
 
 // "the gateway at 10.77.0.1:5351"
-std::string called(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options) {
-  return options.who + " at " + name_of(server);
-}
+std::string called(const StreamPeer& server, const HttpClient::Options& options) { return options.who + " at " + name_of(server); }
 
-tl::unexpected<Error> unreachable(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, int error) {
+Error unreachable(const StreamPeer& server, const HttpClient::Options& options, int error) {
   const auto what = "cannot reach " + called(server, options) + ": " + std::strerror(error);
-  if (error == EACCES || error == EPERM)
-    return fail(failure("no_permission", what, "run it as root, or join the group that owns the socket"));
+  if (error == EACCES || error == EPERM) return failure("no_permission", what, "run it as root, or join the group that owns the socket");
   if (std::holds_alternative<std::string>(server))
-    return fail(failure("gateway_unreachable", what,
-                        "the gateway is not running, or its socket is elsewhere: start it with `drpf gateway`, or give --socket PATH"));
+    return failure("gateway_unreachable", what,
+                   "the gateway is not running, or its socket is elsewhere: start it with `drpf gateway`, or give --socket PATH");
   if (options.who != HttpClient::Options{}.who)
-    return fail(failure("server_unreachable", what, "check that it runs, and that this is the address where it listens"));
-  return fail(failure("gateway_unreachable", what, "check that the tunnel is up and that the gateway runs"));
+    return failure("server_unreachable", what, "check that it runs, and that this is the address where it listens");
+  return failure("gateway_unreachable", what, "check that the tunnel is up and that the gateway runs");
 }
 
-// Waits until the socket is ready for `events`; false when `cancel` became readable instead.
-Result<bool> wait_for(int socket, short events, int cancel, Deadline deadline, const std::string& server) {
-  while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    std::array<pollfd, 2> waits{pollfd{socket, events, 0}, pollfd{cancel, POLLIN, 0}};
-    const int ready = left <= 0 ? 0 : ::poll(waits.data(), cancel < 0 ? 1 : 2, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
-    if (ready < 0 && errno != EINTR) return fail(failure("gateway_unreachable", "cannot wait for " + server + ": " + std::strerror(errno)));
-    if (ready > 0 && cancel >= 0 && waits[1].revents != 0) return false;
-    if (ready > 0) return true;
-    if (std::chrono::steady_clock::now() >= deadline)
-      return fail(
-          failure("gateway_timeout", server + " did not answer in time", "look into the gateway's log; it may be overloaded or stopped"));
-  }
-}
+// One exchange on its way: connects, sends, and reads until its end. What is done with what was read is for the kind of exchange.
+class Conversation : public Watch::State, public std::enable_shared_from_this<Conversation> {
+ public:
+  Conversation(EventLoop& loop, StreamPeer server, HttpClient::Options options, std::optional<std::uint64_t> body_bytes_max)
+      : exchange_(called(server, options), body_bytes_max),
+        loop_(loop),
+        stream_(loop),
+        server_(std::move(server)),
+        options_(std::move(options)),
+        deadline_(std::chrono::steady_clock::now() + options_.timeout) {}
 
-Result<system::Fd> connect_to(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, Deadline deadline) {
-  system::SocketAddress address;
-  if (const auto* path = std::get_if<std::string>(&server)) {
-    const auto of_path = system::to_socket_address(*path);
-    if (!of_path) return fail(of_path.error());
-    address = *of_path;
-  } else {
-    address = system::to_socket_address(std::get<Endpoint>(server));
+  void start(const ClientRequest& request) {
+    const auto of_server = std::holds_alternative<Endpoint>(server_) ? name_of(server_) : "localhost";
+    auto text = exchange_.encode(request, options_.host.value_or(of_server));
+    if (!text) {
+      refused_ = loop_.after(Duration::zero(), [self = shared_from_this(), error = text.error()] { self->end(fail(error)); });
+      return;
+    }
+    stream_.connect(server_, options_.route, deadline_, [self = shared_from_this(), text = std::move(*text)](int error) mutable {
+      if (error != 0) return self->end_with(error, unreachable(self->server_, self->options_, error));
+      self->send(std::move(text));
+    });
   }
-  system::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return unreachable(server, options, errno);
-  if (options.device &&
-      ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device->c_str(), static_cast<socklen_t>(options.device->size())) != 0)
-    return unreachable(server, options, errno);
-  if (options.mark && ::setsockopt(fd.get(), SOL_SOCKET, SO_MARK, &*options.mark, sizeof *options.mark) != 0)
-    return unreachable(server, options, errno);
-  if (options.source) {
-    const auto source = system::to_socket_address(Endpoint{*options.source, Port{}});
-    if (::bind(fd.get(), source.get(), source.size) != 0) return unreachable(server, options, errno);
+
+  void cancel() override {
+    cancelled_ = true;
+    stream_.close();
+    refused_.cancel();
   }
-  if (::connect(fd.get(), address.get(), address.size) == 0) return fd;
-  if (errno != EINPROGRESS) return unreachable(server, options, errno);
-  if (const auto ready = wait_for(fd.get(), POLLOUT, -1, deadline, called(server, options)); !ready) return fail(ready.error());
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error != 0) return unreachable(server, options, error);
-  return fd;
-}
 
-// An open connection on which one request was sent, and the parser of what comes back.
-struct Exchange {
-  std::string server;
-  system::Fd socket;
-  std::unique_ptr<Parser> parser = std::make_unique<Parser>();
-  std::string received;  // and not yet parsed
-  bool peer_closed = false;
+ protected:
+  // Something new is in the exchange. False: the conversation has ended, or been cancelled meanwhile.
+  virtual bool look() = 0;
+  virtual void ended(Status status) = 0;
 
-  Status send_all(std::string_view text, Deadline deadline);
-  // Some more bytes through the parser; true while there may be more to come, false when the response is complete or was cancelled.
-  Result<bool> receive_some(int cancel, Deadline deadline);
-  Result<bool> confused(const std::string& how) const;
+  // Nothing of this may be used afterwards: who hears of it may destroy it.
+  void end(Status status) {
+    cancel();
+    ended(std::move(status));
+  }
+  bool cancelled() const { return cancelled_; }
+
+  HttpExchange exchange_;
+
+ private:
+  void send(std::string text) {
+    stream_.write_all(std::move(text), deadline_, [self = shared_from_this()](int error) {
+      // A server that refused early may have closed: its answer is there to be read.
+      if (error != 0 && error != EPIPE && error != ECONNRESET)
+        return self->end_with(error, failure("gateway_unreachable",
+                                             "sending to " + called(self->server_, self->options_) + " failed: " + std::strerror(error)));
+      self->receive();
+    });
+  }
+
+  bool is_open_stream() const { return streams() && exchange_.head_is_complete(); }
+  virtual bool streams() const = 0;
+
+  void receive() {
+    const auto deadline = is_open_stream() ? std::chrono::steady_clock::now() + options_.silence_max : deadline_;
+    stream_.read_some(deadline, [self = shared_from_this()](int error, std::string_view bytes) {
+      if (error == ByteStream::deadline_passed) return self->end_with(error, {});
+      const bool closed = error != 0 || bytes.empty();
+      if (const auto taken = closed ? self->exchange_.take_end() : self->exchange_.take(bytes); !taken) return self->end(taken);
+      if (self->look()) self->receive();
+    });
+  }
+
+  void end_with(int number, Error error) {
+    if (number != ByteStream::deadline_passed) return end(fail(std::move(error)));
+    const auto server = called(server_, options_);
+    if (is_open_stream())
+      return end(fail(failure("stream_silent", server + " has been silent for too long", "the connection to it is broken: connect again")));
+    end(fail(
+        failure("gateway_timeout", server + " did not answer in time", "look into the gateway's log; it may be overloaded or stopped")));
+  }
+
+  EventLoop& loop_;
+  ByteStream stream_;
+  StreamPeer server_;
+  HttpClient::Options options_;
+  ByteStream::Deadline deadline_;
+  Timer refused_;
+  bool cancelled_ = false;
 };
 
-Result<bool> Exchange::confused(const std::string& how) const {
-  return fail(failure("gateway_confused", "what answers as " + server + " does not speak as it does: " + how,
-                      "check that this is the right address or socket"));
-}
+class WholeAnswer final : public Conversation {
+ public:
+  using Conversation::Conversation;
+  HttpClient::Done done;
 
-Status Exchange::send_all(std::string_view text, Deadline deadline) {
-  while (!text.empty()) {
-    const auto sent = ::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL);
-    if (sent > 0) {
-      text.remove_prefix(static_cast<std::size_t>(sent));
-    } else if (errno == EPIPE || errno == ECONNRESET) {
-      return {};  // the server refused early: its answer is there to be read
-    } else if (errno != EAGAIN && errno != EINTR) {
-      return fail(failure("gateway_unreachable", "sending to " + server + " failed: " + std::strerror(errno)));
-    } else if (const auto ready = wait_for(socket.get(), POLLOUT, -1, deadline, server); !ready) {
-      return fail(ready.error());
-    }
-  }
-  return {};
-}
-
-Result<bool> Exchange::receive_some(int cancel, Deadline deadline) {
-  const auto ready = wait_for(socket.get(), POLLIN, cancel, deadline, server);
-  if (!ready) return fail(ready.error());
-  if (!*ready) return false;
-  std::array<char, 16384> chunk;
-  const auto size = ::recv(socket.get(), chunk.data(), chunk.size(), 0);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-  boost::system::error_code error;
-  if (size <= 0) {
-    peer_closed = true;
-    if (!parser->is_done() && parser->got_some()) parser->put_eof(error);  // it may have said nothing at all
-    if (error || !parser->is_done()) return confused("it closed the connection in the middle");
+ private:
+  bool streams() const override { return false; }
+  bool look() override {
+    if (!exchange_.is_complete()) return true;
+    end({});
     return false;
   }
-  received.append(chunk.data(), static_cast<std::size_t>(size));
-  while (!received.empty() && !parser->is_done()) {
-    const auto used = parser->put(boost::asio::buffer(received), error);
-    received.erase(0, used);
-    if (error == http::error::need_more) break;
-    if (error) return confused(error.message());
-    if (used == 0) break;
+  void ended(Status status) override {
+    const auto call = std::exchange(done, nullptr);
+    if (!status) return call(fail(status.error()));
+    call(exchange_.take_response());
   }
-  return !parser->is_done();
-}
+};
 
-bool is_one_line(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
-}
+class Lines final : public Conversation {
+ public:
+  using Conversation::Conversation;
+  LineListener listener;
 
-Result<Exchange> begin(const std::variant<std::string, Endpoint>& server, const HttpClient::Options& options, Deadline deadline,
-                       const ClientRequest& request) {
-  Exchange exchange;
-  exchange.server = called(server, options);
-  std::string text;
-  text.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\nHost: ");
-  text.append(options.host ? *options.host : std::holds_alternative<Endpoint>(server) ? name_of(server) : "localhost");
-  text.append("\r\nUser-Agent: drpf\r\nAccept: application/json\r\nConnection: close\r\n");
-  if (!request.body.empty() || request.method == "POST" || request.method == "PATCH")
-    text.append("Content-Type: ")
-        .append(request.content_type)
-        .append("\r\nContent-Length: ")
-        .append(std::to_string(request.body.size()))
-        .append("\r\n");
-  for (const auto& [name, value] : request.more_headers) {
-    if (!is_one_line(name) || !is_one_line(value))
-      return fail(invalid("bad_header", "a header for " + exchange.server + " holds a line break or another control character"));
-    text.append(name).append(": ").append(value).append("\r\n");
+ private:
+  bool streams() const override { return true; }
+  bool look() override {
+    if (!exchange_.head_is_complete()) return true;
+    if (!std::exchange(answered_, true)) listener.answered(exchange_.status());
+    while (!cancelled()) {
+      auto line = exchange_.next_line();
+      if (!line) break;
+      listener.line(std::move(*line));
+    }
+    if (cancelled()) return false;
+    if (exchange_.is_complete()) {
+      end({});
+      return false;
+    }
+    if (const auto sane = exchange_.check_line(); !sane) {
+      end(sane);
+      return false;
+    }
+    return true;
   }
-  text.append("\r\n").append(request.body);
-  auto socket = connect_to(server, options, deadline);
-  if (!socket) return fail(socket.error());
-  exchange.socket = std::move(*socket);
-  exchange.parser->header_limit(response_head_bytes_max);
-  exchange.parser->eager(true);
-  if (const auto sent = exchange.send_all(text, deadline); !sent) return fail(sent.error());
-  return exchange;
-}
+  void ended(Status status) override {
+    const auto call = std::exchange(listener.ended, nullptr);
+    call(std::move(status));
+  }
+  bool answered_ = false;
+};
 
 }  // namespace
 
-HttpClient HttpClient::over_unix(std::string socket_path, Options options) { return {std::move(socket_path), std::move(options)}; }
-HttpClient HttpClient::over_tcp(Endpoint server, Options options) { return {server, std::move(options)}; }
+Watch HttpClient::request(EventLoop& loop, const ClientRequest& request, Done done) const {
+  auto conversation = std::make_shared<WholeAnswer>(loop, server_, options_, options_.body_bytes_max);
+  conversation->done = std::move(done);
+  conversation->start(request);
+  return Watch(std::move(conversation));
+}
 
-std::string_view ClientResponse::header(std::string_view name) const {
-  const auto found = std::find_if(headers.begin(), headers.end(), [&](const auto& one) { return beast::iequals(one.first, name); });
-  return found == headers.end() ? std::string_view{} : std::string_view(found->second);
+Watch HttpClient::open_stream(EventLoop& loop, std::string_view target, LineListener listener) const {
+  auto conversation = std::make_shared<Lines>(loop, server_, options_, std::nullopt);
+  conversation->listener = std::move(listener);
+  ClientRequest request;
+  request.target = target;
+  conversation->start(request);
+  return Watch(std::move(conversation));
+}
+
+Result<ClientResponse> HttpClient::request(const ClientRequest& request) const {
+  EventLoop loop;
+  std::optional<Result<ClientResponse>> answer;
+  const auto call = this->request(loop, request, [&](Result<ClientResponse> got) {
+    answer = std::move(got);
+    loop.stop();
+  });
+  loop.run();
+  return std::move(*answer);
 }
 
 Result<ClientResponse> HttpClient::request(std::string_view method, std::string_view target, std::string_view body) const {
@@ -209,87 +199,6 @@ Result<ClientResponse> HttpClient::request(std::string_view method, std::string_
   request.target = target;
   request.body = body;
   return this->request(request);
-}
-
-Result<ClientResponse> HttpClient::request(const ClientRequest& request) const {
-  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
-  auto exchange = begin(server_, options_, deadline, request);
-  if (!exchange) return fail(exchange.error());
-  exchange->parser->body_limit(options_.body_bytes_max);
-  while (true) {
-    const auto more = exchange->receive_some(-1, deadline);
-    if (!more) return fail(more.error());
-    if (!*more) break;
-  }
-  auto message = exchange->parser->release();
-  ClientResponse response;
-  response.status = message.result_int();
-  response.content_type = std::string(message[http::field::content_type]);
-  for (const auto& field : message) response.headers.emplace_back(field.name_string(), field.value());
-  response.body = std::move(message.body());
-  return response;
-}
-
-struct LineStream::Impl {
-  Exchange exchange;
-  system::Fd cancelled{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  std::atomic<bool> is_cancelled = false;
-  std::string lines;  // received and not yet given out
-};
-
-LineStream::LineStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-LineStream::~LineStream() = default;
-LineStream::LineStream(LineStream&&) noexcept = default;
-LineStream& LineStream::operator=(LineStream&&) noexcept = default;
-
-unsigned LineStream::status() const { return impl_->exchange.parser->get().result_int(); }
-
-void LineStream::cancel() {
-  impl_->is_cancelled = true;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(impl_->cancelled.get(), &one, sizeof one);  // fails only when it is already set
-}
-
-Result<std::optional<std::string>> LineStream::next(Duration silence_max) {
-  auto& exchange = impl_->exchange;
-  auto& lines = impl_->lines;
-  while (!impl_->is_cancelled) {
-    lines += std::exchange(exchange.parser->get().body(), {});
-    if (const auto end = lines.find('\n'); end != std::string::npos) {
-      auto line = lines.substr(0, end);
-      lines.erase(0, end + 1);
-      if (line.empty() || line == heartbeat_line) continue;
-      return line;
-    }
-    if (exchange.parser->is_done() || exchange.peer_closed) {
-      if (lines.empty()) return std::nullopt;
-      return std::exchange(lines, {});
-    }
-    if (lines.size() > line_bytes_max) return fail(exchange.confused("it sends a line without an end").error());
-    const auto deadline = std::chrono::steady_clock::now() + silence_max;
-    if (const auto more = exchange.receive_some(impl_->cancelled.get(), deadline); !more) {
-      if (more.error().code != "gateway_timeout") return fail(more.error());
-      return fail(
-          failure("stream_silent", exchange.server + " has been silent for too long", "the connection to it is broken: connect again"));
-    }
-  }
-  return std::nullopt;
-}
-
-Result<LineStream> HttpClient::open_stream(std::string_view target) const {
-  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
-  ClientRequest request;
-  request.target = target;
-  auto exchange = begin(server_, options_, deadline, request);
-  if (!exchange) return fail(exchange.error());
-  exchange->parser->body_limit(boost::none);
-  while (!exchange->parser->is_header_done()) {
-    const auto more = exchange->receive_some(-1, deadline);
-    if (!more) return fail(more.error());
-  }
-  auto impl = std::make_unique<LineStream::Impl>();
-  impl->exchange = std::move(*exchange);
-  return LineStream(std::move(impl));
 }
 
 }  // namespace drpf::net

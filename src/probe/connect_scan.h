@@ -4,7 +4,8 @@
 
 #include <functional>
 
-#include "probe/scanner.h"
+#include "core/result.h"
+#include "probe/scan_observer.h"
 
 namespace drpf::probe {
 

@@ -9,8 +9,9 @@
 #include <queue>
 #include <vector>
 
+#include "core/result.h"
 #include "probe/connect_attempt.h"
-#include "probe/scanner.h"
+#include "probe/scan_observer.h"
 #include "scan/ask/loss.h"
 #include "scan/ask/order.h"
 #include "scan/ask/rate_control.h"

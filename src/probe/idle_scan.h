@@ -2,7 +2,10 @@
 // hosts of one's own: whether target and zombie are is decided before (scan/ask/scope.h). IPv4 only.
 #pragma once
 
-#include "probe/scanner.h"
+#include <functional>
+
+#include "core/result.h"
+#include "probe/scan_observer.h"
 
 namespace drpf::probe {
 

@@ -1,8 +1,11 @@
 // The raw engine: carries scan::Schedule out with packet sockets. Every kind but connect and idle.
 #pragma once
 
+#include <functional>
+
+#include "core/result.h"
 #include "core/time.h"
-#include "probe/scanner.h"
+#include "probe/scan_observer.h"
 
 namespace drpf::probe {
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -74,18 +75,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   answerer.give(text.substr(0, data[0]), text.substr(std::min<std::size_t>(data[0], text.size())));
   net::HttpClient::Options options;
   options.timeout = std::chrono::seconds(5);
+  options.silence_max = std::chrono::seconds(5);
   options.body_bytes_max = 4096;
   const auto client = net::HttpClient::over_unix(answerer.path, options);
   const auto response = client.request("GET", "/v1/self");
   if (response ? response->body.size() > options.body_bytes_max : response.error().code == "gateway_timeout") std::abort();
-  auto stream = client.open_stream("/v1/self/events");
-  if (!stream) return 0;
-  for (std::size_t lines = 0;; ++lines) {
-    must(lines < lines_max);
-    const auto line = stream->next(std::chrono::seconds(5));
-    if (!line) must(line.error().code != "stream_silent");
-    if (!line || !*line) break;
-    must((*line)->find('\n') == std::string::npos);
-  }
+  net::EventLoop loop;
+  std::size_t lines = 0;
+  std::optional<Status> ended;
+  net::LineListener listener;
+  listener.line = [&](const std::string& line) {
+    must(++lines < lines_max);
+    must(line.find('\n') == std::string::npos);
+  };
+  listener.ended = [&](Status status) { ended = std::move(status); };
+  const auto stream = client.open_stream(loop, "/v1/self/events", std::move(listener));
+  must(loop.run_until([&] { return ended.has_value(); }, std::chrono::seconds(10)));
+  must(*ended || (ended->error().code != "stream_silent" && ended->error().code != "gateway_timeout"));
   return 0;
 }

@@ -34,6 +34,4 @@ Status confine(const ConnectOptions& options) {
   return system::restrict_syscalls(system::SyscallPolicy::programs);
 }
 
-Status lend_network() { return system::lend_to_program({Capability::net_admin}); }
-
 }  // namespace drpf::client

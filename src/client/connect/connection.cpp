@@ -58,7 +58,7 @@ std::optional<Error> Connection::run() {
 
 void Connection::start_hooks() {
   if (!options_.hooks.any()) return;
-  hook_ = std::make_unique<ChangeHook>([this](std::string text) { loop_.post([this, text = std::move(text)] { screen_.note(text); }); });
+  hook_ = std::make_unique<ChangeHook>(loop_, [this](const std::string& text) { screen_.note(text); });
 }
 
 std::vector<Address> Connection::own_addresses() const {
@@ -72,13 +72,13 @@ void Connection::start_informers() {
   const auto own = own_addresses();
   for (const auto& wish : options_.inform) {
     Informer::Listener listener;
-    listener.informed = [this, name = wish.name()](Port port) {
-      loop_.post([this, name, port] { screen_.informed(name, port, clock_.wall_now()); });
-    };
-    listener.failed = [this](Error error) { loop_.post([this, error = std::move(error)] { screen_.error(error); }); };
+    listener.informed = [this, name = wish.name()](Port port) { screen_.informed(name, port, clock_.wall_now()); };
+    listener.failed = [this](const Error& error) { screen_.error(error); };
     Informer::IsListening is_listening;
     if (is_here(wish)) is_listening = [own, name = plan_.interface](Port port) { return somebody_listens(name, own, port); };
-    informers_.push_back(std::make_unique<Informer>([wish] { return open_door(wish); }, std::move(is_listening), std::move(listener)));
+    informers_.push_back(std::make_unique<Informer>(
+        loop_, [this, wish](DoorOpened opened) { return open_door(loop_, wish, std::move(opened)); }, std::move(is_listening),
+        std::move(listener)));
   }
 }
 
@@ -168,9 +168,9 @@ void Connection::start_watch() {
   const auto where = door();
   if (!where) return screen_.note("the file gives this device no IPv4 tunnel address: its ports cannot be asked for");
   GatewayWatch::Listener listener;
-  listener.report = [this](Report report) { loop_.post([this, report = std::move(report)] { on_report(report); }); };
-  listener.lost = [this](Error error) { loop_.post([this, error = std::move(error)] { on_gateway_lost(error); }); };
-  watch_ = std::make_unique<GatewayWatch>(*where, std::move(listener));
+  listener.report = [this](Report report) { on_report(std::move(report)); };
+  listener.lost = [this](const Error& error) { on_gateway_lost(error); };
+  watch_ = std::make_unique<GatewayWatch>(loop_, *where, std::move(listener));
   if (options_.share) start_share(*where);
   if (!programs_) return;
   follower_ = std::make_unique<Follower>(loop_, clock_, screen_, options_.follow, *where, own_addresses());
@@ -208,7 +208,7 @@ tunnel::PeerConfig Connection::peer_config(std::size_t peer) const {
 // ---- what happens
 
 void Connection::on_tunnel_event(const tunnel::Event& event) {
-  if (!tunnel_) return;
+  if (!tunnel_ || leaving_) return;
   const auto is_gateway = [this](const tunnel::Key& key) { return key == gateway_peer().public_key; };
   if (const auto* connected = std::get_if<tunnel::PeerConnected>(&event)) {
     tunnel_->admit(connected->public_key, connected->endpoint.address);
@@ -388,7 +388,10 @@ void Connection::inform() {
 
 // ---- down
 
+// What is waited for here runs the loop: nothing of what else comes by may set anything up again.
 void Connection::take_down() {
+  leaving_ = true;
+  watch_.reset();
   lookup_.reset();
   lookup_timer_.cancel();
   watches_.clear();
@@ -409,7 +412,6 @@ void Connection::take_down() {
   // The tunnel goes before its routes: until the last of them is gone, the kill switch stands.
   tunnel_.reset();
   if (const auto cleared = routing_.clear(); !cleared) screen_.error(cleared.error());
-  watch_.reset();
   if (hook_) hook_->stop();
   if (!ended_with_) screen_.stopped(clock_.wall_now());
 }

@@ -1,4 +1,4 @@
-// The life of one connection: up, watched, mended, told of, and down again. Everything runs on one thread; what other threads say is
+// The life of one connection: up, watched, mended, told of, and down again. Everything runs on one thread; what the tunnel's threads say is
 // posted.
 #pragma once
 
@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "client/connect/connect.h"
+#include "client/connect/connect_options.h"
 #include "client/connect/endpoint_lookup.h"
+#include "client/connect/gateway_door.h"
 #include "client/connect/gateway_watch.h"
 #include "client/connect/name_servers.h"
 #include "client/connect/outer_path.h"
@@ -107,6 +108,7 @@ class Connection {
   bool ready_ = false;            // said so
   bool told_up_ = false;          // the hook's last word was up or change
   bool lookup_out_ = false;
+  bool leaving_ = false;  // everything is being taken down
   std::vector<PublishedPort> published_;
   std::optional<Report> report_;
   ProgramsByPort programs_by_port_;

@@ -1,16 +1,15 @@
 #include "client/connect/endpoint_lookup.h"
 
-#include <netdb.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <mutex>
-#include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "crypto/wireguard_primitives.h"
+#include "net/name_lookup.h"
 #include "protocol/dns/address_query.h"
 #include "system/fd.h"
 #include "system/socket_address.h"
@@ -18,111 +17,121 @@
 namespace drpf::client {
 namespace {
 
-constexpr std::size_t addresses_max = 16;
+constexpr std::array families{Family::v4, Family::v6};
 
 Error not_found_error(const std::string& host, std::string_view why) {
   return failure("name_not_found", fmt::format("looking up {}: {}", host, why),
                  "Is the name right, and does this machine have working name servers?");
 }
 
-Result<std::vector<Endpoint>> ask_system(const protocol::wireguard::PeerHost& host) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* list = nullptr;
-  const int error = ::getaddrinfo(host.host.c_str(), nullptr, &hints, &list);
-  std::vector<Endpoint> found;
-  if (error == 0) {
-    for (const addrinfo* entry = list; entry != nullptr && found.size() < addresses_max; entry = entry->ai_next) {
-      const auto endpoint = system::from_socket_address(entry->ai_addr, entry->ai_addrlen);
-      if (!endpoint) continue;
-      const Endpoint with_port{endpoint->address, host.port};
-      if (std::find(found.begin(), found.end(), with_port) == found.end()) found.push_back(with_port);
-    }
-    ::freeaddrinfo(list);
-  }
-  if (found.empty()) return fail(not_found_error(host.host, error == 0 ? "no address" : ::gai_strerror(error)));
-  return found;
-}
-
-std::vector<Address> ask_server(const Address& server, std::uint32_t mark, const std::string& name, Family family) {
-  crypto::SystemRandom random;
-  const auto id = static_cast<std::uint16_t>(random.u32());
-  const auto query = protocol::dns::encode_query(id, name, family);
+// A socket that leads outside and on which the question was sent.
+system::Fd send_question(const Address& server, std::uint32_t mark, const std::vector<std::uint8_t>& query) {
   const auto target = system::to_socket_address(Endpoint{server, Port{53}});
-  const system::Fd socket(::socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  timeval time_max{};
-  time_max.tv_sec = EndpointLookup::outside_time_max.count();
-  if (!query || !socket.valid() || ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0 ||
-      ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &time_max, sizeof time_max) != 0 ||
-      ::connect(socket.get(), target.get(), target.size) != 0 || ::send(socket.get(), query->data(), query->size(), MSG_NOSIGNAL) < 0) {
+  system::Fd socket(::socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.valid() || ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0 ||
+      ::connect(socket.get(), target.get(), target.size) != 0 || ::send(socket.get(), query.data(), query.size(), MSG_NOSIGNAL) < 0)
     return {};
-  }
-  std::array<std::uint8_t, protocol::dns::message_size_max> buffer{};
-  const auto size = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
-  if (size < 0) return {};
-  return protocol::dns::decode_answer(ByteView(buffer).first(static_cast<std::size_t>(size)), id, name, family)
-      .value_or(std::vector<Address>{});
-}
-
-Result<std::vector<Endpoint>> ask_outside(const protocol::wireguard::PeerHost& host, const OutsideResolver& outside) {
-  std::vector<Endpoint> found;
-  for (const auto& server : outside.servers) {
-    for (const auto family : {Family::v4, Family::v6}) {
-      for (const auto& address : ask_server(server, outside.mark, host.host, family)) found.push_back({address, host.port});
-    }
-    if (!found.empty()) return found;
-  }
-  return fail(not_found_error(host.host, "no name server outside of the tunnel knows it"));
+  return socket;
 }
 
 }  // namespace
 
-struct EndpointLookup::Door {
-  std::mutex mutex;
-  net::EventLoop* loop = nullptr;  // none: nobody waits any more
+// One server after the other is asked for both families, until one knows the name.
+class EndpointLookup::OutsideQuestions {
+ public:
+  using Done = std::function<void(Result<std::vector<Address>>)>;
+  OutsideQuestions(net::EventLoop& loop, const OutsideResolver& outside, std::string name, Done done)
+      : loop_(loop), outside_(outside), name_(std::move(name)), done_(std::move(done)) {
+    next_ = loop_.after(Duration::zero(), [this] { ask(); });
+  }
+
+ private:
+  void ask() {
+    answer_.cancel();
+    socket_ = {};
+    if (family_ == families.size()) {
+      if (!found_.empty()) return std::exchange(done_, nullptr)(std::move(found_));
+      family_ = 0;
+      ++server_;
+    }
+    if (server_ == outside_.servers.size())
+      return std::exchange(done_, nullptr)(fail(not_found_error(name_, "no name server outside of the tunnel knows it")));
+    const auto family = families[family_++];
+    crypto::SystemRandom random;
+    const auto id = static_cast<std::uint16_t>(random.u32());
+    const auto query = protocol::dns::encode_query(id, name_, family);
+    if (query) socket_ = send_question(outside_.servers[server_], outside_.mark, *query);
+    if (socket_.valid()) answer_ = loop_.watch_readable(socket_.get(), [this, id, family] { take(id, family); });
+    next_ = loop_.after(socket_.valid() ? Duration(outside_time_max) : Duration::zero(), [this] { ask(); });
+  }
+  void take(std::uint16_t id, Family family) {
+    std::array<std::uint8_t, protocol::dns::message_size_max> buffer{};
+    const auto size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (size >= 0) {
+      const auto addresses = protocol::dns::decode_answer(ByteView(buffer).first(static_cast<std::size_t>(size)), id, name_, family)
+                                 .value_or(std::vector<Address>{});
+      found_.insert(found_.end(), addresses.begin(), addresses.end());
+    }
+    ask();
+  }
+
+  net::EventLoop& loop_;
+  const OutsideResolver& outside_;
+  std::string name_;
+  Done done_;
+  std::size_t server_ = 0;
+  std::size_t family_ = 0;
+  std::vector<Address> found_;
+  system::Fd socket_;
+  net::Watch answer_;
+  net::Timer next_;
 };
 
-// Who asks for one name at the same time, and what comes of it.
+// Who asks for one name at the same time: the first that finds it wins, the last that does not says why.
 struct EndpointLookup::Race {
-  std::shared_ptr<Door> door;
+  protocol::wireguard::PeerHost host;
   std::function<void(Result<std::vector<Endpoint>>)> done;
   std::size_t running = 0;
-  bool delivered = false;
-
-  void finish(const std::shared_ptr<Race>& self, Result<std::vector<Endpoint>> answer) {
-    const std::lock_guard lock(door->mutex);
-    --running;
-    if (delivered || door->loop == nullptr || (!answer && running > 0)) return;
-    delivered = true;
-    door->loop->post([self, answer = std::move(answer)] {
-      // The owner lives on the loop's thread, as this does: it cannot go away in between.
-      if (self->door->loop != nullptr) self->done(answer);
-    });
-  }
+  std::unique_ptr<OutsideQuestions> outside;
+  net::Watch system;  // or, for a literal, the turn of the loop that delivers it
 };
 
-EndpointLookup::EndpointLookup(net::EventLoop& loop, OutsideResolver outside)
-    : outside_(std::move(outside)), door_(std::make_shared<Door>()) {
-  door_->loop = &loop;
-}
+EndpointLookup::EndpointLookup(net::EventLoop& loop, OutsideResolver outside) : loop_(loop), outside_(std::move(outside)) {}
+EndpointLookup::~EndpointLookup() = default;
 
-EndpointLookup::~EndpointLookup() {
-  const std::lock_guard lock(door_->mutex);
-  door_->loop = nullptr;
+void EndpointLookup::finish(Race& race, Result<std::vector<Address>> answer) {
+  --race.running;
+  if (!answer && race.running > 0) return;
+  Result<std::vector<Endpoint>> endpoints;
+  if (answer) {
+    for (const auto& address : *answer) endpoints->push_back({address, race.host.port});
+  } else {
+    endpoints = fail(answer.error());
+  }
+  const auto found = std::find_if(races_.begin(), races_.end(), [&](const auto& one) { return one.get() == &race; });
+  const auto ended = std::move(*found);
+  races_.erase(found);
+  ended->done(std::move(endpoints));
 }
 
 void EndpointLookup::find(const protocol::wireguard::PeerHost& host, std::function<void(Result<std::vector<Endpoint>>)> done) {
-  auto race = std::make_shared<Race>();
-  race->door = door_;
+  auto* race = races_.emplace_back(std::make_unique<Race>()).get();
+  race->host = host;
   race->done = std::move(done);
   race->running = 1;
-  if (const auto address = parse_address(host.host)) return race->finish(race, std::vector<Endpoint>{{*address, host.port}});
+  if (const auto address = parse_address(host.host)) {
+    race->system = loop_.after(Duration::zero(), [this, race, address = *address] { finish(*race, std::vector<Address>{address}); });
+    return;
+  }
   if (!outside_.servers.empty()) {
     ++race->running;
-    std::thread([race, host, outside = outside_] { race->finish(race, ask_outside(host, outside)); }).detach();
+    race->outside = std::make_unique<OutsideQuestions>(
+        loop_, outside_, host.host, [this, race](Result<std::vector<Address>> answer) { finish(*race, std::move(answer)); });
   }
-  std::thread([race, host] { race->finish(race, ask_system(host)); }).detach();
+  race->system = net::look_up_name(loop_, host.host, [this, race](Result<std::vector<Address>> answer) {
+    if (!answer) return finish(*race, fail(not_found_error(race->host.host, answer.error().message)));
+    finish(*race, std::move(answer));
+  });
 }
 
 }  // namespace drpf::client

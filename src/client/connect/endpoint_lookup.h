@@ -28,15 +28,17 @@ class EndpointLookup {
   EndpointLookup(net::EventLoop& loop, OutsideResolver outside);
   ~EndpointLookup();  // answers that are still out are not delivered
 
-  // Calls `done` on the loop: the addresses in the order to try them, never none; or why there are none. An address literal is its own
-  // answer.
+  // Calls `done` later: the addresses in the order to try them, never none; or why there are none. An address literal is its own answer.
   void find(const protocol::wireguard::PeerHost& host, std::function<void(Result<std::vector<Endpoint>>)> done);
 
  private:
-  struct Door;
+  class OutsideQuestions;
   struct Race;
+  void finish(Race& race, Result<std::vector<Address>> answer);
+
+  net::EventLoop& loop_;
   OutsideResolver outside_;
-  std::shared_ptr<Door> door_;  // shared with the threads that ask, which may outlive this: getaddrinfo(3) cannot be cancelled
+  std::vector<std::unique_ptr<Race>> races_;  // one for each name that is being looked up
 };
 
 }  // namespace drpf::client

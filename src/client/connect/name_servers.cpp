@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "client/connect/confinement.h"
+#include "client/connect/lent_rights.h"
 #include "core/time.h"
 #include "system/process.h"
 

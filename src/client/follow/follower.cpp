@@ -3,6 +3,7 @@
 #include <net/if.h>
 
 #include <fstream>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -26,18 +27,6 @@ Follower::Follower(net::EventLoop& loop, const Clock& clock, Screen& screen, std
     : loop_(loop), clock_(clock), screen_(screen), rules_(std::move(rules)), door_(std::move(door)) {
   context_.own = std::move(own);
   context_.passing_ports = passing_ports();
-  thread_ = std::thread([this] { run_loop(); });
-}
-
-Follower::~Follower() { stop_thread(); }
-
-void Follower::stop_thread() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    changed_.notify_all();
-  }
-  if (thread_.joinable()) thread_.join();
 }
 
 void Follower::watch(ProgramWatch& watch) {
@@ -64,59 +53,43 @@ void Follower::reported(const std::vector<PublishedPort>& ports) {
 void Follower::offline() { ports_.offline(); }
 
 void Follower::go_on() {
-  if (auto job = ports_.next(clock_.now())) {
-    const std::lock_guard lock(mutex_);
-    job_ = std::move(job);
-    changed_.notify_all();
-  }
+  if (ending_) return;
+  if (const auto job = ports_.next(clock_.now())) carry_out(*job);
   for (const auto& news : ports_.take_news()) show(news);
 }
 
-void Follower::run_loop() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return stopping_ || job_; });
-    if (stopping_) return;
-    const auto job = *std::exchange(job_, std::nullopt);
-    lock.unlock();
-    auto outcome = carry_out(job);
-    lock.lock();
-    outcome_ = std::move(outcome);
-    loop_.post([this, here = std::weak_ptr<bool>(here_)] {
-      if (here.expired()) return;
-      take_outcome();
-      go_on();
+void Follower::carry_out(const FollowJob& job) {
+  if (job.kind == FollowJob::Kind::release) {
+    request_ = give_port_back(loop_, door_, *job.lease, [this](const Status& given) {
+      if (given) return done(std::nullopt);
+      done(fail(given.error()));
+    });
+  } else {
+    request_ = ask_for_port(loop_, door_, job, [this](const Result<FollowLease>& lease) {
+      if (lease) return done(*lease);
+      done(fail(lease.error()));
     });
   }
 }
 
-void Follower::take_outcome() {
-  std::optional<Result<std::optional<FollowLease>>> outcome;
-  {
-    const std::lock_guard lock(mutex_);
-    outcome.swap(outcome_);
-  }
-  if (outcome) ports_.done(*outcome, clock_.now());
-}
-
-Result<std::optional<FollowLease>> Follower::carry_out(const FollowJob& job) const {
-  if (job.kind == FollowJob::Kind::release) {
-    if (const auto given = give_port_back(door_, *job.lease); !given) return fail(given.error());
-    return std::nullopt;
-  }
-  auto lease = ask_for_port(door_, job);
-  if (!lease) return fail(lease.error());
-  return std::move(*lease);
+void Follower::done(const Result<std::optional<FollowLease>>& outcome) {
+  request_.cancel();
+  ports_.done(outcome, clock_.now());
+  go_on();
 }
 
 void Follower::end() {
-  stop_thread();
-  take_outcome();  // a lease that was given just now
+  ending_ = true;
+  // A lease may be given just now.
+  loop_.run_until([this] { return !request_.active(); }, 2 * gateway_request_time_max);
   for (const auto& job : ports_.at_the_end()) {
-    const auto given = give_port_back(door_, *job.lease);
-    if (!given) {
+    std::optional<Status> given;
+    request_ = give_port_back(loop_, door_, *job.lease, [&](const Status& status) { given = status; });
+    loop_.run_until([&] { return given.has_value(); }, 2 * gateway_request_time_max);
+    request_.cancel();
+    if (given && !*given) {
       screen_.note(
-          fmt::format("port {} could not be given back, it ends by itself: {}", to_string(job.lease->public_port), given.error().message));
+          fmt::format("port {} could not be given back, it ends by itself: {}", to_string(job.lease->public_port), given->error().message));
       return;  // nor would the others
     }
   }

@@ -1,18 +1,11 @@
-// Lets ports follow processes: joins what the watch of programs sees, what the gateway says, and the requests to it. Lives on the loop; the
-// requests, which block, are made on a thread of its own.
+// Lets ports follow processes: joins what the watch of programs sees, what the gateway says, and the requests to it. Lives on the
+// loop.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
-#include <functional>
-#include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "client/connect/gateway_watch.h"
+#include "client/connect/gateway_door.h"
 #include "client/follow/follow_rule.h"
 #include "client/follow/port_follower.h"
 #include "client/follow/program_watch.h"
@@ -26,7 +19,6 @@ class Follower {
  public:
   Follower(net::EventLoop& loop, const Clock& clock, Screen& screen, std::vector<FollowRule> rules, GatewayDoor door,
            std::vector<Address> own);
-  ~Follower();
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
 
@@ -42,10 +34,8 @@ class Follower {
  private:
   void go_on();
   void show(const FollowNews& news);
-  void run_loop();
-  void stop_thread();
-  void take_outcome();
-  Result<std::optional<FollowLease>> carry_out(const FollowJob& job) const;
+  void carry_out(const FollowJob& job);
+  void done(const Result<std::optional<FollowLease>>& outcome);
 
   net::EventLoop& loop_;
   const Clock& clock_;
@@ -54,14 +44,8 @@ class Follower {
   GatewayDoor door_;
   FollowContext context_;
   PortFollower ports_;
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<FollowJob> job_;
-  std::optional<Result<std::optional<FollowLease>>> outcome_;  // of the last job, until it is taken
-  bool stopping_ = false;
-  std::shared_ptr<bool> here_ = std::make_shared<bool>(true);  // what is posted may come later than the end
-  std::thread thread_;
+  net::Watch request_;   // of the job that is out
+  bool ending_ = false;  // nothing is asked any more
 };
 
 }  // namespace drpf::client

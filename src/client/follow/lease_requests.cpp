@@ -1,5 +1,8 @@
 #include "client/follow/lease_requests.h"
 
+#include <memory>
+#include <utility>
+
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -67,28 +70,60 @@ struct Asked {
   std::chrono::seconds lifetime{};
 };
 
-Result<FollowLease> post(const GatewayDoor& door, const Asked& asked) {
+net::Watch post(net::EventLoop& loop, const GatewayDoor& door, const Asked& asked, std::function<void(Result<FollowLease>)> given) {
   json::object body;
   body["local_port"] = asked.local_port.value();
   body["protocol"] = protocol_word(asked.tcp, asked.udp);
   body["lifetime_s"] = asked.lifetime.count();
   if (!asked.avoid.empty()) body["avoid"] = comma_separated({asked.avoid.begin(), asked.avoid.end()});
   if (asked.suggested_port) body[asked.only_suggested ? "port" : "suggested_port"] = asked.suggested_port->value();
-  const auto response = gateway_client(door, gateway_request_time_max).request("POST", "/v1/self/leases", json::serialize(body));
-  if (!response) return fail(response.error());
-  if (response->status >= 300) return fail(refused(*response));
-  return parse_given_leases(response->body, asked.local_port);
+  net::ClientRequest request;
+  request.method = "POST";
+  request.target = "/v1/self/leases";
+  request.body = json::serialize(body);
+  return gateway_client(door, gateway_request_time_max)
+      .request(loop, request, [given = std::move(given), port = asked.local_port](const Result<net::ClientResponse>& response) {
+        if (!response) return given(fail(response.error()));
+        if (response->status >= 300) return given(fail(refused(*response)));
+        given(parse_given_leases(response->body, port));
+      });
 }
 
-Status give_back(const GatewayDoor& door, const std::string& host, Protocol protocol, Port public_port) {
-  const auto target = fmt::format("/v1/self/leases/{}/{}/{}", host, to_string(protocol), to_string(public_port));
-  const auto response = gateway_client(door, gateway_request_time_max).request("DELETE", target);
+Status given_back(const Result<net::ClientResponse>& response) {
   if (!response) return fail(response.error());
   if (response->status < 300 || response->status == 404) return {};
   auto why = refused(*response);
   if (why.code == "lease_not_requested") return {};  // it has ended, and the port leads to its own number again
   return fail(std::move(why));
 }
+
+net::Watch give_back(net::EventLoop& loop, const GatewayDoor& door, const std::string& host, Protocol protocol, Port public_port,
+                     std::function<void(Status)> done) {
+  net::ClientRequest request;
+  request.method = "DELETE";
+  request.target = fmt::format("/v1/self/leases/{}/{}/{}", host, to_string(protocol), to_string(public_port));
+  return gateway_client(door, gateway_request_time_max)
+      .request(loop, request, [done = std::move(done)](const Result<net::ClientResponse>& response) { done(given_back(response)); });
+}
+
+// One protocol after the other, until one fails.
+struct GivingBack final : net::Watch::State, std::enable_shared_from_this<GivingBack> {
+  GivingBack(net::EventLoop& on, GatewayDoor at, FollowLease what) : loop(on), door(std::move(at)), lease(std::move(what)) {}
+  void cancel() override { request.cancel(); }
+  void go_on() {
+    const auto protocol = lease.tcp ? Protocol::tcp : Protocol::udp;
+    request = give_back(loop, door, lease.host, protocol, lease.public_port, [self = shared_from_this(), protocol](const Status& status) {
+      (protocol == Protocol::tcp ? self->lease.tcp : self->lease.udp) = false;
+      if (status && self->lease.udp) return self->go_on();
+      std::exchange(self->done, nullptr)(status);
+    });
+  }
+  net::EventLoop& loop;
+  GatewayDoor door;
+  FollowLease lease;  // what is still to be given back of it
+  std::function<void(Status)> done;
+  net::Watch request;
+};
 
 }  // namespace
 
@@ -118,7 +153,8 @@ Result<FollowLease> parse_given_leases(std::string_view text, Port local_port) {
   return *lease;
 }
 
-Result<FollowLease> ask_for_port(const GatewayDoor& door, const FollowJob& job) {
+net::Watch ask_for_port(net::EventLoop& loop, const GatewayDoor& door, const FollowJob& job,
+                        std::function<void(Result<FollowLease>)> given) {
   Asked asked;
   asked.local_port = job.wish.port;
   asked.tcp = job.wish.tcp || (job.lease && job.lease->tcp);
@@ -126,31 +162,32 @@ Result<FollowLease> ask_for_port(const GatewayDoor& door, const FollowJob& job) 
   if (job.lease) asked.suggested_port = job.lease->public_port;
   asked.avoid = job.in_use;
   asked.lifetime = follow_lifetime;
-  return post(door, asked);
+  return post(loop, door, asked, std::move(given));
 }
 
-Status give_port_back(const GatewayDoor& door, const FollowLease& lease) {
-  for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
-    if (protocol == Protocol::tcp ? !lease.tcp : !lease.udp) continue;
-    if (auto back = give_back(door, lease.host, protocol, lease.public_port); !back) return back;
-  }
-  return {};
+net::Watch give_port_back(net::EventLoop& loop, const GatewayDoor& door, const FollowLease& lease, std::function<void(Status)> done) {
+  auto giving = std::make_shared<GivingBack>(loop, door, lease);
+  giving->done = std::move(done);
+  giving->go_on();
+  return net::Watch(std::move(giving));
 }
 
-Result<RelayLease> ask_for_relay(const GatewayDoor& door, const RelayAsk& ask) {
+net::Watch ask_for_relay(net::EventLoop& loop, const GatewayDoor& door, const RelayAsk& ask,
+                         std::function<void(Result<RelayLease>)> given) {
   Asked asked;
   asked.local_port = ask.relay_port;
   (ask.protocol == Protocol::tcp ? asked.tcp : asked.udp) = true;
   asked.suggested_port = ask.suggested_port;
   asked.only_suggested = ask.only_suggested;
   asked.lifetime = ask.lifetime;
-  const auto lease = post(door, asked);
-  if (!lease) return fail(lease.error());
-  return RelayLease{lease->host, lease->public_address, ask.protocol, lease->public_port};
+  return post(loop, door, asked, [given = std::move(given), protocol = ask.protocol](const Result<FollowLease>& lease) {
+    if (!lease) return given(fail(lease.error()));
+    given(RelayLease{lease->host, lease->public_address, protocol, lease->public_port});
+  });
 }
 
-Status give_relay_back(const GatewayDoor& door, const RelayLease& lease) {
-  return give_back(door, lease.host, lease.protocol, lease.public_port);
+net::Watch give_relay_back(net::EventLoop& loop, const GatewayDoor& door, const RelayLease& lease, std::function<void(Status)> done) {
+  return give_back(loop, door, lease.host, lease.protocol, lease.public_port, std::move(done));
 }
 
 }  // namespace drpf::client

@@ -12,32 +12,22 @@ constexpr std::string_view session_header = "X-Transmission-Session-Id";
 
 class Transmission : public ListeningPortDoor {
  public:
-  Transmission(const InformWish& wish, const Endpoint& endpoint) : wish_(wish), client_(net::HttpClient::over_tcp(endpoint, options())) {
+  Transmission(net::EventLoop& loop, const InformWish& wish, const Endpoint& endpoint)
+      : loop_(loop), wish_(wish), client_(net::HttpClient::over_tcp(endpoint, options())) {
     if (wish_.path.empty()) wish_.path = "/transmission/rpc";
   }
 
-  Result<Outcome> set(Port port) override {
-    const auto is_so = [&](const boost::json::object& session) {
-      return number(session, "peer-port") == port.value() && !flag(session, "peer-port-random-on-start") &&
-             !flag(session, "port-forwarding-enabled");
-    };
-    const auto before = session();
-    if (!before) return fail(before.error());
-    if (is_so(*before)) return Outcome::was_so;
-    // A random port would replace ours at the next start; its own port mapping would ask for a second lease.
-    const auto answer = call(fmt::format(
-        R"({{"method":"session-set","arguments":{{"peer-port":{},"peer-port-random-on-start":false,"port-forwarding-enabled":false}}}})",
-        port.value()));
-    if (!answer) return fail(answer.error());
-    const auto after = session();
-    if (!after) return fail(after.error());
-    if (!is_so(*after))
-      return fail(failure("port_not_taken", fmt::format("{} did not take port {} and stays at {}", wish_.name(), to_string(port),
-                                                        number(*after, "peer-port"))));
-    return Outcome::set;
+  void set(Port port, WhenSet done) override {
+    session([this, port, done = std::move(done)](const Result<boost::json::object>& before) {
+      if (!before) return done(fail(before.error()));
+      if (is_so(*before, port)) return done(Outcome::was_so);
+      configure(port, done);
+    });
   }
 
  private:
+  using WhenAnswered = std::function<void(Result<boost::json::object>)>;
+
   net::HttpClient::Options options() const {
     net::HttpClient::Options options;
     options.timeout = inform_request_time_max;
@@ -55,7 +45,28 @@ class Transmission : public ListeningPortDoor {
     return found != nullptr && found->is_bool() && found->get_bool();
   }
 
-  Result<net::ClientResponse> send(const std::string& body) const {
+  static bool is_so(const boost::json::object& session, Port port) {
+    return number(session, "peer-port") == port.value() && !flag(session, "peer-port-random-on-start") &&
+           !flag(session, "port-forwarding-enabled");
+  }
+
+  // A random port would replace ours at the next start; its own port mapping would ask for a second lease.
+  void configure(Port port, const WhenSet& done) {
+    const auto body = fmt::format(
+        R"({{"method":"session-set","arguments":{{"peer-port":{},"peer-port-random-on-start":false,"port-forwarding-enabled":false}}}})",
+        port.value());
+    call(body, [this, port, done](const Result<boost::json::object>& answer) {
+      if (!answer) return done(fail(answer.error()));
+      session([this, port, done](const Result<boost::json::object>& after) {
+        if (!after) return done(fail(after.error()));
+        if (is_so(*after, port)) return done(Outcome::set);
+        done(fail(failure("port_not_taken", fmt::format("{} did not take port {} and stays at {}", wish_.name(), to_string(port),
+                                                        number(*after, "peer-port")))));
+      });
+    });
+  }
+
+  void send(const std::string& body, net::HttpClient::Done done) {
     net::ClientRequest request;
     request.method = "POST";
     request.target = wish_.path;
@@ -66,16 +77,19 @@ class Transmission : public ListeningPortDoor {
       request.more_headers.emplace_back("Authorization",
                                         "Basic " + to_base64(ByteView(reinterpret_cast<const std::uint8_t*>(login.data()), login.size())));
     }
-    return client_.request(request);
+    request_ = client_.request(loop_, request, std::move(done));
   }
 
   // The arguments of the answer. A call without the session's present number is refused with it: the second one has it.
-  Result<boost::json::object> call(const std::string& body) {
-    auto answer = send(body);
-    if (answer && answer->status == 409) {
+  void call(const std::string& body, WhenAnswered done) {
+    send(body, [this, body, done = std::move(done)](const Result<net::ClientResponse>& answer) {
+      if (!answer || answer->status != 409) return done(arguments_of(answer));
       session_id_ = answer->header(session_header);
-      answer = send(body);
-    }
+      send(body, [this, done](const Result<net::ClientResponse>& second) { done(arguments_of(second)); });
+    });
+  }
+
+  Result<boost::json::object> arguments_of(const Result<net::ClientResponse>& answer) const {
     if (!answer) return fail(answer.error());
     if (answer->status == 401) {
       constexpr std::string_view cure =
@@ -104,19 +118,22 @@ class Transmission : public ListeningPortDoor {
     return arguments != nullptr && arguments->is_object() ? arguments->get_object() : boost::json::object{};
   }
 
-  Result<boost::json::object> session() {
-    return call(R"({"method":"session-get","arguments":{"fields":["peer-port","peer-port-random-on-start","port-forwarding-enabled"]}})");
+  void session(WhenAnswered done) {
+    call(R"({"method":"session-get","arguments":{"fields":["peer-port","peer-port-random-on-start","port-forwarding-enabled"]}})",
+         std::move(done));
   }
 
+  net::EventLoop& loop_;
   InformWish wish_;
   net::HttpClient client_;
   std::string session_id_;
+  net::Watch request_;
 };
 
 }  // namespace
 
-std::unique_ptr<ListeningPortDoor> transmission_door(const InformWish& wish, const Endpoint& endpoint) {
-  return std::make_unique<Transmission>(wish, endpoint);
+std::unique_ptr<ListeningPortDoor> transmission_door(net::EventLoop& loop, const InformWish& wish, const Endpoint& endpoint) {
+  return std::make_unique<Transmission>(loop, wish, endpoint);
 }
 
 }  // namespace drpf::client

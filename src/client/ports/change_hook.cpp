@@ -1,7 +1,6 @@
 #include "client/ports/change_hook.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -15,7 +14,6 @@
 #include <fmt/format.h>
 
 #include "client/ports/published_ports.h"
-#include "system/fd.h"
 
 extern char** environ;
 
@@ -64,21 +62,6 @@ Result<pid_t> spawn_shell(const std::string& command, const std::vector<std::str
   posix_spawnattr_destroy(&attributes);
   if (error != 0) return fail(failure("hook_not_started", fmt::format("starting /bin/sh: {}", std::strerror(error))));
   return pid;
-}
-
-enum class Ended { yes, too_long, told_to };
-
-Ended wait_for_end(int pidfd, int kill_fd, std::chrono::milliseconds time_max) {
-  std::array<pollfd, 2> fds{pollfd{pidfd, POLLIN, 0}, pollfd{kill_fd, POLLIN, 0}};
-  const auto end = std::chrono::steady_clock::now() + time_max;
-  while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return Ended::too_long;
-    const int ready = ::poll(fds.data(), kill_fd < 0 ? 1 : 2, static_cast<int>(left.count()) + 1);
-    if (ready < 0 && errno != EINTR) return Ended::too_long;
-    if (ready > 0 && fds[0].revents != 0) return Ended::yes;
-    if (ready > 0 && fds[1].revents != 0) return Ended::told_to;
-  }
 }
 
 void replace_all(std::string& text, std::string_view what, std::string_view with) {
@@ -139,81 +122,83 @@ std::vector<std::string> hook_environment(const HookState& state) {
   return variables;
 }
 
-ChangeHook::ChangeHook(std::function<void(std::string)> complain, std::chrono::milliseconds time_max)
-    : complain_(std::move(complain)), time_max_(time_max) {
-  std::array<int, 2> fds{-1, -1};
-  if (::pipe2(fds.data(), O_CLOEXEC) == 0) {
-    kill_read_ = fds[0];
-    kill_write_ = fds[1];
-  }
-  thread_ = std::thread([this] { run_loop(); });
-}
+ChangeHook::ChangeHook(net::EventLoop& loop, std::function<void(std::string)> complain, std::chrono::milliseconds time_max)
+    : loop_(loop), complain_(std::move(complain)), time_max_(time_max) {}
 
-ChangeHook::~ChangeHook() {
-  stop();
-  if (kill_read_ >= 0) ::close(kill_read_);
-}
+ChangeHook::~ChangeHook() { stop(); }
 
 void ChangeHook::tell(HookCall call) {
-  const std::lock_guard lock(mutex_);
   if (stopping_) return;
   std::erase_if(waiting_, [&](const HookCall& one) { return one.option == call.option && one.subject == call.subject; });
   waiting_.push_back(std::move(call));
-  changed_.notify_all();
+  go_on();
 }
 
 void ChangeHook::stop() {
-  {
-    std::unique_lock lock(mutex_);
-    if (stopping_) return;
-    changed_.wait_for(lock, hook_exit_time_max, [this] { return waiting_.empty() && !running_; });
-    stopping_ = true;
-    waiting_.clear();
-    changed_.notify_all();
-  }
-  if (kill_write_ >= 0) ::close(std::exchange(kill_write_, -1));
-  thread_.join();
+  if (stopping_) return;
+  loop_.run_until([this] { return waiting_.empty() && !run_; }, hook_exit_time_max);
+  stopping_ = true;
+  waiting_.clear();
+  if (!run_) return;
+  run_->told_to_end = true;
+  end_run();
+  if (loop_.run_until([this] { return !run_; }, hook_term_time_max)) return;
+  ::kill(-run_->pid, SIGKILL);
+  on_run_ended();
 }
 
-void ChangeHook::run_loop() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-    if (stopping_) return;
+void ChangeHook::go_on() {
+  while (!run_ && !waiting_.empty()) {
     const auto call = std::move(waiting_.front());
     waiting_.pop_front();
-    running_ = true;
-    lock.unlock();
-    run_once(call);
-    lock.lock();
-    running_ = false;
-    changed_.notify_all();
+    if (const auto started = start(call); !started) complain_(started.error().message);
   }
 }
 
-void ChangeHook::run_once(const HookCall& call) {
+Status ChangeHook::start(const HookCall& call) {
   const auto pid = spawn_shell(expand_hook_command(call.command, call.state), hook_environment(call.state));
-  if (!pid) {
-    complain_(pid.error().message);
-    return;
+  if (!pid) return fail(pid.error());
+  auto pidfd = open_pidfd(*pid);
+  if (!pidfd.valid()) {
+    const int error = errno;
+    ::kill(-*pid, SIGKILL);
+    while (::waitpid(*pid, nullptr, 0) < 0 && errno == EINTR) {}
+    return fail(failure("hook_not_started", fmt::format("watching the command of {}: {}", call.option, std::strerror(error))));
   }
-  const auto pidfd = open_pidfd(*pid);
-  auto ended = wait_for_end(pidfd.get(), kill_read_, time_max_);
-  if (ended != Ended::yes) {
-    ::kill(-*pid, SIGTERM);
-    const auto again = wait_for_end(pidfd.get(), -1, std::chrono::milliseconds(hook_term_time_max));
-    if (again != Ended::yes) ::kill(-*pid, SIGKILL);
-  }
+  auto& run = run_.emplace();
+  run.option = call.option;
+  run.pid = *pid;
+  run.pidfd = std::move(pidfd);
+  run.ended = loop_.watch_readable(run.pidfd.get(), [this] { on_run_ended(); });
+  run.limit = loop_.after(time_max_, [this] {
+    run_->too_long = true;
+    end_run();
+  });
+  return {};
+}
+
+void ChangeHook::end_run() {
+  ::kill(-run_->pid, SIGTERM);
+  run_->limit = loop_.after(hook_term_time_max, [this] { ::kill(-run_->pid, SIGKILL); });
+}
+
+void ChangeHook::on_run_ended() {
   int status = 0;
-  while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {}
-  if (ended == Ended::too_long) {
-    complain_(fmt::format("the command of {} was ended: it ran for more than {} s", call.option,
+  while (::waitpid(run_->pid, &status, 0) < 0 && errno == EINTR) {}
+  run_->ended.cancel();  // before the descriptor is closed
+  const auto option = run_->option;
+  const bool too_long = run_->too_long;
+  const bool told_to_end = run_->told_to_end;
+  run_.reset();
+  if (too_long) {
+    complain_(fmt::format("the command of {} was ended: it ran for more than {} s", option,
                           std::chrono::duration_cast<std::chrono::seconds>(time_max_).count()));
   } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-    complain_(fmt::format("the command of {} failed with exit code {}", call.option, WEXITSTATUS(status)));
-  } else if (ended == Ended::yes && WIFSIGNALED(status)) {
-    complain_(fmt::format("the command of {} was ended by signal {}", call.option, WTERMSIG(status)));
+    complain_(fmt::format("the command of {} failed with exit code {}", option, WEXITSTATUS(status)));
+  } else if (!told_to_end && WIFSIGNALED(status)) {
+    complain_(fmt::format("the command of {} was ended by signal {}", option, WTERMSIG(status)));
   }
+  go_on();
 }
 
 }  // namespace drpf::client

@@ -1,21 +1,19 @@
 // Runs the user's commands when the ports change: one at a time, in the order of the news, with a time limit, and always once more for the
-// last state.
-// Decides nothing about when; reads nothing from the command but its exit code.
+// last state. Lives on the loop; decides nothing about when; reads nothing from the command but its exit code.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "core/port.h"
 #include "core/result.h"
+#include "net/event_loop.h"
+#include "system/fd.h"
 
 namespace drpf::client {
 
@@ -65,31 +63,39 @@ struct HookCall {
 
 class ChangeHook {
  public:
-  // `complain` is called on the runner's thread when the command failed, was killed, or could not start.
-  explicit ChangeHook(std::function<void(std::string)> complain, std::chrono::milliseconds time_max = hook_time_max);
+  // `complain` is called when the command failed, was killed, or could not start.
+  ChangeHook(net::EventLoop& loop, std::function<void(std::string)> complain, std::chrono::milliseconds time_max = hook_time_max);
   ~ChangeHook();  // stop()
   ChangeHook(const ChangeHook&) = delete;
   ChangeHook& operator=(const ChangeHook&) = delete;
 
   // Returns at once. A call about the same subject that waits is replaced by this one, and waits its turn anew: the last wins.
   void tell(HookCall call);
-  // Waits until what was told has been run, at most hook_exit_time_max, then kills what still runs. Nothing is run afterwards.
+  // Runs the loop until what was told has been run, at most hook_exit_time_max, then kills what still runs. Nothing is run afterwards.
   void stop();
 
  private:
-  void run_loop();
-  void run_once(const HookCall& call);
+  struct Run {
+    std::string option;
+    pid_t pid = -1;
+    bool too_long = false;
+    bool told_to_end = false;
+    system::Fd pidfd;  // ready to read when the process has ended
+    net::Watch ended;
+    net::Timer limit;
+  };
 
+  void go_on();
+  Status start(const HookCall& call);
+  void end_run();
+  void on_run_ended();
+
+  net::EventLoop& loop_;
   std::function<void(std::string)> complain_;
   std::chrono::milliseconds time_max_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
   std::deque<HookCall> waiting_;  // no two of one subject: at most published_ports_max, and a few
-  bool running_ = false;
+  std::optional<Run> run_;
   bool stopping_ = false;
-  int kill_read_ = -1;  // a pipe: closing its write end ends the wait for the command
-  int kill_write_ = -1;
-  std::thread thread_;
 };
 
 }  // namespace drpf::client

@@ -1,49 +1,32 @@
 #include "client/ports/informer.h"
 
 #include <net/if.h>
-#include <netdb.h>
-#include <netinet/in.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "core/bytes.h"
+#include "net/name_lookup.h"
 #include "system/socket_diagnosis.h"
 
 namespace drpf::client {
-namespace {
 
-Result<Address> look_up(const InformWish& wish) {
-  if (const auto literal = parse_address(wish.host)) return *literal;
-  if (wish.host == "localhost") return Address::v4(0x7f000001);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(wish.host.c_str(), nullptr, &hints, &found); error != 0)
-    return fail(
-        failure("name_not_found", fmt::format("{}: the name is not found: {}", wish.name(), ::gai_strerror(error)), "Give an address."));
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
-  for (const auto* one = found; one != nullptr; one = one->ai_next) {
-    if (one->ai_family == AF_INET) {
-      const auto* address = reinterpret_cast<const sockaddr_in*>(one->ai_addr);
-      return Address::from_bytes(ByteView(reinterpret_cast<const std::uint8_t*>(&address->sin_addr), 4));
-    } else if (one->ai_family == AF_INET6) {
-      const auto* address = reinterpret_cast<const sockaddr_in6*>(one->ai_addr);
-      return Address::from_bytes(ByteView(reinterpret_cast<const std::uint8_t*>(&address->sin6_addr), 16));
-    }
+net::Watch open_door(net::EventLoop& loop, const InformWish& wish, DoorOpened opened) {
+  const auto at = [&loop, wish](const Address& address) {
+    const Endpoint endpoint{address, wish.port};
+    return wish.program == InformedProgram::qbittorrent ? qbittorrent_door(loop, wish, endpoint) : transmission_door(loop, wish, endpoint);
+  };
+  const auto literal = wish.host == "localhost" ? Result<Address>(Address::v4(0x7f000001)) : parse_address(wish.host);
+  if (literal) {
+    opened(at(*literal));
+    return {};
   }
-  return fail(failure("name_not_found", fmt::format("{}: the name has no address", wish.name()), "Give an address."));
-}
-
-}  // namespace
-
-Result<std::unique_ptr<ListeningPortDoor>> open_door(const InformWish& wish) {
-  const auto address = look_up(wish);
-  if (!address) return fail(address.error());
-  const Endpoint endpoint{*address, wish.port};
-  return wish.program == InformedProgram::qbittorrent ? qbittorrent_door(wish, endpoint) : transmission_door(wish, endpoint);
+  return net::look_up_name(loop, wish.host, [wish, at, opened = std::move(opened)](const Result<std::vector<Address>>& found) {
+    if (found) return opened(at(found->front()));
+    opened(fail(
+        failure("name_not_found", fmt::format("{}: the name is not found: {}", wish.name(), found.error().message), "Give an address.")));
+  });
 }
 
 bool is_here(const InformWish& wish) {
@@ -64,99 +47,109 @@ bool somebody_listens(const std::string& interface, const std::vector<Address>& 
   });
 }
 
-Informer::Informer(OpenDoor open, IsListening is_listening, Listener listener, InformPauses pauses)
-    : open_(std::move(open)), is_listening_(std::move(is_listening)), listener_(std::move(listener)), pauses_(pauses), thread_([this] {
-        run_loop();
-      }) {}
-
-Informer::~Informer() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    changed_.notify_all();
-  }
-  thread_.join();
-}
+Informer::Informer(net::EventLoop& loop, OpenDoor open, IsListening is_listening, Listener listener, InformPauses pauses)
+    : loop_(loop),
+      open_(std::move(open)),
+      is_listening_(std::move(is_listening)),
+      listener_(std::move(listener)),
+      pauses_(pauses),
+      pause_(pauses.check),
+      retry_(pauses.retry_first),
+      not_before_(std::chrono::steady_clock::now()) {}
 
 void Informer::tell(std::optional<Port> port) {
-  const std::lock_guard lock(mutex_);
   port_ = port;
   news_ = true;
-  changed_.notify_all();
+  if (doing_ != Doing::asking) rest();
 }
 
-void Informer::run_loop() {
-  auto retry = pauses_.retry_first;
-  bool failed_told = false;
-  Port informed;  // told to the listener; zero = none
-  auto pause = pauses_.check;
-  auto not_before = std::chrono::steady_clock::now();  // later after a refusal, whatever the news
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    if (!port_)
-      changed_.wait(lock, [this] { return stopping_ || news_; });
-    else
-      changed_.wait_for(lock, pause, [this] { return stopping_ || news_; });
-    changed_.wait_until(lock, not_before, [this] { return stopping_; });
-    if (stopping_) return;
-    if (news_) {
-      retry = pauses_.retry_first;
-      seen_to_ = false;
-    }
-    news_ = false;
-    const Port port = port_.value_or(Port{});
-    if (port.is_zero()) {
-      informed = port;
-      continue;
-    }
+// Until there is news, or it is time to look again.
+void Informer::rest() {
+  doing_ = Doing::nothing;
+  timer_.cancel();
+  if (!port_ && !news_) return;
+  const auto patience = std::chrono::ceil<std::chrono::milliseconds>(not_before_ - std::chrono::steady_clock::now());
+  timer_ = loop_.after(std::max(news_ ? std::chrono::milliseconds(0) : pause_, patience), [this] { go_on(); });
+}
 
-    lock.unlock();
-    auto done = carry_out(port);
-    if (done) {
-      if (informed != port || failed_told || *done == ListeningPortDoor::Outcome::set) listener_.informed(port);
-      if (const auto listens = see_that_it_listens(port); !listens) listener_.failed(listens.error());
-      informed = port;
-      failed_told = false;
-      retry = pauses_.retry_first;
-      pause = pauses_.check;
-    } else {
-      if (!failed_told) listener_.failed(done.error());
-      failed_told = true;
-      if (done.error().code == "login_refused") {
-        not_before = std::chrono::steady_clock::now() + pauses_.after_refusal;
-      } else {
-        door_.reset();  // its address may be another one by now
-      }
-      pause = retry;
-      retry = std::min(retry * 2, pauses_.retry_max);
-    }
-    lock.lock();
+void Informer::go_on() {
+  if (std::exchange(news_, false)) {
+    retry_ = pauses_.retry_first;
+    seen_to_ = false;
   }
+  if (!port_ || port_->is_zero()) {
+    informed_ = Port{};
+    return rest();
+  }
+  doing_ = Doing::asking;
+  if (door_)
+    set(*port_);
+  else
+    open(*port_);
 }
 
-Result<ListeningPortDoor::Outcome> Informer::carry_out(Port port) {
-  if (!door_) {
-    auto opened = open_();
-    if (!opened) return fail(opened.error());
+void Informer::open(Port port) {
+  opening_ = open_([this, port](Result<std::unique_ptr<ListeningPortDoor>> opened) {
+    if (!opened) return on_set(port, fail(opened.error()));
     door_ = std::move(*opened);
+    set(port);
+  });
+}
+
+void Informer::set(Port port) {
+  door_->set(port, [this, port](const Result<ListeningPortDoor::Outcome>& done) { on_set(port, done); });
+}
+
+void Informer::on_set(Port port, const Result<ListeningPortDoor::Outcome>& done) {
+  if (done) {
+    if (informed_ != port || failed_told_ || *done == ListeningPortDoor::Outcome::set) listener_.informed(port);
+    informed_ = port;
+    failed_told_ = false;
+    retry_ = pauses_.retry_first;
+    pause_ = pauses_.check;
+    return see_that_it_listens(port);
   }
-  return door_->set(port);
+  if (!std::exchange(failed_told_, true)) listener_.failed(done.error());
+  pause_ = retry_;
+  retry_ = std::min(retry_ * 2, pauses_.retry_max);
+  if (done.error().code == "login_refused")
+    not_before_ = std::chrono::steady_clock::now() + pauses_.after_refusal;
+  else
+    door_.reset();  // its address may be another one by now
+  rest();
 }
 
-bool Informer::is_news_within(std::chrono::milliseconds pause) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, pause, [this] { return stopping_ || news_; });
+void Informer::see_that_it_listens(Port port) {
+  if (!is_listening_ || seen_to_ || is_listening_(port)) return rest();
+  settle([this, port] {
+    if (is_listening_(port)) return rest();
+    seen_to_ = true;
+    reopen(port);
+  });
 }
 
-Status Informer::see_that_it_listens(Port port) {
-  if (!is_listening_ || seen_to_ || is_listening_(port)) return {};
-  if (is_news_within(pauses_.settle) || is_listening_(port)) return {};
-  seen_to_ = true;
-  if (auto reopened = door_->reopen(port); !reopened) return reopened;
-  if (is_news_within(pauses_.settle) || is_listening_(port)) return {};
-  return fail(failure("nobody_listens",
-                      fmt::format("nobody listens on port {} at the tunnel's address, although that is set", to_string(port)),
-                      "Is the program bound to another interface or address?"));
+void Informer::reopen(Port port) {
+  doing_ = Doing::asking;
+  door_->reopen(port, [this, port](const Status& reopened) {
+    if (!reopened) {
+      listener_.failed(reopened.error());
+      return rest();
+    }
+    settle([this, port] {
+      if (!is_listening_(port))
+        listener_.failed(failure("nobody_listens",
+                                 fmt::format("nobody listens on port {} at the tunnel's address, although that is set", to_string(port)),
+                                 "Is the program bound to another interface or address?"));
+      rest();
+    });
+  });
+}
+
+// News ends it.
+void Informer::settle(std::function<void()> then) {
+  if (news_) return rest();
+  doing_ = Doing::waiting_for_it_to_listen;
+  timer_ = loop_.after(pauses_.settle, std::move(then));
 }
 
 }  // namespace drpf::client

@@ -1,21 +1,19 @@
 // Keeps one program's listening port at the number it is told: again when the program was not up yet, and again when it has forgotten.
-// On a thread of its own; does not decide which port.
+// Lives on the loop; does not decide which port.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "client/follow/listening_port_door.h"
 #include "client/ports/inform_wish.h"
 #include "core/address.h"
 #include "core/port.h"
+#include "net/event_loop.h"
 
 namespace drpf::client {
 
@@ -29,18 +27,20 @@ struct InformPauses {
   std::chrono::milliseconds settle{2'000};  // how long a program may take to open its sockets
 };
 
+// The watch ends the opening.
+using DoorOpened = std::function<void(Result<std::unique_ptr<ListeningPortDoor>>)>;
+using OpenDoor = std::function<net::Watch(DoorOpened)>;
+
 class Informer {
  public:
-  // Called on the informer's thread.
+  // Neither may destroy the informer.
   struct Listener {
     std::function<void(Port)> informed;  // the program listens there now, also when it did so before; once per change
     std::function<void(Error)> failed;   // once per run of failures
   };
-  using OpenDoor = std::function<Result<std::unique_ptr<ListeningPortDoor>>()>;
   using IsListening = std::function<bool(Port)>;  // empty where that cannot be known
 
-  Informer(OpenDoor open, IsListening is_listening, Listener listener, InformPauses pauses = {});
-  ~Informer();  // ends after the exchange that is under way
+  Informer(net::EventLoop& loop, OpenDoor open, IsListening is_listening, Listener listener, InformPauses pauses = {});
   Informer(const Informer&) = delete;
   Informer& operator=(const Informer&) = delete;
 
@@ -48,24 +48,35 @@ class Informer {
   void tell(std::optional<Port> port);
 
  private:
-  void run_loop();
-  Result<ListeningPortDoor::Outcome> carry_out(Port port);
-  // Looks whether the program listens where it says, and has it try again once for each tell(). Complains if it does not help.
-  Status see_that_it_listens(Port port);
-  bool is_news_within(std::chrono::milliseconds pause);
+  enum class Doing : std::uint8_t { nothing, asking, waiting_for_it_to_listen };
 
+  void rest();
+  void go_on();
+  void open(Port port);
+  void set(Port port);
+  void on_set(Port port, const Result<ListeningPortDoor::Outcome>& done);
+  // Looks whether the program listens where it says, and has it try again once for each tell(). Complains if it does not help.
+  void see_that_it_listens(Port port);
+  void reopen(Port port);
+  void settle(std::function<void()> then);
+
+  net::EventLoop& loop_;
   OpenDoor open_;
   IsListening is_listening_;
-  std::unique_ptr<ListeningPortDoor> door_;  // of the thread
-  bool seen_to_ = false;                     // of the thread
   Listener listener_;
   InformPauses pauses_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
   std::optional<Port> port_;
   bool news_ = false;
-  bool stopping_ = false;
-  std::thread thread_;
+  Doing doing_ = Doing::nothing;
+  Port informed_;  // told to the listener; zero = none
+  bool failed_told_ = false;
+  bool seen_to_ = false;
+  std::chrono::milliseconds pause_;
+  std::chrono::milliseconds retry_;
+  std::chrono::steady_clock::time_point not_before_;  // later after a refusal, whatever the news
+  std::unique_ptr<ListeningPortDoor> door_;
+  net::Watch opening_;
+  net::Timer timer_;
 };
 
 // Whether the program of the wish is on this machine, where it can be looked at.
@@ -75,6 +86,6 @@ bool is_here(const InformWish& wish);
 bool somebody_listens(const std::string& interface, const std::vector<Address>& own, Port port);
 
 // The door of the wish's program. Looks the name of its host up, each time anew.
-Result<std::unique_ptr<ListeningPortDoor>> open_door(const InformWish& wish);
+net::Watch open_door(net::EventLoop& loop, const InformWish& wish, DoorOpened opened);
 
 }  // namespace drpf::client

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "client/connect/gateway_watch.h"
+#include "client/connect/gateway_door.h"
 #include "client/ports/screen.h"
 #include "client/share/lan_redirect.h"
 #include "client/share/relayed_mappings.h"

@@ -6,42 +6,30 @@
 
 namespace drpf::client {
 
-UpstreamLeases::UpstreamLeases(net::EventLoop& loop, GatewayDoor door) : loop_(loop), door_(std::move(door)) {
-  thread_ = std::thread([this] { run_loop(); });
-}
-
-UpstreamLeases::~UpstreamLeases() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    changed_.notify_all();
-  }
-  thread_.join();
-}
-
-void UpstreamLeases::add(Job job) {
-  const std::lock_guard lock(mutex_);
-  jobs_.push_back(std::move(job));
-  changed_.notify_all();
-}
-
 void UpstreamLeases::ask(const RelayAsk& ask, WhenGiven given) { add(Question{ask, std::move(given)}); }
 void UpstreamLeases::give_back(const RelayLease& lease) { add(lease); }
 
-void UpstreamLeases::run_loop() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-    if (stopping_) return;
-    auto job = std::move(jobs_.front());
-    jobs_.pop_front();
-    lock.unlock();
-    if (auto* question = std::get_if<Question>(&job)) {
-      loop_.post([given = std::move(question->given), lease = ask_for_relay(door_, question->ask)]() mutable { given(std::move(lease)); });
-    } else {
-      (void)give_relay_back(door_, std::get<RelayLease>(job));  // one that cannot be given back ends by itself
-    }
-    lock.lock();
+void UpstreamLeases::add(Job job) {
+  jobs_.push_back(std::move(job));
+  go_on();
+}
+
+void UpstreamLeases::go_on() {
+  if (request_.active() || jobs_.empty()) return;
+  auto job = std::move(jobs_.front());
+  jobs_.pop_front();
+  if (auto* question = std::get_if<Question>(&job)) {
+    request_ = ask_for_relay(loop_, door_, question->ask, [this, given = std::move(question->given)](Result<RelayLease> lease) {
+      request_.cancel();
+      go_on();
+      given(std::move(lease));  // last: it may ask for more
+    });
+  } else {
+    // One that cannot be given back ends by itself.
+    request_ = give_relay_back(loop_, door_, std::get<RelayLease>(job), [this](const Status&) {
+      request_.cancel();
+      go_on();
+    });
   }
 }
 

@@ -1,15 +1,10 @@
-// Leases for the machines of a local network, asked of the gateway by its API. The requests block, so they are made on a thread of its own,
-// one after the other; the answers come on the loop.
+// Leases for the machines of a local network, asked of the gateway by its API, one request after the other. Lives on the loop.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
-#include <memory>
-#include <mutex>
-#include <thread>
 #include <variant>
 
-#include "client/connect/gateway_watch.h"
+#include "client/connect/gateway_door.h"
 #include "client/share/relayed_mappings.h"
 #include "net/event_loop.h"
 
@@ -17,10 +12,7 @@ namespace drpf::client {
 
 class UpstreamLeases final : public RelayUpstream {
  public:
-  UpstreamLeases(net::EventLoop& loop, GatewayDoor door);
-  ~UpstreamLeases() override;
-  UpstreamLeases(const UpstreamLeases&) = delete;
-  UpstreamLeases& operator=(const UpstreamLeases&) = delete;
+  UpstreamLeases(net::EventLoop& loop, GatewayDoor door) : loop_(loop), door_(std::move(door)) {}
 
   void ask(const RelayAsk& ask, WhenGiven given) override;
   void give_back(const RelayLease& lease) override;
@@ -32,16 +24,13 @@ class UpstreamLeases final : public RelayUpstream {
   };
   using Job = std::variant<Question, RelayLease>;
 
-  void run_loop();
   void add(Job job);
+  void go_on();
 
   net::EventLoop& loop_;
   GatewayDoor door_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
   std::deque<Job> jobs_;
-  bool stopping_ = false;
-  std::thread thread_;
+  net::Watch request_;  // of the job that is out
 };
 
 }  // namespace drpf::client

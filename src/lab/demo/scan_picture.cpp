@@ -7,6 +7,7 @@
 #include "probe/scanner.h"
 #include "registry/port_registry.h"
 #include "scan/tell/report.h"
+#include "scan/tell/report_forms.h"
 
 namespace drpf::lab::demo {
 namespace {

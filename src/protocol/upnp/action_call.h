@@ -9,7 +9,7 @@
 
 #include "core/port.h"
 #include "protocol/port_mapping/mappings.h"
-#include "protocol/upnp/actions.h"
+#include "protocol/upnp/action_outcome.h"
 #include "protocol/upnp/soap.h"
 
 namespace drpf::protocol::upnp {
@@ -46,12 +46,12 @@ struct ActionCall {
   }
   bool is_own(const Address& address) const { return address == source || address == client.inside_v4 || address == client.inside_v6; }
 
-  Actions::Outcome answer(Values values = {}) const { return write_answer(call, values); }
+  ActionOutcome answer(Values values = {}) const { return write_answer(call, values); }
 };
 
 // The parts of Actions::perform. Each answers by `done`, once.
-void perform_on_connection(const ActionCall& call, Duration uptime, Actions::Done done);
-void perform_on_firewall(const ActionCall& call, Actions::Done done);
+void perform_on_connection(const ActionCall& call, Duration uptime, ActionDone done);
+void perform_on_firewall(const ActionCall& call, ActionDone done);
 
 std::string lifetime_text(Duration lifetime);  // whole seconds, at least 1
 // What a port-mapping refusal is in UPnP; `about_port`: what a refusal means that concerns the number asked for.

@@ -3,12 +3,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <utility>
-#include <variant>
 
 #include "core/address.h"
 #include "protocol/port_mapping/mappings.h"
+#include "protocol/upnp/action_outcome.h"
 #include "protocol/upnp/soap.h"
 
 namespace drpf::protocol::upnp {
@@ -23,8 +22,8 @@ using LinkOf = std::function<Link(const Address& client)>;
 
 class Actions {
  public:
-  using Outcome = std::variant<std::string, Fault>;  // the answer's text
-  using Done = std::function<void(Outcome)>;
+  using Outcome = ActionOutcome;
+  using Done = ActionDone;
 
   static constexpr std::uint32_t bit_rate = 1'000'000'000;  // what the link is said to carry; programs only show it
   static constexpr std::size_t listing_entries_max = 256;   // of one GetListOfPortMappings

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "protocol/upnp/action_call.h"
+#include "protocol/upnp/actions.h"
 #include "protocol/xml_text.h"
 
 namespace drpf::protocol::upnp {
@@ -30,7 +31,7 @@ std::optional<Mapped> find(const ActionCall& call, Port external, Protocol proto
 
 std::string inside_address(const ActionCall& call) { return to_string(call.client.inside_v4.value_or(call.source)); }
 
-Actions::Outcome generic_entry(const ActionCall& call) {
+ActionOutcome generic_entry(const ActionCall& call) {
   const auto index = call.number("NewPortMappingIndex", 65535);
   if (!index) return Fault::invalid_arguments;
   const auto all = call.mappings.mappings_of(call.source);
@@ -47,7 +48,7 @@ Actions::Outcome generic_entry(const ActionCall& call) {
 }
 
 // Only the asker's own: to everybody else a mapping is not there.
-Actions::Outcome specific_entry(const ActionCall& call) {
+ActionOutcome specific_entry(const ActionCall& call) {
   const auto external = call.port("NewExternalPort");
   const auto protocol = protocol_of(call);
   if (!external || !protocol) return Fault::invalid_arguments;
@@ -60,7 +61,7 @@ Actions::Outcome specific_entry(const ActionCall& call) {
                       {"NewLeaseDuration", lifetime_text(mapped->lifetime)}});
 }
 
-Actions::Outcome listing(const ActionCall& call) {
+ActionOutcome listing(const ActionCall& call) {
   const auto first = call.port("NewStartPort");
   const auto last = call.port("NewEndPort");
   const auto protocol = protocol_of(call);
@@ -86,7 +87,7 @@ Actions::Outcome listing(const ActionCall& call) {
       "<?xml version=\"1.0\"?><p:PortMappingList xmlns:p=\"urn:schemas-upnp-org:gw:WANIPConnection\">" + entries + "</p:PortMappingList>");
 }
 
-Actions::Outcome external_address(const ActionCall& call) {
+ActionOutcome external_address(const ActionCall& call) {
   if (!call.client.external_v4) return Fault::action_failed;
   return call.answer({{"NewExternalIPAddress", to_string(*call.client.external_v4)}});
 }
@@ -123,7 +124,7 @@ std::variant<Wish, Refused> read_wish(const ActionCall& call) {
   return wish;
 }
 
-void add(const ActionCall& call, Actions::Done done) {
+void add(const ActionCall& call, ActionDone done) {
   auto read = read_wish(call);
   if (const auto* refused = std::get_if<Refused>(&read)) return done(refused->fault);
   auto& wish = std::get<Wish>(read);
@@ -148,7 +149,7 @@ void add(const ActionCall& call, Actions::Done done) {
   });
 }
 
-void add_any(const ActionCall& call, Actions::Done done) {
+void add_any(const ActionCall& call, ActionDone done) {
   auto read = read_wish(call);
   if (const auto* refused = std::get_if<Refused>(&read)) return done(refused->fault);
   call.mappings.map(std::get<Wish>(read), [call = call.call, done = std::move(done)](Result<std::vector<Mapped>> result) {
@@ -158,7 +159,7 @@ void add_any(const ActionCall& call, Actions::Done done) {
   });
 }
 
-void end(const ActionCall& call, PortRange ports, Protocol protocol, Fault nothing_there, Actions::Done done) {
+void end(const ActionCall& call, PortRange ports, Protocol protocol, Fault nothing_there, ActionDone done) {
   Ending ending;
   ending.client = call.source;
   ending.protocol = protocol;
@@ -171,7 +172,7 @@ void end(const ActionCall& call, PortRange ports, Protocol protocol, Fault nothi
   });
 }
 
-void remove(const ActionCall& call, Actions::Done done) {
+void remove(const ActionCall& call, ActionDone done) {
   const auto external = call.port("NewExternalPort");
   const auto protocol = protocol_of(call);
   if (!external || !protocol) return done(Fault::invalid_arguments);
@@ -181,7 +182,7 @@ void remove(const ActionCall& call, Actions::Done done) {
   end(call, PortRange(*external), *protocol, Fault::no_such_entry, std::move(done));
 }
 
-void remove_range(const ActionCall& call, Actions::Done done) {
+void remove_range(const ActionCall& call, ActionDone done) {
   const auto first = call.port("NewStartPort");
   const auto last = call.port("NewEndPort");
   const auto protocol = protocol_of(call);
@@ -192,7 +193,7 @@ void remove_range(const ActionCall& call, Actions::Done done) {
 
 }  // namespace
 
-void perform_on_connection(const ActionCall& call, Duration uptime, Actions::Done done) {
+void perform_on_connection(const ActionCall& call, Duration uptime, ActionDone done) {
   const auto& action = call.call.action;
   if (action == "AddPortMapping") return add(call, std::move(done));
   if (action == "AddAnyPortMapping") return add_any(call, std::move(done));

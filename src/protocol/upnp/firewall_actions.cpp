@@ -71,14 +71,14 @@ Wish pinhole_wish(const ActionCall& call, Protocol protocol, Port port, Duration
   return wish;
 }
 
-void map(const ActionCall& call, const Wish& wish, std::string answer, Actions::Done done) {
+void map(const ActionCall& call, const Wish& wish, std::string answer, ActionDone done) {
   call.mappings.map(wish, [answer = std::move(answer), done = std::move(done)](Result<std::vector<Mapped>> result) {
     if (!result) return done(fault_of(result.error(), Fault::pinhole_space_exhausted, Fault::not_authorized));
     done(answer);
   });
 }
 
-void add_pinhole(const ActionCall& call, Actions::Done done) {
+void add_pinhole(const ActionCall& call, ActionDone done) {
   const auto read = read_ends(call, true);
   if (const auto* fault = std::get_if<Fault>(&read)) return done(*fault);
   const auto& ends = std::get<Ends>(read);
@@ -91,7 +91,7 @@ void add_pinhole(const ActionCall& call, Actions::Done done) {
       std::move(done));
 }
 
-void end(const ActionCall& call, const Mapped& pinhole, Actions::Done done) {
+void end(const ActionCall& call, const Mapped& pinhole, ActionDone done) {
   Ending ending;
   ending.client = call.source;
   ending.protocol = pinhole.protocol;
@@ -106,7 +106,7 @@ void end(const ActionCall& call, const Mapped& pinhole, Actions::Done done) {
 
 }  // namespace
 
-void perform_on_firewall(const ActionCall& call, Actions::Done done) {
+void perform_on_firewall(const ActionCall& call, ActionDone done) {
   const auto& action = call.call.action;
   if (action == "GetFirewallStatus")
     return done(call.answer({{"FirewallEnabled", "1"}, {"InboundPinholeAllowed", call.client.external_v6 ? "1" : "0"}}));

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "scan/port_list.h"
-#include "scan/tell/report_forms.h"
 
 namespace drpf::scan {
 namespace {
@@ -162,24 +161,6 @@ std::vector<std::string> tally_sentences(const ReportHead& head, const ReportTai
     sentences.emplace_back("the number of probes per port was given by hand: verdicts are forced, and what was lost is not made up for");
   sentences.push_back(fmt::format("{} ports decided, {} undecided", tally.decided, tally.undecided));
   return sentences;
-}
-
-std::unique_ptr<Report> make_report(Format format, const ReportOptions& options) {
-  switch (format) {
-    case Format::table:
-      return make_table_report(options);
-    case Format::json:
-      return make_json_report();
-    case Format::json_lines:
-      return make_json_lines_report();
-    case Format::xml:
-      return make_xml_report(options);
-    case Format::grepable:
-      return make_grepable_report(options);
-    case Format::csv:
-      break;
-  }
-  return make_csv_report();
 }
 
 }  // namespace drpf::scan

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,8 +88,6 @@ class Report {
   virtual std::string host(const HostReport& host) = 0;
   virtual std::string end(const ReportTail& tail) = 0;
 };
-
-std::unique_ptr<Report> make_report(Format format, const ReportOptions& options);
 
 // "tcp", "udp", "ip": what stands behind the slash.
 std::string_view transport_name(Kind kind);

@@ -1,9 +1,15 @@
-// The forms of a report one by one; others take make_report().
+// The forms of a report, chosen by make_report() or one by one. Write nothing anywhere.
 #pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
 
 #include "scan/tell/report.h"
 
 namespace drpf::scan {
+
+std::unique_ptr<Report> make_report(Format format, const ReportOptions& options);
 
 std::unique_ptr<Report> make_table_report(const ReportOptions& options);
 std::unique_ptr<Report> make_json_report();

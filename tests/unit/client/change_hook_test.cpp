@@ -41,12 +41,9 @@ class ChangeHookRun : public testing::Test {
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
   std::filesystem::path folder;
-  std::mutex mutex;
+  net::EventLoop loop;
   std::vector<std::string> complaints;
-  std::function<void(std::string)> complain = [this](std::string text) {
-    const std::lock_guard lock(mutex);
-    complaints.push_back(std::move(text));
-  };
+  std::function<void(std::string)> complain = [this](std::string text) { complaints.push_back(std::move(text)); };
 };
 
 TEST(HookCommand, FillsTemplates) {
@@ -70,7 +67,7 @@ TEST(HookCommand, NamesItsVariables) {
 }
 
 TEST_F(ChangeHookRun, RunsWithVariables) {
-  ChangeHook hook(complain);
+  ChangeHook hook(loop, complain);
   hook.tell(call("echo $DRPF_EVENT $DRPF_PORTS $DRPF_INTERFACE {{PORT}} >>" + (folder / "out").string(),
                  state(HookEvent::up, {Port{1}, Port{2}})));
   hook.stop();
@@ -85,7 +82,7 @@ TEST_F(ChangeHookRun, TheLastStateWinsAndTwoNeverRunAtOnce) {
   const auto out = (folder / "out").string();
   const auto command = ("mkdir " + (folder / "lock").string() + " || echo overlap >>" + out + "; touch " + begun + "; while [ ! -e " +
                         gate + " ]; do sleep 0.01; done; echo $DRPF_PORT >>" + out + "; rmdir " + (folder / "lock").string());
-  ChangeHook hook(complain);
+  ChangeHook hook(loop, complain);
   hook.tell(call(command, state(HookEvent::up, {Port{1}})));
   while (!std::filesystem::exists(begun)) ::usleep(1000);
   hook.tell(call(command, state(HookEvent::change, {Port{2}})));
@@ -99,7 +96,7 @@ TEST_F(ChangeHookRun, TheLastStateWinsAndTwoNeverRunAtOnce) {
 TEST_F(ChangeHookRun, WhatIsAboutDifferentPortsIsAllRunInOrder) {
   const auto command = "echo {{EVENT}} {{PORT}} >>" + (folder / "out").string();
   const auto gate = (folder / "gate").string();
-  ChangeHook hook(complain);
+  ChangeHook hook(loop, complain);
   hook.tell(call("while [ ! -e " + gate + " ]; do sleep 0.01; done", state(HookEvent::up, {}), "first"));
   hook.tell(call(command, state(HookEvent::lease, {Port{1}}), "1"));
   hook.tell(call(command, state(HookEvent::lease, {Port{2}}), "2"));
@@ -110,14 +107,14 @@ TEST_F(ChangeHookRun, WhatIsAboutDifferentPortsIsAllRunInOrder) {
 }
 
 TEST_F(ChangeHookRun, EndsACommandThatHangs) {
-  ChangeHook hook(complain, std::chrono::milliseconds(50));
+  ChangeHook hook(loop, complain, std::chrono::milliseconds(50));
   hook.tell(call("sleep 1000", state(HookEvent::up, {})));
   hook.stop();
   EXPECT_THAT(complaints, ElementsAre(HasSubstr("was ended")));
 }
 
 TEST_F(ChangeHookRun, TellsOfFailure) {
-  ChangeHook hook(complain);
+  ChangeHook hook(loop, complain);
   hook.tell(call("exit 3", state(HookEvent::up, {})));
   hook.stop();
   EXPECT_THAT(complaints, ElementsAre(HasSubstr("--on-change failed with exit code 3")));

@@ -1,7 +1,5 @@
 #include "client/ports/informer.h"
 
-#include <mutex>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,8 +12,7 @@ using namespace std::chrono_literals;
 
 // A program that is there or not, and remembers what it was told.
 struct Program {
-  std::mutex mutex;
-  std::condition_variable changed;
+  net::EventLoop loop;
   bool there = true;
   std::string refuses;  // with this code
   Port port;
@@ -29,32 +26,26 @@ struct Program {
 
   template <class Change>
   void now(Change change) {
-    const std::lock_guard lock(mutex);
     change();
-    changed.notify_all();
   }
   template <class Condition>
   bool becomes(Condition condition) {
-    std::unique_lock lock(mutex);
-    return changed.wait_for(lock, std::chrono::seconds(20), condition);
+    return loop.run_until(condition, std::chrono::seconds(20));
   }
   Informer::Listener listener() {
     return {[this](Port told) { now([&] { informed.push_back(told); }); },
             [this](Error error) { now([&] { failures.push_back(error.code); }); }};
   }
-  Informer::OpenDoor open();
+  OpenDoor open();
   Informer::IsListening is_listening() {
-    return [this](Port) {
-      const std::lock_guard lock(mutex);
-      return !deaf;
-    };
+    return [this](Port) { return !deaf; };
   }
 };
 
 class Door : public ListeningPortDoor {
  public:
   explicit Door(Program& program) : program_(program) {}
-  Result<Outcome> set(Port port) override {
+  void set(Port port, WhenSet done) override {
     Result<Outcome> outcome = Outcome::was_so;
     program_.now([&] {
       ++program_.asked;
@@ -67,29 +58,32 @@ class Door : public ListeningPortDoor {
         outcome = Outcome::set;
       }
     });
-    return outcome;
+    done(outcome);
   }
-  Status reopen(Port) override {
+  void reopen(Port, WhenReopened done) override {
     program_.now([&] {
       ++program_.reopened;
       if (program_.hears_when_reopened) program_.deaf = false;
     });
-    return {};
+    done({});
   }
 
  private:
   Program& program_;
 };
 
-Informer::OpenDoor Program::open() {
-  return [this]() -> Result<std::unique_ptr<ListeningPortDoor>> { return std::make_unique<Door>(*this); };
+OpenDoor Program::open() {
+  return [this](const DoorOpened& opened) {
+    opened(std::make_unique<Door>(*this));
+    return net::Watch();
+  };
 }
 
 constexpr InformPauses quick{1ms, 4ms, std::chrono::hours(1), 5ms, 1ms};
 
 TEST(Informer, TellsEachNewPortOnce) {
   Program program;
-  Informer informer(program.open(), {}, program.listener(), quick);
+  Informer informer(program.loop, program.open(), {}, program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.informed.size() == 1; }));
   informer.tell(Port{2});
@@ -99,7 +93,7 @@ TEST(Informer, TellsEachNewPortOnce) {
 
 TEST(Informer, TellsAProgramThatForgot) {
   Program program;
-  Informer informer(program.open(), {}, program.listener(), quick);
+  Informer informer(program.loop, program.open(), {}, program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.port == Port{1}; }));
   program.now([&] { program.port = Port{6881}; });
@@ -109,7 +103,7 @@ TEST(Informer, TellsAProgramThatForgot) {
 TEST(Informer, GoesOnUntilTheProgramIsUpAndComplainsOnce) {
   Program program;
   program.there = false;
-  Informer informer(program.open(), {}, program.listener(), quick);
+  Informer informer(program.loop, program.open(), {}, program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.asked >= 5; }));
   program.now([&] { program.there = true; });
@@ -121,11 +115,12 @@ TEST(Informer, DoesNotRepeatAWrongPassword) {
   Program program;
   program.refuses = "login_refused";
   {
-    Informer informer(program.open(), {}, program.listener(), quick);
+    Informer informer(program.loop, program.open(), {}, program.listener(), quick);
     informer.tell(Port{1});
     EXPECT_TRUE(program.becomes([&] { return program.failures.size() == 1; }));
     informer.tell(Port{2});
     informer.tell(Port{3});
+    program.loop.run_for(5ms);
   }
   EXPECT_EQ(program.asked, 1);
 }
@@ -133,14 +128,13 @@ TEST(Informer, DoesNotRepeatAWrongPassword) {
 TEST(Informer, HasAProgramThatDoesNotListenTryAgain) {
   Program program;
   program.deaf = true;
-  Informer informer(program.open(), program.is_listening(), program.listener(), quick);
+  Informer informer(program.loop, program.open(), program.is_listening(), program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.reopened == 1; }));
   // The tunnel comes anew, and so does the deafness.
   program.now([&] { program.deaf = true; });
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return program.reopened == 2 && !program.deaf; }));
-  const std::lock_guard lock(program.mutex);
   EXPECT_THAT(program.failures, IsEmpty());
 }
 
@@ -148,10 +142,9 @@ TEST(Informer, ComplainsOnceOfAProgramThatListensElsewhere) {
   Program program;
   program.deaf = true;
   program.hears_when_reopened = false;
-  Informer informer(program.open(), program.is_listening(), program.listener(), quick);
+  Informer informer(program.loop, program.open(), program.is_listening(), program.listener(), quick);
   informer.tell(Port{1});
   EXPECT_TRUE(program.becomes([&] { return !program.failures.empty() && program.asked > 5; }));
-  const std::lock_guard lock(program.mutex);
   EXPECT_THAT(program.failures, ElementsAre("nobody_listens"));
   EXPECT_EQ(program.reopened, 1);
 }
@@ -159,8 +152,9 @@ TEST(Informer, ComplainsOnceOfAProgramThatListensElsewhere) {
 TEST(Informer, LeavesTheProgramAloneWithoutAPort) {
   Program program;
   {
-    Informer informer(program.open(), {}, program.listener(), quick);
+    Informer informer(program.loop, program.open(), {}, program.listener(), quick);
     informer.tell(std::nullopt);
+    program.loop.run_for(5ms);
   }
   EXPECT_EQ(program.asked, 0);
 }

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "net/http_client.h"
+#include "support/line_reader.h"
 #include "support/loop_thread.h"
 #include "support/temporary_folder.h"
 #include "system/fd.h"
@@ -233,16 +234,15 @@ TEST_F(HttpOverUnix, StreamsLinesAndHeartbeatsAndLetsGoOfTheSubscription) {
       },
       limits);
   {
-    auto stream = client().open_stream("/v1/events");
-    ASSERT_TRUE(stream) << stream.error().message;
-    EXPECT_EQ(stream->status(), 200U);
-    EXPECT_EQ(*stream->next(), "first");
+    test::LineReader stream(client(), "/v1/events");
+    EXPECT_EQ(stream.status(), 200U);
+    EXPECT_EQ(*stream.next(), "first");
     thread_->call([&] {
       sink->write("second");
       sink->write("third");
     });
-    EXPECT_EQ(*stream->next(), "second");
-    EXPECT_EQ(*stream->next(), "third");
+    EXPECT_EQ(*stream.next(), "second");
+    EXPECT_EQ(*stream.next(), "third");
   }
   EXPECT_EQ(released.get_future().wait_for(10s), std::future_status::ready);
   thread_->call([&] { sink = nullptr; });
@@ -259,10 +259,10 @@ TEST_F(HttpOverUnix, AStreamEndsWhenItsWriterClosesIt) {
     };
     return response;
   });
-  auto stream = client().open_stream("/");
-  ASSERT_TRUE(stream);
-  EXPECT_EQ(*stream->next(), "last");
-  EXPECT_EQ(*stream->next(), std::nullopt);
+  test::LineReader stream(client(), "/");
+  ASSERT_EQ(stream.status(), 200U);
+  EXPECT_EQ(*stream.next(), "last");
+  EXPECT_EQ(*stream.next(), std::nullopt);
 }
 
 TEST_F(HttpOverUnix, CutsOffAReaderThatDoesNotRead) {
@@ -283,8 +283,8 @@ TEST_F(HttpOverUnix, CutsOffAReaderThatDoesNotRead) {
         return response;
       },
       limits);
-  auto stream = client().open_stream("/");
-  ASSERT_TRUE(stream);
+  test::LineReader stream(client(), "/");
+  ASSERT_EQ(stream.status(), 200U);
   auto sink = opened.get_future().get();
   const std::string line(1000, 'x');
   thread_->call([&] {
@@ -300,10 +300,10 @@ TEST_F(HttpOverUnix, AStreamsReaderCanBeCalledAwayFromAnotherThread) {
     response.stream = [](std::shared_ptr<LineSink>) -> std::shared_ptr<void> { return nullptr; };
     return response;
   });
-  auto stream = client().open_stream("/");
-  ASSERT_TRUE(stream);
-  std::thread other([&] { stream->cancel(); });
-  EXPECT_EQ(*stream->next(), std::nullopt);
+  test::LineReader stream(client(), "/");
+  ASSERT_EQ(stream.status(), 200U);
+  std::thread other([&] { stream.cancel(); });
+  EXPECT_EQ(*stream.next(), std::nullopt);
   other.join();
 }
 
@@ -313,9 +313,11 @@ TEST_F(HttpOverUnix, AStreamThatIsSilentTooLongIsAnError) {
     response.stream = [](std::shared_ptr<LineSink>) -> std::shared_ptr<void> { return nullptr; };
     return response;
   });
-  auto stream = client().open_stream("/");
-  ASSERT_TRUE(stream);
-  const auto line = stream->next(20ms);
+  HttpClient::Options options;
+  options.silence_max = 20ms;
+  test::LineReader stream(HttpClient::over_unix(path_, options), "/");
+  ASSERT_EQ(stream.status(), 200U);
+  const auto line = stream.next();
   ASSERT_FALSE(line);
   EXPECT_EQ(line.error().code, "stream_silent");
 }
@@ -540,10 +542,10 @@ TEST(HttpServerEnd, DropsSubscriptionsAtOnceAndNeverCallsTheHandlerAgain) {
     };
     return response;
   });
-  std::optional<LineStream> stream;
+  std::optional<test::LineReader> stream;
   {
     test::LoopThread thread(loop);
-    stream = *HttpClient::over_unix(folder / "drpf.sock").open_stream("/");
+    stream.emplace(HttpClient::over_unix(folder / "drpf.sock"), "/");
     EXPECT_EQ(*stream->next(), "open");
   }
   EXPECT_FALSE(released);

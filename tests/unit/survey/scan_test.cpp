@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "scan/tell/report_forms.h"
 #include "support/temporary_folder.h"
 #include "survey/audit.h"
 #include "survey/plan.h"
