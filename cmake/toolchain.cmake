@@ -13,13 +13,18 @@ if(DRPF_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-subobject-linkage)  # an anonymous namespace of an included source is not one of a header
 endif()
 
+option(DRPF_PRECOMPILED_HEADERS "Read the headers that every source needs from a precompiled one" ON)
+if(NOT DRPF_PRECOMPILED_HEADERS)
+  set(CMAKE_DISABLE_PRECOMPILE_HEADERS ON)
+endif()
+
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # In inlined code of std::string and std::vector they see overlaps and overruns that are not there, each release others (GCC bugs 105651,
   # 105329, 115016). AddressSanitizer and the library's own assertions look at the same, and are right.
   add_compile_options(-Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds)
 endif()
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND DRPF_PRECOMPILED_HEADERS)
   add_compile_options(-fpch-preprocess)  # what ccache needs to see through a precompiled header
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

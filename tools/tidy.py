@@ -44,11 +44,11 @@ class Sources:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build/release", help="folder with compile_commands.json")
+    parser.add_argument("--build", default="build/tidy", help="folder with compile_commands.json, a command for each file by itself")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     build = os.path.join(source_files.ROOT, arguments.build)
-    cache = os.path.join(source_files.ROOT, "build", "tidy")
+    cache = os.path.join(build, "clean")
     os.makedirs(cache, exist_ok=True)
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
         commands = {os.path.relpath(entry["file"], os.path.join(source_files.ROOT, "src")): entry["command"] for entry in json.load(file)}

@@ -11,7 +11,7 @@ namespace {
 
 // RFC 8259, section 7. Bytes beyond ASCII (a banner is any bytes) become the code points U+0080 to U+00FF, so that the text is always
 // valid.
-void add_quoted(std::string& out, std::string_view text) {
+void add_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (const auto c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -31,9 +31,9 @@ void add_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string quoted(std::string_view text) {
+std::string json_string(std::string_view text) {
   std::string out;
-  add_quoted(out, text);
+  add_json_string(out, text);
   return out;
 }
 
@@ -43,7 +43,7 @@ void add_port(std::string& out, const PassReport& pass, const PortReport& port, 
   const auto add = std::back_inserter(out);
   const auto member = [&](std::string_view name, std::string_view text) {
     fmt::format_to(add, ",\"{}\":", name);
-    add_quoted(out, text);
+    add_json_string(out, text);
   };
   fmt::format_to(add, R"({{"port":{},"protocol":"{}","state":"{}","reason":"{}")", port.number, transport_name(pass.kind),
                  to_string(verdict.state), to_string(verdict.cause));
@@ -65,12 +65,12 @@ void add_port(std::string& out, const PassReport& pass, const PortReport& port, 
 
 std::string host_object(const HostReport& host, bool forced, std::string_view before_port) {
   std::string out = fmt::format(R"({{"address":"{}")", to_string(host.address));
-  if (!host.name.empty()) out += R"(,"name":)" + quoted(host.name);
-  out += fmt::format(R"(,"status":"{}","status_reason":{},"interrupted":{},"scans":[)", to_string(host.status), quoted(host.status_reason),
-                     host.interrupted);
+  if (!host.name.empty()) out += R"(,"name":)" + json_string(host.name);
+  out += fmt::format(R"(,"status":"{}","status_reason":{},"interrupted":{},"scans":[)", to_string(host.status),
+                     json_string(host.status_reason), host.interrupted);
   for (const auto& pass : host.passes) out += fmt::format("{}\"{}\"", &pass == &host.passes.front() ? "" : ",", to_string(pass.kind));
   out += R"(],"notes":[)";
-  for (const auto& note : host.notes) out += (&note == &host.notes.front() ? "" : ",") + quoted(note);
+  for (const auto& note : host.notes) out += (&note == &host.notes.front() ? "" : ",") + json_string(note);
   out += R"(],"ports":[)";
   bool first = true;
   for (const auto& pass : host.passes) {
@@ -115,15 +115,15 @@ class JsonLinesReport : public Report {
     std::string out = fmt::format(
         R"({{"summary":{{"command":{},"started":"{}","finished":"{}","elapsed_s":{},"interrupted":{},"hosts_up":{},"hosts_down":{},"hosts_not_begun":{},)"
         R"("probes":{},"answers":{},"strays":{},"ring_drops":{},"send_errors":{},"decided":{},"undecided":{},"open":{},"rate":{:.1f})",
-        quoted(head_.command), utc_text(head_.started), utc_text(tail.finished), seconds_text(tail.elapsed), tally.interrupted,
+        json_string(head_.command), utc_text(head_.started), utc_text(tail.finished), seconds_text(tail.elapsed), tally.interrupted,
         tail.hosts_up, tail.hosts_down, tail.hosts_not_begun, tally.probes, tally.answers, tally.strays, tally.ring_drops,
         tally.send_errors, tally.decided, tally.undecided, tally.open, tally.rate);
     out += fmt::format(R"(,"loss":{},"loss_measured_by":{},"miss_probability":{},"undecided_ports":[)",
-                       tally.loss ? fmt::format("{:.6f}", *tally.loss) : "null", quoted(tally.loss_measured_by),
+                       tally.loss ? fmt::format("{:.6f}", *tally.loss) : "null", json_string(tally.loss_measured_by),
                        tally.loss ? fmt::format("{:.3g}", tally.miss_probability) : "null");
-    for (const auto& ports : tail.undecided) out += (&ports == &tail.undecided.front() ? "" : ",") + quoted(ports);
+    for (const auto& ports : tail.undecided) out += (&ports == &tail.undecided.front() ? "" : ",") + json_string(ports);
     out += R"(],"warnings":[)";
-    for (const auto& warning : tail.warnings) out += (&warning == &tail.warnings.front() ? "" : ",") + quoted(warning);
+    for (const auto& warning : tail.warnings) out += (&warning == &tail.warnings.front() ? "" : ",") + json_string(warning);
     return out + "]}}\n";
   }
 
