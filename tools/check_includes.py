@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""Checks that includes in src/ point downward, that pure folders stay pure, and that each library stays in its own room.
+"""Checks that includes in src/ point downward and go in no ring, that pure folders stay pure, that each library stays in its own room, and
+that CMake links and ARCHITECTURE.md names the folders as they are.
 
-Prints one line for each forbidden edge, with the reason. Exit code 1 if there is one. The checker first checks itself on made-up
-edges, so that a rule which cannot fail is noticed.
+Prints one line for each forbidden edge, with the reason. Exit code 1 if there is one. With --rules it says what it enforces. The checker
+first checks itself on made-up edges, so that a rule which cannot fail is noticed.
 """
+import collections
 import os
 import re
 import sys
@@ -17,6 +19,25 @@ RANK = {folder: position for position, folder in enumerate(ORDER)}
 
 # Downward edges that are forbidden all the same.
 FORBIDDEN = {
+    ("gateway", "net"): "gateway/ decides; who asks and how is answered is daemon/'s affair",
+    ("gateway", "system"): "gateway/ decides; what Linux does comes in by interfaces, so that the simulation can drive it",
+    ("gateway", "probe"): "gateway/ decides; it sends nothing",
+    ("gateway", "firewall"): "gateway/ decides about leases; rule sets are daemon/'s to put together",
+    ("configuration", "system"): "a configuration is a value; what this host has is found in daemon/",
+    ("configuration", "net"): "a configuration is a value",
+    ("client", "gateway"): "the device's side asks the gateway by its API, as everybody does",
+    ("client", "configuration"): "the gateway's configuration is not the device's affair",
+    ("client", "store"): "the device keeps no book",
+    ("survey", "client"): "a scan needs no tunnel",
+    ("survey", "gateway"): "a scan sees a gateway from outside, by its API",
+    ("survey", "configuration"): "a scan sees a gateway from outside, by its API",
+    ("guard", "gateway"): "guard/ looks at its own host, with or without a gateway on it",
+    ("lab", "daemon"): "a lab starts the program and asks it by its API, as everybody does",
+    ("lab", "gateway"): "a lab starts the program and asks it by its API, as everybody does",
+    ("lab", "store"): "a lab starts the program and asks it by its API, as everybody does",
+    ("api_client", "lease"): "a client of the API knows what the API says, and no book",
+    ("api_client", "store"): "a client of the API knows what the API says, and no book",
+    ("terminal", "net"): "terminal/ writes what it is given; it asks nobody",
     ("net", "tunnel"): "net/ drives whatever pure machine it is given; it knows no tunnel",
     ("net", "redirect"): "net/ drives whatever pure machine it is given; it knows no redirect",
     ("net", "store"): "net/ drives whatever pure machine it is given; it knows no store",
@@ -123,6 +144,88 @@ def check(path, text, exists=lambda name: True):
     return problems
 
 
+def rings(includes):
+    """Groups of units (a header and its source are one) that include each other in a circle. `includes`: unit -> units."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(unit):
+        index[unit] = low[unit] = len(index)
+        stack.append(unit)
+        for other in sorted(includes.get(unit, ())):
+            if other not in index:
+                visit(other)
+                low[unit] = min(low[unit], low[other])
+            elif other in stack:
+                low[unit] = min(low[unit], index[other])
+        if low[unit] == index[unit]:
+            ring = stack[stack.index(unit):]
+            del stack[stack.index(unit):]
+            if len(ring) > 1:
+                found.append(sorted(ring))
+
+    sys.setrecursionlimit(10_000)
+    for unit in sorted(includes):
+        if unit not in index:
+            visit(unit)
+    return found
+
+
+def check_rings(files):
+    """`files`: path below src/ -> text."""
+    includes = collections.defaultdict(set)
+    for path, text in files.items():
+        unit = os.path.splitext(path)[0]
+        for kind, header in INCLUDE.findall(text):
+            other = os.path.splitext(header)[0]
+            if kind == '"' and other != unit:
+                includes[unit].add(other)
+    return [f"src/: these include each other in a ring, header and source taken as one: {', '.join(ring)}; move what they share into a header of its own"
+            for ring in rings(includes)]
+
+
+LIBRARY = re.compile(r"^drpf_library\((\w+)(?: USES ([\w ]+?))?(?: LINKS [^)]*)?\)$", re.MULTILINE)
+
+
+def check_cmake(cmake, files):
+    """The folders that each library of src/CMakeLists.txt uses are those that its files include, and they are built from the bottom up."""
+    used = collections.defaultdict(set)
+    for path, text in files.items():
+        folder = path.split("/")[0]
+        used[folder] |= {header.split("/")[0] for kind, header in INCLUDE.findall(text) if kind == '"'} - {folder}
+    problems = []
+    libraries = [(name, set((uses or "").split())) for name, uses in LIBRARY.findall(cmake)]
+    for name, uses in libraries:
+        for folder in sorted(uses - used[name]):
+            problems.append(f"src/CMakeLists.txt: {name}/ USES {folder}, and includes nothing of it")
+        for folder in sorted(used[name] - uses):
+            problems.append(f"src/CMakeLists.txt: {name}/ includes from {folder}/, and does not say that it USES it")
+    order = [name for name, _ in libraries]
+    if order != list(reversed(ORDER)):
+        problems.append(f"src/CMakeLists.txt: the libraries stand as {' '.join(order)}; from the bottom up they are {' '.join(reversed(ORDER))}")
+    return problems
+
+
+def check_map(page):
+    """ARCHITECTURE.md names the folders of src/ from top to bottom."""
+    block = page[page.find("\nsrc/\n"):]
+    named = re.findall(r"^  (\w+)/ ", block[:block.find("```")], re.MULTILINE)
+    return [] if named == ORDER else [f"ARCHITECTURE.md: the folders stand as {' '.join(named)}; from top to bottom they are {' '.join(ORDER)}"]
+
+
+def print_rules():
+    print("from top to bottom, each may include those below it:\n  " + " ".join(ORDER))
+    print("forbidden all the same:")
+    for (above, below), reason in FORBIDDEN.items():
+        print(f"  {above} -> {below}: {reason}")
+    print("pure (no socket, clock, random source, thread, file or log): " + " ".join(sorted(PURE)))
+    print("libraries with a room of their own:")
+    for pattern, folders, cpp_only, reason in ROOMS:
+        print(f"  {pattern}: {' '.join(sorted(folders)) or 'nowhere'}{' (only in a .cpp file)' if cpp_only else ''}{': ' + reason if reason else ''}")
+    print("no ring of includes, header and source taken as one")
+    print("src/CMakeLists.txt: each library USES the folders that it includes, no more and no less, and they stand from the bottom up")
+    print("ARCHITECTURE.md: the folders stand from top to bottom")
+
+
 BAD = [
     ("lease/a.cpp", '#include "protocol/nat_pmp/server.h"'), ("core/a.h", '#include "crypto/hash.h"'), ("net/a.cpp", '#include "tunnel/tunnel.h"'),
     ("lease/a.cpp", "#include <thread>"), ("protocol/a.cpp", "#include <sys/socket.h>"), ("firewall/a.cpp", "#include <fstream>"),
@@ -139,6 +242,20 @@ GOOD = [
 ]
 
 
+RING = {"core/a.h": '#include "core/b.h"', "core/b.h": "", "core/b.cpp": '#include "core/a.h"'}
+NO_RING = {"core/a.h": '#include "core/b.h"', "core/a.cpp": '#include "core/a.h"', "core/b.h": ""}
+
+
+def samples_of_whole_checks():
+    """Each whole check with something that it must refuse and something that it must let pass."""
+    lines = "\n".join(f"drpf_library({name}{' USES core' if name == 'lease' else ''})" for name in reversed(ORDER))
+    uses_core = {"lease/a.h": '#include "core/a.h"'}
+    page = "\nsrc/\n" + "\n".join(f"  {name}/  what it is" for name in ORDER) + "\n```\n"
+    return [(check_rings, (RING,), (NO_RING,)), (check_cmake, (lines, {}), (lines, uses_core)), (check_cmake, (lines.replace(" USES core", ""), uses_core), (lines, uses_core)),
+            (check_cmake, (lines.replace("drpf_library(core)\n", "") + "\ndrpf_library(core)", uses_core), (lines, uses_core)),
+            (check_map, (page.replace("  core/", "  other/"),), (page,))]
+
+
 def self_test():
     def exists(name):
         return not name.startswith("nowhere/")
@@ -146,16 +263,25 @@ def self_test():
     caught = [sample for sample in GOOD if check(*sample, exists)]
     if passed or caught:
         sys.exit(f"check_includes.py is broken: it lets pass {passed} and refuses {caught}")
+    for rule, bad, good in samples_of_whole_checks():
+        if not rule(*bad) or rule(*good):
+            sys.exit(f"check_includes.py is broken: {rule.__name__} says {rule(*bad)} of a bad sample and {rule(*good)} of a good one")
 
 
 def main():
     self_test()
+    if "--rules" in sys.argv[1:]:
+        print_rules()
+        return 0
     source = os.path.join(source_files.ROOT, "src")
+    files = {name[len("src/"):]: source_files.read_text(name) for name in source_files.cpp_files("src")}
     problems = []
-    files = source_files.cpp_files("src")
-    for name in files:
-        problems += check(name[len("src/"):], source_files.read_text(name), lambda header: os.path.isfile(os.path.join(source, header)))
-    print("\n".join(problems) or f"{len(files)} files, every include points downward")
+    for path, text in files.items():
+        problems += check(path, text, lambda header: os.path.isfile(os.path.join(source, header)))
+    problems += check_rings(files)
+    problems += check_cmake(source_files.read_text("src/CMakeLists.txt"), files)
+    problems += check_map(source_files.read_text("ARCHITECTURE.md"))
+    print("\n".join(problems) or f"{len(files)} files: every include points downward, in no ring, as CMake and ARCHITECTURE.md say")
     return 1 if problems else 0
 
 

@@ -129,10 +129,11 @@ class Service {
   virtual Result<Settling> set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) = 0;
   virtual Result<Settling> remove_account(std::string_view name) = 0;
   // What the device has not brought is made, and its private half is kept so that device_config() is complete.
-  virtual Result<Changed<lease::Device>> add_device(std::string_view account, std::string_view name, std::optional<BroughtCredential> brought) = 0;
+  virtual Result<Changed<lease::Device>> add_device(std::string_view account, std::string_view name,
+                                                    std::optional<BroughtCredential> brought) = 0;
   virtual Result<Settling> remove_device(std::string_view name) = 0;
   virtual Result<std::string> device_config(std::string_view name, const DeviceConfigOptions& options) = 0;  // as its way in has it
-  virtual Result<Settling> disconnect_device(lease::DeviceId device) = 0;                                              // the device says good-bye
+  virtual Result<Settling> disconnect_device(lease::DeviceId device) = 0;                                    // the device says good-bye
   virtual Result<Changed<std::vector<lease::Lease>>> add_lease(lease::LeaseRequest request) = 0;
   // What a device asks for itself: a mapping like those of NAT-PMP, PCP and UPnP.
   virtual Result<Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) = 0;

@@ -5,7 +5,7 @@
 
 #include "configuration/configuration.h"
 #include "core/result.h"
-#include "daemon/run.h"
+#include "daemon/run_options.h"
 
 namespace drpf::daemon {
 

@@ -19,7 +19,7 @@
 #include "daemon/port_doctor.h"
 #include "daemon/port_mapping_door.h"
 #include "daemon/probe_interface.h"
-#include "daemon/run.h"
+#include "daemon/run_options.h"
 #include "daemon/self_repair.h"
 #include "daemon/tunnel_interface.h"
 #include "daemon/upnp_door.h"

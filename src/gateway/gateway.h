@@ -95,7 +95,8 @@ class Gateway final : public api::Service {
   Result<api::Changed<lease::Account>> add_account(std::string_view name, std::optional<std::string_view> plan) override;
   Result<api::Settling> set_account(std::string_view name, std::optional<std::string_view> plan, std::optional<bool> suspended) override;
   Result<api::Settling> remove_account(std::string_view name) override;
-  Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name, std::optional<api::BroughtCredential> brought) override;
+  Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name,
+                                                 std::optional<api::BroughtCredential> brought) override;
   Result<api::Settling> remove_device(std::string_view name) override;
   Result<std::string> device_config(std::string_view name, const api::DeviceConfigOptions& options) override;
   Result<api::Settling> disconnect_device(lease::DeviceId device) override;

@@ -143,7 +143,7 @@ Result<api::Settling> Gateway::remove_account(std::string_view name) {
 }
 
 Result<api::Changed<lease::Device>> Gateway::add_device(std::string_view account_name, std::string_view name,
-                                          std::optional<api::BroughtCredential> brought) {
+                                                        std::optional<api::BroughtCredential> brought) {
   const auto account = find_account(account_name);
   if (!account) return fail(account.error());
   auto decided = book_.add_device((*account)->id, name);

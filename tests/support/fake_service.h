@@ -83,7 +83,7 @@ class FakeService final : public api::Service {
     return done(book_.remove_account(account->id, time), "account");
   }
   Result<api::Changed<lease::Device>> add_device(std::string_view account, std::string_view name,
-                                   std::optional<api::BroughtCredential> brought) override {
+                                                 std::optional<api::BroughtCredential> brought) override {
     const auto* owner = book_.account(account);
     if (!owner) return fail(not_found("account_unknown", "there is no account '" + std::string(account) + "'"));
     auto device = decided(book_.add_device(owner->id, name), "device");

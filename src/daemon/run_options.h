@@ -1,0 +1,17 @@
+// What `drpf gateway` is told on its command line. Reads nothing.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace drpf::daemon {
+
+struct RunOptions {
+  std::optional<std::string> config_file;  // none = /etc/drpf/drpf.toml if it exists, else the defaults
+  std::string state_directory = "/var/lib/drpf";
+  std::string socket_path = "/run/drpf/drpf.sock";
+  bool log_json = false;
+  bool plain_table = false;  // do as on a kernel before 6.9, where others can change our table; for tests
+};
+
+}  // namespace drpf::daemon
