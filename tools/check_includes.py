@@ -87,7 +87,7 @@ ROOMS = [
     (r"CLI/.*", {"cli"}, False, "the command line is parsed in cli/"),
     (r"qrencode\.h", {"terminal"}, False, "QR codes are drawn in terminal/"),
     (r"pugixml\.hpp", {"protocol"}, True, "XML is read in protocol/upnp/soap.cpp"),
-    (r"toml\+\+/.*|toml\.hpp", {"configuration"}, False, "the configuration file is read in gateway/, behind configuration_file.h"),
+    (r"toml\+\+/.*|toml\.hpp", {"configuration"}, False, "the configuration file is read in configuration/, behind configuration_file.h"),
     (r"(nftables|libnftnl|libnetfilter_conntrack|netlink)/.*", set(), False, "this library is under the GPL or not needed beside system/netlink_message"),
 ]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)

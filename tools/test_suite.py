@@ -229,7 +229,7 @@ class Suite:
             if not tun_is_for_everybody():
                 # Debian's own setting is 0666; some machines have a stricter one. Here a copy of the device stands in for it.
                 user = as_root(["unshare", "--mount", "--propagation=private", "sh", "-c", TUN_FOR_EVERYBODY, "sh"]) + (user or ["runuser", "-u", os.environ["USER"], "--"])
-            return self.demo("demo-user.log", lambda command: user + ["env", "HOME=/nonexistent"] + command, binary, cwd=folder, restricted=namespaces_forbidden())
+            return self.demo("demo-user.log", lambda command: user + ["env", "HOME=/nonexistent", "PATH=/usr/local/bin:/usr/bin:/bin"] + command, binary, cwd=folder, restricted=namespaces_forbidden())
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <initializer_list>
 #include <stdexcept>
 #include <vector>
 
@@ -149,7 +150,7 @@ bool multi_buffer_works() {
   if (!seals.worth_while()) return false;
   MultiBufferCipher opens(key, Direction::open);
   OpenSslCipher reference(key, Direction::seal);
-  for (const std::size_t size : {0, 1, 16, 80, 1039, 1436}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 16, 80, 1039, 1436}) {
     std::vector<std::uint8_t> plain(size, 0x5a);
     std::vector<std::uint8_t> expected(size + tag_size, 0x5a);
     auto got = expected;

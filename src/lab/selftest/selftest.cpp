@@ -20,6 +20,7 @@
 #include "lab/stage/requirements.h"
 #include "lab/stage/stage.h"
 #include "lab/stage/wording.h"
+#include "system/text_file.h"
 #include "terminal/exit_code.h"
 #include "terminal/progress.h"
 #include "terminal/terminal.h"
@@ -58,7 +59,7 @@ Result<Given> read_configuration(const std::string& file) {
   if (!path.empty()) {
     // Read by the gateway's own reader first, for its messages.
     if (const auto read = configuration::read_configuration_file(path); !read) return fail(read.error());
-    text = lab::read_file(path);
+    text = system::read_text_file(path);
     given.source = path;
   }
   const auto settings = configuration::parse_configuration(text, given.source);
@@ -70,7 +71,7 @@ Result<Given> read_configuration(const std::string& file) {
   network.plan = "selftest";
   // Reached within the range that flows are translated to, and within what the kernel holds for all networks of the machine.
   network.connections_max = std::min(selftest::limits::flows_max, settings->snat.size() / 2);
-  const std::string table = lab::read_file("/proc/sys/net/netfilter/nf_conntrack_max");
+  const std::string table = system::read_text_file("/proc/sys/net/netfilter/nf_conntrack_max");
   if (!table.empty())
     network.connections_max = std::max(16U, std::min(network.connections_max, static_cast<std::uint32_t>(std::atol(table.c_str()) / 8)));
   auto configuration = configuration::make_lab_configuration(text, given.source, network);
@@ -95,7 +96,7 @@ Finding attempt(const Threat& threat, Ground& ground) {
 
 void print_logs() {
   for (const char* name : {"gateway", "attacker", "owner", "second"})
-    fmt::print(stderr, "--- {}\n{}", name, lab::read_file(fmt::format("{}/{}.log", lab::stage_folder, name)));
+    fmt::print(stderr, "--- {}\n{}", name, system::read_text_file(fmt::format("{}/{}.log", lab::stage_folder, name)));
 }
 
 int perform(const SelftestOptions& options, const lab::Stage& stage, const system::Fd& executable, const Given& given,

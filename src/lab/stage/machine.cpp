@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -89,6 +90,9 @@ Result<Machine> Machine::present(std::string name) {
 system::Command Machine::command(std::vector<std::string> arguments) const {
   system::Command command;
   command.arguments = std::move(arguments);
+  // Servers look for themselves and for their parts by it (Dovecot does), and an ordinary user's has no sbin.
+  const char* path = std::getenv("PATH");
+  command.environment.emplace_back("PATH", std::string(path != nullptr ? path : "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin");
   command.prepare = [this] { return system::enter(namespaces_); };
   return command;
 }

@@ -35,7 +35,6 @@ Result<system::Process> start_drpf_connect(const Machine& machine, const system:
                                            const DeviceFile& file, const std::string& log_path,
                                            const std::vector<std::string>& options = {});
 
-std::string read_file(const std::string& path);  // empty where there is none
 Status write_private(const std::string& path, const std::string& text);
 
 // Until `done` says so; false when the program ended or the limit is over.
