@@ -1,4 +1,5 @@
 """Debian's Postfix and Dovecot, run in a host of the lab on the standard ports with configurations of their own in its private /run."""
+import subprocess
 
 MAIL_UID = 5000
 POSTFIX_MAIN = """
@@ -50,10 +51,13 @@ listen = *, ::
 base_dir = /run/dovecot
 state_dir = /run/dovecot-state
 ssl = no
-disable_plaintext_auth = no
 log_path = /run/mail/dovecot.log
-mail_location = maildir:/run/mail/boxes/%n
 first_valid_uid = {uid}
+"""
+# What Dovecot up to 2.3 (Debian 12) and later ones (Debian 13) are told in other words.
+DOVECOT_BEFORE_2_4 = DOVECOT + """
+disable_plaintext_auth = no
+mail_location = maildir:/run/mail/boxes/%n
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%n /run/mail/users
@@ -63,6 +67,29 @@ userdb {{
   args = uid={uid} gid={uid} home=/run/mail/boxes/%n
 }}
 """
+DOVECOT_SINCE_2_4 = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0" + DOVECOT + """
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = /run/mail/boxes/%{{user | username}}
+passdb passwd-file {{
+  default_password_scheme = PLAIN
+  auth_username_format = %{{user | username}}
+  passwd_file_path = /run/mail/users
+}}
+userdb static {{
+  fields {{
+    uid = {uid}
+    gid = {uid}
+    home = /run/mail/boxes/%{{user | username}}
+  }}
+}}
+"""
+
+
+def dovecot_configuration():
+    version = subprocess.run(["dovecot", "--version"], capture_output=True, text=True, check=True).stdout
+    form = DOVECOT_BEFORE_2_4 if version.startswith(("2.2.", "2.3.")) else DOVECOT_SINCE_2_4
+    return form.format(uid=MAIL_UID)
 
 
 class MailServers:
@@ -72,7 +99,7 @@ class MailServers:
         self.host, self.user = host, user
         self._write("/run/mail/postfix/main.cf", POSTFIX_MAIN.format(user=user, uid=MAIL_UID))
         self._write("/run/mail/postfix/master.cf", POSTFIX_MASTER)
-        self._write("/run/mail/dovecot.conf", DOVECOT.format(uid=MAIL_UID))
+        self._write("/run/mail/dovecot.conf", dovecot_configuration())
         self._write("/run/mail/users", f"{user}:{password}\n")
         host.sh(f"mkdir -p /run/mail/queue /run/mail/data /run/mail/boxes /run/dovecot-state && chown postfix /run/mail/data && "
                 f"chown {MAIL_UID}:{MAIL_UID} /run/mail/boxes && chown dovecot /run/mail/users")

@@ -74,21 +74,11 @@ log_path = {0}/dovecot.log
 protocols = pop3
 listen = *, [::]
 ssl = no
-disable_plaintext_auth = no
 default_internal_user = nobody
 default_internal_group = nogroup
 default_login_user = nobody
 first_valid_uid = 1
 first_valid_gid = 1
-mail_location = maildir:{0}/mail
-passdb {{
-  driver = static
-  args = password=secret
-}}
-userdb {{
-  driver = static
-  args = uid=65534 gid=65534 home={0}
-}}
 service anvil {{
   chroot =
 }}
@@ -105,6 +95,44 @@ service pop3-login {{
   }}
 }}
 )";
+
+// One mailbox for whoever knows the password, as Dovecot up to 2.3 is told (Debian 12).
+constexpr const char* dovecot_mailbox_before_2_4 = R"(disable_plaintext_auth = no
+mail_location = maildir:{0}/mail
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid=65534 gid=65534 home={0}
+}}
+)";
+
+// The same for later ones, which want to know first whose words they read (Debian 13).
+constexpr const char* dovecot_head_since_2_4 = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n";
+constexpr const char* dovecot_mailbox_since_2_4 = R"(auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = {0}/mail
+passdb static {{
+  password = secret
+}}
+userdb static {{
+  fields {{
+    uid = 65534
+    gid = 65534
+    home = {0}
+  }}
+}}
+)";
+
+Result<std::string> dovecot_configuration_for(const Machine& machine, const std::string& folder) {
+  const Result<std::string> version = machine.run({"dovecot", "--version"});
+  if (!version) return fail(version.error());
+  const bool before_2_4 = version->starts_with("2.3.") || version->starts_with("2.2.");
+  return before_2_4 ? fmt::format(dovecot_configuration, folder) + fmt::format(dovecot_mailbox_before_2_4, folder)
+                    : dovecot_head_since_2_4 + fmt::format(dovecot_configuration, folder) + fmt::format(dovecot_mailbox_since_2_4, folder);
+}
 
 }  // namespace
 
@@ -148,8 +176,9 @@ Result<system::Process> start_pop3(const Machine& machine, bool user_namespace) 
   const std::string mail =
       fmt::format("From: demo@example.org\r\nTo: home@example.org\r\nSubject: {}\r\n\r\nThis mail lies behind a NAT.\r\n", mail_subject);
   if (const Status written = write_file(*folder + "/mail/new/1.demo", mail, user_namespace); !written) return fail(written.error());
-  const std::string configuration = fmt::format(dovecot_configuration, *folder);
-  if (const Status written = write_file(*folder + "/dovecot.conf", configuration, user_namespace); !written) return fail(written.error());
+  const Result<std::string> configuration = dovecot_configuration_for(machine, *folder);
+  if (!configuration) return fail(configuration.error());
+  if (const Status written = write_file(*folder + "/dovecot.conf", *configuration, user_namespace); !written) return fail(written.error());
   system::Command command = machine.server({"dovecot", "-F", "-c", *folder + "/dovecot.conf"}, user_namespace);
   command.log_path = log_of("dovecot");
   return system::Process::start(command);
