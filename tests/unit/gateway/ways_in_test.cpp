@@ -51,7 +51,7 @@ class WaysInTest : public ::testing::Test {
       ASSERT_TRUE(gateway_->add_account("alice", {}));
       const auto device = gateway_->add_device("alice", "laptop", {});
       ASSERT_TRUE(device) << device.error().message;
-      laptop_ = device->id;
+      laptop_ = device->value.id;
     }
   }
   bool is_connected() { return gateway_->book().device(laptop_)->connected; }
