@@ -7,7 +7,7 @@
 #include "support/run_command.h"
 #include "support/temporary_folder.h"
 
-namespace drpf::survey {
+namespace drpf::cli {
 namespace {
 
 using test::drpf;
@@ -34,4 +34,4 @@ TEST(ScanMine, WithoutAGatewaySaysWhomToAsk) {
 }
 
 }  // namespace
-}  // namespace drpf::survey
+}  // namespace drpf::cli
