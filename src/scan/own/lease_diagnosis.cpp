@@ -28,7 +28,7 @@ std::string clock_text(WallTime at, WallTime now) {
   return text;
 }
 
-std::string milliseconds_text(Duration duration) {
+std::string visit_time_text(Duration duration) {
   return fmt::format("{:.1f} ms", std::chrono::duration<double, std::milli>(duration).count());
 }
 
@@ -105,7 +105,7 @@ class Doctor {
       case Cause::udp_response:
         return {Finding::answers,
                 fmt::format("Open: the program on {} answers at {} within {}.", device_, local_,
-                            milliseconds_text(visit.rtt.value_or(Duration{}))),
+                            visit_time_text(visit.rtt.value_or(Duration{}))),
                 ""};
       case Cause::reset:
       case Cause::connection_refused:
