@@ -5,7 +5,7 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
 endif()
 
-# A header is read once for several sources: half of the time of a build. Each file compiles alone too, which clang-tidy sees to.
+# A header is read once for several sources: half of the time of a build. Each file compiles alone too, which ./dev lint --alone sees to.
 option(DRPF_UNITY "Compile several sources of a folder as one" ON)
 set(CMAKE_UNITY_BUILD ${DRPF_UNITY})
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)

@@ -51,6 +51,9 @@ class Outcome:
     def __init__(self, passed=0, failed=0, skipped=0, text=""):
         self.passed, self.failed, self.skipped, self.text = passed, failed, skipped, text
 
+    def plus(self, other):
+        return Outcome(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped, "\n".join(filter(None, (self.text, other.text))))
+
 
 def as_root(command):
     return command if os.geteuid() == 0 else ["sudo"] + command
@@ -161,7 +164,7 @@ class Suite:
         return single(*run("walls.log", [PYTHON, "-B", "tools/check_walls.py"], 60))
 
     def clang_tidy(self):
-        code, text = run("clang-tidy.log", [PYTHON, "-B", "tools/tidy.py", "--jobs", str(self.arguments.jobs)], 1500)
+        code, text = run("clang-tidy.log", [PYTHON, "-B", "tools/tidy.py", "--jobs", str(self.arguments.jobs)] + ["--alone"] * (self.arguments.alone or self.arguments.longer), 3000)
         counts = re.search(r"^(\d+) clean, (\d+) not$", text, re.MULTILINE)
         if not counts:
             return Outcome(failed=1, text=text)
@@ -169,14 +172,34 @@ class Suite:
         return Outcome(int(counts[1]), int(counts[2]), text="" if code == 0 else "\n".join(shown))
 
     def unit_tests(self):
-        report = os.path.join(LOGS, "unit.xml")
-        remove(report)
-        command = ["ctest", "-j", str(self.arguments.jobs), "--output-junit", report, "--output-on-failure"]
-        if self.arguments.only:
-            command += ["-R", self.arguments.only]
-        environment = dict(os.environ, ASAN_OPTIONS="detect_stack_use_after_return=1", UBSAN_OPTIONS="print_stacktrace=1")
-        code, text = run("unit.log", command, 900, cwd=os.path.join(ROOT, "build", "test"), env=environment)
-        return junit(report, code, text, nothing_is_fine=bool(self.arguments.only))
+        if not self.arguments.only:
+            return self.ctest("unit.log", [], "*")
+        # A word is looked for in the names of the programs (whose tests are then run all), and in those of the tests.
+        word = self.arguments.only
+        return self.ctest("unit.log", ["-R", re.escape(word)], "*").plus(self.ctest("unit-by-name.log", ["-L", "unit", "-E", re.escape(word)], f"*{word}*"))
+
+    def ctest(self, log, choice, tests):
+        """Runs programs of build/test. Of unit tests each one counts: what the program reports, or one failure if it ended without a report."""
+        build = os.path.join(ROOT, "build", "test")
+        reports = os.path.join(build, "reports")
+        shutil.rmtree(reports, ignore_errors=True)
+        summary = os.path.join(LOGS, log.replace(".log", ".xml"))
+        remove(summary)
+        environment = dict(os.environ, GTEST_FILTER=tests, ASAN_OPTIONS="detect_stack_use_after_return=1", UBSAN_OPTIONS="print_stacktrace=1")
+        command = ["ctest", "-j", str(self.arguments.jobs), "--output-junit", summary, "--output-on-failure"] + choice
+        code, text = run(log, command, 900, cwd=build, env=environment)
+        total = Outcome()
+        for case in ElementTree.parse(summary).getroot().iter("testcase") if os.path.exists(summary) else ():
+            ended_well = case.get("status") == "run"
+            printed = "".join(child.text or "" for child in case if child.tag == "system-out")
+            report = os.path.join(reports, case.get("name").removeprefix("unit.") + ".xml")
+            if case.get("name").startswith("unit."):
+                total = total.plus(junit(report, 0 if ended_well else 1, f"FAILED {case.get('name')}\n{tail(printed, 40)}", nothing_is_fine=True))
+            else:
+                total = total.plus(Outcome(int(ended_well), int(not ended_well), text="" if ended_well else f"FAILED {case.get('name')}\n{tail(printed, 40)}"))
+        if code != 0 and not total.failed:
+            total = total.plus(Outcome(failed=1, text=text))
+        return total
 
     def simulated_gateways(self):
         # Without sanitizers, for they take four times as long; a few seeds run under them in the step of the unit tests.
@@ -347,6 +370,7 @@ def main():
     parser.add_argument("--walls", action="store_true", help="only the attacks of docs/security.md, and the same with each protection taken out")
     parser.add_argument("--kernel", action="store_true", help="only what is to be seen under Debian's own kernel, in a virtual machine")
     parser.add_argument("--lint", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick and arguments.longer:
         parser.error("--quick and --longer exclude each other")

@@ -166,11 +166,13 @@ class Builder {
     add("early", "tcp_without_syn", fmt::format("iifname {} {} tcp dport {} counter drop", visitors_, no_syn, to_string(ruleset_.pool)));
     add("early", "tcp_without_syn_from_tunnel", fmt::format("iifname {} {} counter drop", tunnel_, no_syn));
     add("early", "invalid", "iifname != \"lo\" ct state invalid counter drop");
+    // Here and not in a chain of its own: another program's flush takes the chains away one after the other, and a packet between two of
+    // them would be seen without having been refused.
+    add("early", "seen", fmt::format("meta mark set meta mark or {:#x}", seen_mark));
   }
 
   // A flow gets the generation of its lease once, and keeps it; forward compares it on every packet.
   void marking() {
-    add("marking", "seen", fmt::format("meta mark set meta mark or {:#x}", seen_mark));
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
       add("marking", fmt::format("mark_inbound{}", family.suffix),

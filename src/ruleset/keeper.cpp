@@ -32,7 +32,7 @@ Result<Keeper> Keeper::open(std::string table, Options options) {
 }
 
 Status Keeper::put(const Structure& structure) {
-  // New sockets: an old one may own the table, and then nft could not write to it.
+  // New sockets, and the old ones closed: one of those may own the table, and then nft could not write to it.
   auto table = system::NftTable::open(table_.name());
   if (!table) return fail(table.error());
   table_ = std::move(*table);

@@ -185,8 +185,10 @@ Result<Process> Process::fork(const std::function<int()>& body) {
 Process::Process(Process&& other) noexcept : pid_(std::exchange(other.pid_, -1)), exit_code_(other.exit_code_) {}
 
 Process& Process::operator=(Process&& other) noexcept {
-  std::swap(pid_, other.pid_);
-  std::swap(exit_code_, other.exit_code_);
+  if (this == &other) return *this;
+  kill();
+  pid_ = std::exchange(other.pid_, -1);
+  exit_code_ = other.exit_code_;
   return *this;
 }
 

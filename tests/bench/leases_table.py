@@ -29,7 +29,7 @@ def print_row(line):
 
 
 def run_program(host, path, options):
-    process = subprocess.Popen(host.entering([path, *options]), stdout=subprocess.PIPE, text=True)
+    process = host.spawn([path, *options], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         print_row(line)
     return process.wait(SECONDS_MAX)

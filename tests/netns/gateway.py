@@ -55,8 +55,12 @@ class Gateway:
     def kill(self):
         return self.process.kill()
 
-    def reload(self):
+    def reload(self, refused=False):
+        """Has the configuration read again, and sees that it is taken (or refused); returns what the log said meanwhile."""
+        seen = len(self.log_text())
         self.process.send_signal(signal.SIGHUP)
+        self.process.wait_for_output("the configuration stays as it was" if refused else "configuration read again", 10, after=seen)
+        return self.log_text()[seen:]
 
     def log_text(self):
         return self.process.output()

@@ -53,8 +53,7 @@ class Lab:
         self.namespaces = Namespaces(folder)
         self.folder = self.namespaces.folder
         self.isp = self.namespaces.host("isp")
-        self.isp.sh("ip link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0 && ip link set br0 up")
-        self._addresses(self.isp, "br0", [self.plan.isp])
+        self.isp.ip("link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0", "link set br0 up", *self._addresses("br0", [self.plan.isp]))
         self._forwarding(self.isp)
         self.gw = self._on_the_internet("gw", "wan", self.plan.gateway)
         self.inet = self._on_the_internet("inet", "eth0", [self.plan.inet])
@@ -82,9 +81,9 @@ class Lab:
         router = self._on_the_internet(f"router{number}", "wan", [self.plan.router + number])
         self._forwarding(router)
         router.nft(ROUTER_RULES)
-        router.sh("ip link add lan type bridge forward_delay 0 stp_state 0 mcast_snooping 0 && ip link set lan up")
-        router.sh(f"ip addr add {HOME_NETWORK}.1/24 dev lan; ip addr add {self.home_v6(number, 1)}/64 dev lan nodad")
-        self.isp.sh(f"ip -6 route add {self.home_v6(number, 0)}/64 via {self.plan.address6(self.plan.router + number)}")
+        router.ip("link add lan type bridge forward_delay 0 stp_state 0 mcast_snooping 0", "link set lan up",
+                  f"addr add {HOME_NETWORK}.1/24 dev lan", f"addr add {self.home_v6(number, 1)}/64 dev lan nodad")
+        self.isp.ip(f"route add {self.home_v6(number, 0)}/64 via {self.plan.address6(self.plan.router + number)}")
         self.routers.append(router)
         home = self.add_machine(f"home{number}", number, 2)
         self.homes.append(home)
@@ -95,9 +94,9 @@ class Lab:
         router = self.namespaces.hosts[f"router{home_number}"]
         machine = self.namespaces.host(name)
         self.namespaces.link(router, f"lan{number}", machine, "eth0")
-        router.sh(f"ip link set lan{number} master lan")
-        machine.sh(f"ip addr add {HOME_NETWORK}.{number}/24 dev eth0; ip addr add {self.home_v6(home_number, number)}/64 dev eth0 nodad")
-        machine.sh(f"ip route add default via {HOME_NETWORK}.1; ip -6 route add default via {self.home_v6(home_number, 1)}")
+        router.ip(f"link set lan{number} master lan")
+        machine.ip(f"addr add {HOME_NETWORK}.{number}/24 dev eth0", f"addr add {self.home_v6(home_number, number)}/64 dev eth0 nodad",
+                   f"route add default via {HOME_NETWORK}.1", f"route add default via {self.home_v6(home_number, 1)}")
         return machine
 
     def home_v6(self, home_number, number):
@@ -106,16 +105,17 @@ class Lab:
     def _on_the_internet(self, name, interface, numbers):
         host = self.namespaces.host(name)
         self.namespaces.link(self.isp, name, host, interface)
-        self.isp.sh(f"ip link set {name} master br0")
-        self._addresses(host, interface, numbers)
-        host.sh(f"ip route add default via {self.plan.address4(self.plan.isp)}; ip -6 route add default via {self.plan.address6(self.plan.isp)}")
+        self.isp.ip(f"link set {name} master br0")
+        host.ip(*self._addresses(interface, numbers), f"route add default via {self.plan.address4(self.plan.isp)}",
+                f"route add default via {self.plan.address6(self.plan.isp)}")
         return host
 
-    def _addresses(self, host, interface, numbers):
+    def _addresses(self, interface, numbers):
         v4_length, v6_length = self.plan.v4.split("/")[1], self.plan.v6.split("/")[1]
-        for number in numbers:
-            host.sh(f"ip addr add {self.plan.address4(number)}/{v4_length} dev {interface}; ip addr add {self.plan.address6(number)}/{v6_length} dev {interface} nodad")
+        return [line for number in numbers for line in (f"addr add {self.plan.address4(number)}/{v4_length} dev {interface}",
+                                                        f"addr add {self.plan.address6(number)}/{v6_length} dev {interface} nodad")]
 
     @staticmethod
     def _forwarding(host):
-        host.sh("sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+        host.sysctl("net.ipv4.ip_forward", 1)
+        host.sysctl("net.ipv6.conf.all.forwarding", 1)

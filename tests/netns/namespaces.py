@@ -14,29 +14,23 @@ import socket
 import subprocess
 import time
 
-CLONE_NEWNET = 0x40000000
+CLONE_FS, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x200, 0x20000, 0x20000000, 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 COMMAND_SECONDS_MAX = 30
 
-# /run is private, so that /run/wireguard/wg0.sock or /run/drpf of two hosts are two files; so is what a daemon keeps in /var/lib.
-HOST_SETUP = """set -e
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t tmpfs -o mode=755 tmpfs /run
-mount -t tmpfs -o mode=755 tmpfs /var/lib
-mkdir -m 755 /run/lock /run/wireguard
-echo 'nameserver 192.0.2.53' > /run/resolv.conf
-if [ -f /etc/resolv.conf ]; then mount --bind /run/resolv.conf /etc/resolv.conf; fi
-ip link set lo up
-for key in net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.all.send_redirects=0 \
-  net.ipv4.conf.default.send_redirects=0 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0 \
-  net.ipv4.ping_group_range='0 2147483647'; do
-  sysctl -q -w "$key"
-done
-echo ready
-exec sleep infinity"""
-INIT = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nprint('ready', flush=True)\nwhile True: signal.pause()"
+# The first process of a host sees the process namespace, so it mounts /proc; it takes little.
+HOLDER = "mount -t proc proc /proc && echo ready && exec sleep infinity"
+HOST_SYSCTLS = {
+    "net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.default.rp_filter": 0, "net.ipv4.conf.all.send_redirects": 0, "net.ipv4.conf.default.send_redirects": 0,
+    "net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0, "net.ipv6.conf.default.accept_ra": 0, "net.ipv4.ping_group_range": "0 2147483647",
+}
+# Nobody's children are reaped by the kernel where the first process ignores their end.
+INIT = ["env", "--ignore-signal=CHLD", "sh", "-c", "echo ready; exec sleep infinity"]
+
+
+PATIENCE_MIN = 20  # seconds
 
 
 class LabError(RuntimeError):
@@ -48,7 +42,9 @@ def die_with_parent():
 
 
 def wait_for(condition, seconds=10, what=None, every=0.02):
-    """Returns the first true value of condition(); raises AssertionError after `seconds`."""
+    """Returns the first true value of condition(); raises AssertionError after `seconds`, or PATIENCE_MIN if that is longer: how soon something comes
+    true depends on what else this machine does, so a wait only says when to give up, and a test that is about time looks at a clock itself."""
+    seconds = max(seconds, PATIENCE_MIN)
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -73,11 +69,23 @@ def wait_for_line(stream, wanted, seconds, process):
 
 
 def only_child(process, seconds=5):
-    """The process that nsenter forked: the command itself."""
+    """The process that unshare forked: the command itself."""
     def children():
         with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
             return file.read().split()
     return int(wait_for(lambda: process.poll() is not None or children(), seconds, "the command starts")[0]) if process.poll() is None else None
+
+
+def checked(result):
+    """What a function of libc returned, when that is no error."""
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def mount(kind, target, flags=0, options=None, source=None):
+    encoded = [part.encode() if part else None for part in (source or kind, target, kind)]
+    checked(LIBC.mount(*encoded, ctypes.c_ulong(flags), options.encode() if options else None))
 
 
 class Process:
@@ -86,18 +94,14 @@ class Process:
     def __init__(self, host, command, log, environment):
         self.host, self.command, self.log = host, command, log
         with open(log, "ab") as output:
-            self.outer = subprocess.Popen(host.entering(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                          env=environment, preexec_fn=die_with_parent)
-        try:
-            self.pid = only_child(self.outer)  # as this process sees it
-        except (OSError, TypeError, AssertionError):
-            self.pid = None  # it has ended already
+            self.outer = host.spawn(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        self.pid = self.outer.pid  # as this process sees it
 
     def running(self):
         return self.outer.poll() is None
 
     def send_signal(self, number):
-        if self.running() and self.pid:
+        if self.running():
             os.kill(self.pid, number)
 
     def wait(self, seconds=10):
@@ -130,31 +134,65 @@ class Process:
 
 
 class Host:
+    """Two threads of this process stand in it: one in all its namespaces, which starts programs (so that no nsenter is needed, of which a test would
+    run hundreds), and one in its network alone, which makes sockets and calls Python functions."""
+
     def __init__(self, namespaces, name):
         self.name, self.namespaces = name, namespaces
-        self.holder = subprocess.Popen(["nsenter", f"--target={namespaces.init_pid}", "--pid", "unshare", "--net", "--mount", "--propagation=private",
-                                        "sh", "-c", HOST_SETUP], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                       preexec_fn=die_with_parent)
+        self.starter = concurrent.futures.ThreadPoolExecutor(1)
+        self.holder = self.starter.submit(self._make).result(COMMAND_SECONDS_MAX)
         wait_for_line(self.holder.stdout, b"ready", 20, self.holder)
-        self.pid = only_child(self.holder)
+        self.pid = self.holder.pid
         self.net = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
         self.inside = concurrent.futures.ThreadPoolExecutor(1, initializer=self._enter)
-        self.processes = []
+        self.spawned = [self.holder]
+        for key, value in HOST_SYSCTLS.items():
+            self.sysctl(key, value)
+        self.ip("link set lo up")
+
+    def _make(self):
+        """Gives the calling thread namespaces of its own, below the lab's process namespace; returns the first process in them."""
+        with open(f"/proc/{self.namespaces.init_pid}/ns/pid", "rb") as pids:
+            checked(LIBC.setns(pids.fileno(), CLONE_NEWPID))
+        checked(LIBC.unshare(CLONE_FS | CLONE_NEWNS | CLONE_NEWNET))
+        os.chdir("/")
+        mount("none", "/", MS_REC | MS_PRIVATE)
+        mount("sysfs", "/sys")
+        # Private, so that /run/wireguard/wg0.sock or /run/drpf of two hosts are two files; so is what a daemon keeps in /var/lib.
+        for folder in ("/run", "/var/lib"):
+            mount("tmpfs", folder, options="mode=755")
+        for folder in ("/run/lock", "/run/wireguard"):
+            os.mkdir(folder, 0o755)
+        with open("/run/resolv.conf", "w", encoding="ascii") as file:
+            file.write("nameserver 192.0.2.53\n")
+        if os.path.isfile("/etc/resolv.conf"):
+            mount("none", "/etc/resolv.conf", MS_BIND, source="/run/resolv.conf")
+        return subprocess.Popen(["sh", "-c", HOLDER], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def _enter(self):
-        if LIBC.setns(self.net, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"cannot enter the network namespace of {self.name}")
+        checked(LIBC.setns(self.net, CLONE_NEWNET))
 
-    def entering(self, command):
-        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--", *map(str, command)]
+    def spawn(self, command, **options):
+        """A program in the host (working directory /), as subprocess.Popen."""
+        process = self.starter.submit(subprocess.Popen, [str(part) for part in command], **options).result(COMMAND_SECONDS_MAX)
+        self.spawned = [other for other in self.spawned if other.returncode is None] + [process]
+        return process
 
     def run(self, *command, check=True, seconds=COMMAND_SECONDS_MAX, stdin="", env=None):
-        """Runs a command in the host (working directory /); returns a CompletedProcess with text output."""
-        result = subprocess.run(self.entering(command), input=stdin, capture_output=True, text=True, timeout=seconds,
-                                env=dict(os.environ, **(env or {})), preexec_fn=die_with_parent)
-        if check and result.returncode != 0:
-            raise AssertionError(f"{self.name}: {shlex.join(map(str, command))} ended with code {result.returncode}\n{result.stdout}{result.stderr}")
-        return result
+        """Runs a command in the host; returns a CompletedProcess with text output."""
+        with self.spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ, **(env or {}))) as process:
+            try:
+                out, err = process.communicate(stdin, seconds)
+            except BaseException:
+                process.kill()
+                raise
+        if check and process.returncode != 0:
+            raise AssertionError(f"{self.name}: {shlex.join(map(str, command))} ended with code {process.returncode}\n{out}{err}")
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def ip(self, *lines, version=None):
+        """Commands of ip, without that word, by one process; `version` for those that do not tell it by their addresses."""
+        return self.run("ip", *([f"-{version}"] if version else []), "-batch", "-", stdin="".join(line + "\n" for line in lines))
 
     def sh(self, script, **options):
         return self.run("sh", "-ec", script, **options).stdout
@@ -163,9 +201,7 @@ class Host:
         """Starts a program; it is killed with the lab if it still runs then."""
         command = [str(part) for part in command]
         log = log or self.namespaces.new_file(f"{self.name}-{os.path.basename(command[0])}")
-        process = Process(self, command, log, dict(os.environ, **(env or {})))
-        self.processes.append(process)
-        return process
+        return Process(self, command, log, dict(os.environ, **(env or {})))
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
         """A socket of this process that lives in the host's network."""
@@ -176,15 +212,19 @@ class Host:
         return self.inside.submit(function, *arguments).result(COMMAND_SECONDS_MAX)
 
     def sysctl(self, name, value=None):
-        if value is None:
-            return self.run("sysctl", "-n", name).stdout.strip()
-        return self.run("sysctl", "-q", "-w", f"{name}={value}")
+        return self.call(self._sysctl, name, value)
+
+    @staticmethod
+    def _sysctl(name, value):
+        with open("/proc/sys/" + name.replace(".", "/"), "r" if value is None else "w", encoding="ascii") as file:
+            return file.read().strip() if value is None else file.write(str(value))
 
     def nft(self, text):
         return self.run("nft", "-f", "-", stdin=text)
 
     def close(self):
         self.inside.shutdown(wait=False)
+        self.starter.shutdown(wait=False)
         self.holder.stdout.close()  # many open pipes make the kernel give every new one a page only
         os.close(self.net)
 
@@ -196,7 +236,7 @@ class Namespaces:
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.hosts, self.files = {}, 0
-        self.init = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child=KILL", "/usr/bin/python3", "-c", INIT], stdin=subprocess.DEVNULL,
+        self.init = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child=KILL", *INIT], stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
         atexit.register(self.close)
         try:
@@ -216,9 +256,8 @@ class Namespaces:
 
     def link(self, a, a_name, b, b_name, mtu=1500):
         """A cable between two hosts, both ends up."""
-        a.run("ip", "link", "add", a_name, "mtu", mtu, "type", "veth", "peer", "name", b_name, "mtu", mtu, "netns", self.inner_pid(b))
-        for host, name in ((a, a_name), (b, b_name)):
-            host.run("ip", "link", "set", name, "up")
+        a.ip(f"link add {a_name} mtu {mtu} type veth peer name {b_name} mtu {mtu} netns {self.inner_pid(b)}", f"link set {a_name} up")
+        b.ip(f"link set {b_name} up")
 
     def inner_pid(self, host):
         """The host's first process as seen inside the lab's process namespace."""
@@ -243,8 +282,10 @@ class Namespaces:
         for host in self.hosts.values():
             host.close()
         os.kill(self.init_pid, signal.SIGKILL)
+        # It takes all others along, and ends itself when they have been waited for.
+        for host in self.hosts.values():
+            for process in host.spawned:
+                process.wait(10)
         self.init.wait(10)
         self.init.stdout.close()
-        for process in [process.outer for host in self.hosts.values() for process in host.processes] + [host.holder for host in self.hosts.values()]:
-            process.wait(10)
         self.init = None

@@ -8,14 +8,12 @@ device with that address. A device uses the tunnel for what has its tunnel addre
 """
 import os
 import select
-import signal
 import socket
 import subprocess
 import threading
 import time
 
 from lab import Lab
-from namespaces import die_with_parent, only_child
 from traffic import UdpServer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -34,9 +32,7 @@ class Probe:
     """The process that would be the gateway."""
 
     def __init__(self, host):
-        self.process = subprocess.Popen(host.entering([PROBE]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-                                        preexec_fn=die_with_parent)
-        self.pid = only_child(self.process)
+        self.process = host.spawn([PROBE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def ask(self, *words):
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
@@ -46,7 +42,7 @@ class Probe:
         return answer[3:]
 
     def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.wait(10)
 
 
@@ -73,10 +69,12 @@ class RedirectLab:
     def __init__(self, lab):
         self.lab, self.gw, self.inet = lab, lab.gw, lab.inet
         self.engine = lab.namespaces.host("engine")
-        self.engine.sh("sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+        self.engine.sysctl("net.ipv4.ip_forward", 1)
+        self.engine.sysctl("net.ipv6.conf.all.forwarding", 1)
         self._cable(self.gw, "tun0", self.engine, "gateway")
-        self.gw.sh("ip addr add 10.77.0.1/16 dev tun0; ip addr add fd77::1/64 dev tun0 nodad")
-        self.engine.sh("ip route add default dev gateway table 100; ip -6 route add default dev gateway table 100")
+        self.gw.ip("addr add 10.77.0.1/16 dev tun0", "addr add fd77::1/64 dev tun0 nodad")
+        for version in (4, 6):
+            self.engine.ip("route add default dev gateway table 100", version=version)
         self.a, self.b = self._device("ann", 2), self._device("bob", 3)
         self.make_door()
         self.probe = None
@@ -85,25 +83,25 @@ class RedirectLab:
         host = self.lab.add_visitor(name, 29 + number)
         device = Device(host, f"10.77.0.{number}", f"fd77::{number}", self.lab.plan.address4(29 + number), self.lab.plan.address6(29 + number))
         self._cable(host, "tunnel", self.engine, name)
-        host.sh(f"ip addr add {device.v4}/32 dev tunnel; ip addr add {device.v6}/128 dev tunnel nodad")
-        for ip, address in (("ip", device.v4), ("ip -6", device.v6)):
-            host.sh(f"{ip} route add default dev tunnel table 100; {ip} rule add from {address} lookup 100")
-            self.engine.sh(f"{ip} rule add iif {name} lookup 100; {ip} route add {address} dev {name}")
+        for version, address in ((4, f"{device.v4}/32"), (6, f"{device.v6}/128")):
+            host.ip(f"addr add {address} dev tunnel {'nodad' if version == 6 else ''}", "route add default dev tunnel table 100",
+                    f"rule add from {address} lookup 100", version=version)
+            self.engine.ip(f"rule add iif {name} lookup 100", f"route add {address} dev {name}", version=version)
         return device
 
     def make_door(self):
         """What the gateway would send on its interface for visits of its own comes from a host here."""
         self.door = self.lab.namespaces.host("door")
         self._cable(self.gw, PROBE_INTERFACE, self.door, "door")
-        for version, ip in ((4, "ip"), (6, "ip -6")):
-            self.door.sh(f"{ip} addr add {PROBE_ADDRESS[version]} dev door; {ip} route add default dev door")
-            self.gw.sh(f"{ip} route add {PROBE_ADDRESS[version]} dev {PROBE_INTERFACE}")
+        for version in (4, 6):
+            self.door.ip(f"addr add {PROBE_ADDRESS[version]} dev door", "route add default dev door", version=version)
+            self.gw.ip(f"route add {PROBE_ADDRESS[version]} dev {PROBE_INTERFACE}", version=version)
 
     def _cable(self, a, a_name, b, b_name):
         """Without link addresses, as a TUN device is: the same one at both ends and nobody asks."""
         self.lab.namespaces.link(a, a_name, b, b_name, mtu=1420)
         for host, name in ((a, a_name), (b, b_name)):
-            host.sh(f"ip link set {name} address {bytes.fromhex(CABLE_MAC).hex(':')} arp off; ip link set {name} up")
+            host.ip(f"link set {name} address {bytes.fromhex(CABLE_MAC).hex(':')} arp off", f"link set {name} up")
 
     def public(self, version):
         return self.lab.gw_v4 if version == 4 else self.lab.gw_v6

@@ -114,12 +114,10 @@ class ScanLab:
         self.scanner_address = {4: "10.41.0.2", 6: "fd41::2"}
         self.router_address = {4: "10.41.0.1", 6: "fd41::1"}  # as the scanner sees it
         self.target_address = {4: "10.42.0.2", 6: "fd42::2"}
-        self.router.sh("ip addr add 10.41.0.1/24 dev inside; ip addr add fd41::1/64 dev inside nodad; "
-                       "ip addr add 10.42.0.1/24 dev outside; ip addr add fd42::1/64 dev outside nodad")
-        self.scanner.sh("ip addr add 10.41.0.2/24 dev eth0; ip addr add fd41::2/64 dev eth0 nodad; "
-                        "ip route add default via 10.41.0.1; ip -6 route add default via fd41::1")
-        self.target.sh("ip addr add 10.42.0.2/24 dev eth0; ip addr add fd42::2/64 dev eth0 nodad; "
-                       "ip route add default via 10.42.0.1; ip -6 route add default via fd42::1")
+        self.router.ip("addr add 10.41.0.1/24 dev inside", "addr add fd41::1/64 dev inside nodad",
+                       "addr add 10.42.0.1/24 dev outside", "addr add fd42::1/64 dev outside nodad")
+        self.scanner.ip("addr add 10.41.0.2/24 dev eth0", "addr add fd41::2/64 dev eth0 nodad", "route add default via 10.41.0.1", "route add default via fd41::1")
+        self.target.ip("addr add 10.42.0.2/24 dev eth0", "addr add fd42::2/64 dev eth0 nodad", "route add default via 10.42.0.1", "route add default via fd42::1")
         self.router.sysctl("net.ipv4.ip_forward", 1)
         self.router.sysctl("net.ipv6.conf.all.forwarding", 1)
         self.limit_icmp(False)

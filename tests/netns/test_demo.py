@@ -47,11 +47,42 @@ def run(command):
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SHOW_SECONDS_MAX, cwd="/", check=False)
 
 
+class Ground:
+    """Interfaces, /run and /var/lib that only one demo has, so that whatever is found there afterwards is its own."""
+
+    def __init__(self):
+        ready = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && echo && exec sleep infinity"
+        self.holder = subprocess.Popen(["unshare", "--net", "--mount", "--propagation=private", "sh", "-ec", ready], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       preexec_fn=die_with_parent)
+        assert self.holder.stdout.read(1), "no namespaces of its own for a demo"
+        self.before = self.traces()
+
+    def inside(self, *command):
+        return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--", *command]
+
+    def traces(self):
+        """What a careless demo would leave: interfaces, named namespaces, files."""
+        look = "ip -o link; for folder in /run /run/netns /run/wireguard /run/drpf /var/lib /etc/drpf; do ls -A $folder 2>&1; done"
+        return subprocess.run(self.inside("sh", "-c", look), capture_output=True, text=True, check=False).stdout
+
+    def close(self):
+        self.holder.kill()
+        self.holder.wait()
+
+
+@pytest.fixture
+def ground():
+    ground = Ground()
+    yield ground
+    ground.close()
+
+
 class RunningDemo:
     """`drpf demo` until it is ended; knows the process namespace of its stage."""
 
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
+    def __init__(self, ground, *command):
+        self.ground = ground
+        self.process = subprocess.Popen(ground.inside(*command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
                                         start_new_session=True, preexec_fn=die_with_parent)
         self.text = ""
         self.namespaces = {}  # open files by number
@@ -64,7 +95,7 @@ class RunningDemo:
             part = os.read(self.process.stdout.fileno(), 65536)
             assert part, f"ended with {self.process.wait()} before {wanted!r}:\n{self.text}"
             self.text += part.decode()
-        own = namespaces_of(os.getpid())
+        own = namespaces_of(os.getpid()) | namespaces_of(self.ground.holder.pid)
         for pid in descendants(self.process.pid):
             for kind in NAMESPACE_KINDS:
                 self.hold(f"/proc/{pid}/ns/{kind}", own)
@@ -102,13 +133,6 @@ def namespaces_of(pid):
         return {os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in NAMESPACE_KINDS}
     except OSError:
         return set()
-
-
-def traces_on_this_machine():
-    """What a careless demo would leave: interfaces, named namespaces, files."""
-    links = set(subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines())
-    folders = ("/run/netns", "/run/wireguard", "/run/drpf", "/run/drpf-demo", "/var/lib/drpf", "/etc/drpf")
-    return links, {folder: sorted(os.listdir(folder)) if os.path.isdir(folder) else None for folder in folders}
 
 
 @pytest.mark.timeout(SHOW_SECONDS_MAX + 20)
@@ -178,9 +202,8 @@ def test_a_kernel_that_refuses_namespaces_is_quoted(drpf, kind):
     assert f"user.max_{kind}_namespaces is 0" in done.stderr and f"sudo sysctl user.max_{kind}_namespaces=" in done.stderr
 
 
-def test_it_stays_up_and_leaves_nothing_behind(drpf):
-    before = traces_on_this_machine()
-    demo = RunningDemo([drpf, "demo"])
+def test_it_stays_up_and_leaves_nothing_behind(drpf, ground):
+    demo = RunningDemo(ground, drpf, "demo")
     demo.wait_for("LEAD TO PORTS")
     demo.wait_for("home-2")
     show = demo.text[:demo.text.index("Try in another terminal")]
@@ -196,7 +219,7 @@ def test_it_stays_up_and_leaves_nothing_behind(drpf):
     wait_for(lambda: demo.wait_for("\n") or re.search(rf"home-1 +{port} +tcp +110 ", demo.text) or read_more(demo), 10, f"a line for {port}")
     assert demo.end(signal.SIGINT) == 0
     assert wait_for(lambda: not demo.what_is_left(), 5, "nothing is left")
-    assert traces_on_this_machine() == before
+    assert ground.traces() == ground.before
 
 
 def read_more(demo):
@@ -205,11 +228,10 @@ def read_more(demo):
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_nothing_is_left_when_the_show_is_cut_short(drpf, number, code):
-    before = traces_on_this_machine()
-    demo = RunningDemo([drpf, "demo", "--once"])
+def test_nothing_is_left_when_the_show_is_cut_short(drpf, ground, number, code):
+    demo = RunningDemo(ground, drpf, "demo", "--once")
     demo.wait_for("3 A leased port")
     assert len(demo.namespaces) >= 3 and len(demo.what_is_left()) > 10
     assert demo.end(number) == code
     assert wait_for(lambda: not demo.what_is_left(), 5, "nothing is left")
-    assert traces_on_this_machine() == before
+    assert ground.traces() == ground.before

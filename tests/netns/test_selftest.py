@@ -120,13 +120,13 @@ WALLS = {
     "nobody refuses what no rule has seen": ("dead-man", "dead-gateway", {"dead-gateway"}),
     "nothing comes through at all": (r's/meta mark set meta mark or 0x10000/drop/', "port-fail", set()),
 }
-DROP_DEAD_MAN = "for pref in 100 101 102; do ip -4 rule del pref $pref; ip -6 rule del pref $pref; done"
+DROP_DEAD_MAN = "for family in 4 6; do printf \"rule del pref %s\\n\" 100 101 102 | ip -$family -force -batch -; done"
 
 
 def weakened_nft(folder, edit):
     real = shutil.which("nft")
-    # Again and again, for a gateway that runs puts them back.
-    again = f"(for i in $(seq 150); do {DROP_DEAD_MAN}; sleep 0.2; done) </dev/null >/dev/null 2>&1 &"
+    # Again and again, for a gateway that runs puts them back; and often, for between its death and the visit is little time.
+    again = f"timeout 30 sh -c 'while sleep 0.01; do {DROP_DEAD_MAN}; done' </dev/null >/dev/null 2>&1 &"
     load = f"{real} \"$@\"; code=$?; {again} exit $code" if edit == "dead-man" else f"sed '{edit}' | {real} \"$@\""
     program = folder / "nft"
     program.write_text(f"#!/bin/sh\nif [ \"$1\" = -f ]; then {load}; else exec {real} \"$@\"; fi\n")

@@ -90,7 +90,7 @@ class Pair:
         self.a, self.b = Side(self, "a", kinds[0], 1), Side(self, "b", kinds[1], 2)
         self.namespaces.link(self.a.host, "eth0", self.b.host, "eth0", mtu)
         for side in (self.a, self.b):
-            side.host.sh(f"ip addr add {side.outer[4]}/24 dev eth0; ip addr add {side.outer[6]}/64 dev eth0 nodad")
+            side.host.ip(f"addr add {side.outer[4]}/24 dev eth0", f"addr add {side.outer[6]}/64 dev eth0 nodad")
 
     def start(self, outer=4, options=(), mtu=1420, a_knows=False):
         self.a.start(self.b, outer, a_knows, options, mtu)

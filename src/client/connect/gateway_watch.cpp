@@ -91,8 +91,7 @@ void GatewayWatch::on_report(Result<Report> report) {
   listener_.report(std::move(*report));
 }
 
-void GatewayWatch::on_end(const Error& why) {
-  const Error reason = why;  // what is cancelled now may hold it
+void GatewayWatch::on_end(Error why) {
   stream_.cancel();
   question_.cancel();
   answered_ = false;
@@ -101,7 +100,7 @@ void GatewayWatch::on_end(const Error& why) {
   delay_ = std::min(delay_ * 2, std::chrono::milliseconds(gateway_retry_max));
   // From the loop even when there is no wait: the end may be told of from inside the stream.
   retry_ = loop_.after(std::exchange(hurried_, false) ? std::chrono::milliseconds(0) : delay_, [this] { open(); });
-  if (!std::exchange(lost_told_, true)) listener_.lost(reason);
+  if (!std::exchange(lost_told_, true)) listener_.lost(std::move(why));
 }
 
 }  // namespace drpf::client

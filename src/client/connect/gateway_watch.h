@@ -35,7 +35,7 @@ class GatewayWatch {
   void on_line(const std::string& line);
   void ask();
   void on_report(Result<Report> report);
-  void on_end(const Error& why);
+  void on_end(Error why);  // a copy: what is cancelled there may hold the original
 
   net::EventLoop& loop_;
   GatewayDoor door_;

@@ -165,7 +165,8 @@ Status ChangeHook::start(const HookCall& call) {
     while (::waitpid(*pid, nullptr, 0) < 0 && errno == EINTR) {}
     return fail(failure("hook_not_started", fmt::format("watching the command of {}: {}", call.option, std::strerror(error))));
   }
-  auto& run = run_.emplace();
+  run_ = Run{};
+  auto& run = *run_;
   run.option = call.option;
   run.pid = *pid;
   run.pidfd = std::move(pidfd);

@@ -73,7 +73,7 @@ Status WireGuardWayIn::make_credentials(lease::DeviceId device, std::optional<By
     peer.public_key = crypto::x25519_public(*peer.private_key);
   }
   parts_.random.fill(peer.preshared_key);
-  made.wireguard.push_back(std::move(peer));
+  made.wireguard.push_back(peer);
   return {};
 }
 

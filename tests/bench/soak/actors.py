@@ -194,7 +194,6 @@ class DeviceLife(Actor):
     def come(self):
         self.device = WireGuardDevice(self.home, self.configuration) if self.kind == "wireguard-go" else ConnectedDevice(
             self.home, self.configuration, "--interface", "wg0", "--no-kill-switch")
-        self.home.processes[:] = [process for process in self.home.processes if process.running()]
         self.up_since = time.monotonic()
         self.ledger.done("connects")
         if not self.ports:

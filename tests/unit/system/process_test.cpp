@@ -53,6 +53,17 @@ TEST(Process, LargeInputArrivesWhateverAPipeTakes) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
+TEST(Process, TheFormerOneIsEndedByTheAssignmentAndNotLater) {
+  auto former = Process::start({.arguments = {"sleep", "1000"}});
+  auto next = Process::start({.arguments = {"sleep", "1000"}});
+  ASSERT_TRUE(former && next);
+  const pid_t pid = former->pid();
+  *former = std::move(*next);
+  EXPECT_EQ(::kill(pid, 0), -1);
+  EXPECT_TRUE(former->running());
+  EXPECT_FALSE(next->running());
+}
+
 TEST(Process, OutputBeyondTheLimitIsAnError) {
   const auto output = run({.arguments = {"cat", "/dev/zero"}}, 10s);
   ASSERT_FALSE(output);

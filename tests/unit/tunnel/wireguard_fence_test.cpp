@@ -23,6 +23,7 @@ class FenceTest : public EnginePair {
  protected:
   // While the gate is closed the sender finds nothing to read, as if it had not come to it yet.
   void close_gate() {
+    gate_open_ = false;
     a->io.set_read_tun([this](std::size_t) { return gate_open_.load() ? 0 : EINTR; });
   }
   void open_gate() { gate_open_ = true; }
@@ -118,9 +119,15 @@ TEST_F(FenceTest, ManyEndAtOnceAndAgain) {
     std::vector<ClosedFlow> flows;
     for (std::uint16_t port = 0; port < 500; ++port)
       flows.push_back({Address::v4(0x0a000009), Protocol::udp, Port(static_cast<std::uint16_t>(10'000 + port))});
+    // The sender comes to the queue only when both packets are in it: had it found the queue empty before, the fence would be over.
+    close_gate();
     ASSERT_TRUE(a->engine->fence(flows));
     a->put(make_packet({.udp = true, .destination_port = 10'007}));
-    expect_passes(*a, *b, make_packet({.udp = true, .destination_port = 9'999}));
+    a->put(make_packet({.udp = true, .destination_port = 9'999}));
+    open_gate();
+    const auto got = b->take();
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->packet, make_packet({.udp = true, .destination_port = 9'999}));
   }
   EXPECT_TRUE(settled());
 }
