@@ -133,7 +133,7 @@ class Builder {
         continue;
       }
       add("early", fmt::format("tunnel_source{}", family.suffix),
-          fmt::format("iifname {} {} saddr != {} counter drop", tunnel_, family.ip, family.tunnel));
+          fmt::format("iifname {} {} saddr . iifname != @here{} counter drop", tunnel_, family.ip, family.suffix));
       // On every interface that is not the tunnel, not only on the public ones; rp_filter would not do it for IPv6.
       add("early", fmt::format("tunnel_address_from_outside{}", family.suffix),
           fmt::format("iifname != {} {} daddr {} counter drop", inside_, family.ip, family.tunnel));
@@ -342,6 +342,7 @@ std::vector<std::string> set_definitions(const std::string& table) {
     map("genin", family, public_key, "mark");
     map("eim", family, device_key, endpoint);
     map("genout", family, device_key, "mark");
+    set("here", family, address + " . ifname", "timeout", devices_counted_max);
     set("endpoints", family, address, "timeout", endpoints_max);
     set("flows", family, address, "dynamic", devices_counted_max);
     set("visits", family, address, "dynamic", devices_counted_max);

@@ -84,7 +84,9 @@ constexpr const char* source_v4 = "eim4";  // protocol . device address . device
 constexpr const char* source_v6 = "eim6";
 constexpr const char* outbound_v4 = "genout4";  // protocol . device address . device port : generation
 constexpr const char* outbound_v6 = "genout6";
-constexpr const char* live = "live";  // generations that may pass
+constexpr const char* live = "live";      // generations that may pass
+constexpr const char* here_v4 = "here4";  // device address . interface of the tunnel that it is here by now
+constexpr const char* here_v6 = "here6";
 constexpr const char* endpoints_v4 = "endpoints4";
 constexpr const char* endpoints_v6 = "endpoints6";  // /64 networks: a host changes its address inside one as it likes
 }  // namespace set_names

@@ -54,7 +54,7 @@ Status Gateway::start() {
       const auto status = way_in->status(device->id);
       if (!status || !status->endpoint) continue;
       // The device does not know that we were away: our call brings it back before its own timers would.
-      if (auto admitted = parts_.redirect.admit_endpoint(status->endpoint->address, endpoint_lifetime); !admitted) return admitted;
+      if (auto admitted = admit(*device, *way_in, status->endpoint->address); !admitted) return admitted;
       way_in->admit(device->id, status->endpoint->address);
       way_in->call(device->id);
     }

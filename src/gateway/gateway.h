@@ -141,7 +141,8 @@ class Gateway final : public api::Service {
   void on_connected(lease::DeviceId device, const Arrival& arrival);
   void on_roamed(lease::DeviceId device, const Arrival& arrival);
   void on_disconnected(lease::DeviceId device, const tunnel::WayIn& way_in);
-  bool admit_endpoint(lease::DeviceId device, const Arrival& arrival, std::string_view what);
+  Status admit(const lease::Device& device, const tunnel::WayIn& way_in, const Address& endpoint);
+  bool take_in(lease::DeviceId device, const Arrival& arrival, std::string_view what);
   void depart(lease::DeviceId device);
   Result<api::Settling> connect(lease::DeviceId device, const Arrival& arrival);
   Result<api::Settling> disconnect(lease::DeviceId device, std::string_view why);

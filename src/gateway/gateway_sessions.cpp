@@ -28,9 +28,15 @@ tunnel::WayIn* Gateway::way_in_of(lease::DeviceId device) const {
   return found == parts_.ways_in.end() ? nullptr : *found;
 }
 
+Status Gateway::admit(const lease::Device& device, const tunnel::WayIn& way_in, const Address& endpoint) {
+  redirect::Admission admission{endpoint, {device.tunnel_v4}, way_in.interface()};
+  if (device.tunnel_v6) admission.inside.push_back(*device.tunnel_v6);
+  return parts_.redirect.admit(admission, endpoint_lifetime);
+}
+
 // The endpoint is known to the firewall before the first packet of the device is forwarded: no lease can be visited around the tunnel.
-bool Gateway::admit_endpoint(lease::DeviceId device, const Arrival& arrival, std::string_view what) {
-  const auto admitted = parts_.redirect.admit_endpoint(arrival.endpoint.address, endpoint_lifetime);
+bool Gateway::take_in(lease::DeviceId device, const Arrival& arrival, std::string_view what) {
+  const auto admitted = admit(*book_.device(device), *arrival.way_in, arrival.endpoint.address);
   if (!admitted) {
     parts_.log->error("{} {} is not admitted: {}", what, to_string(arrival.endpoint), admitted.error().message);
     connects_due_[device] = arrival;
@@ -44,7 +50,7 @@ bool Gateway::admit_endpoint(lease::DeviceId device, const Arrival& arrival, std
 
 void Gateway::on_connected(lease::DeviceId device, const Arrival& arrival) {
   restored_until_.erase(device);
-  if (!admit_endpoint(device, arrival, "a device at")) return;
+  if (!take_in(device, arrival, "a device at")) return;
   (void)connect(device, arrival);
   arrival.way_in->admit(device, arrival.endpoint.address);
 }
@@ -75,7 +81,7 @@ void Gateway::on_roamed(lease::DeviceId device, const Arrival& arrival) {
   const auto* former = here_by(device);
   if ((!is_connected && connects_due_.contains(device)) || (former != nullptr && former != arrival.way_in))
     return on_connected(device, arrival);
-  if (!admit_endpoint(device, arrival, "a device that moved to")) return;
+  if (!take_in(device, arrival, "a device that moved to")) return;
   connects_due_.erase(device);
   arrival.way_in->admit(device, arrival.endpoint.address);
   parts_.log->info("device {} moved to {}", book_.device(device)->name, to_string(arrival.endpoint));
@@ -179,7 +185,7 @@ void Gateway::refresh_endpoints() {
       if (status.last_authenticated && *status.last_authenticated + configuration_.disconnect_after + endpoint_refresh / 4 < now())
         restored_until_.try_emplace(status.device, now());
       if (!status.endpoint) continue;
-      if (auto admitted = parts_.redirect.admit_endpoint(status.endpoint->address, endpoint_lifetime); !admitted)
+      if (auto admitted = admit(*device, *way_in, status.endpoint->address); !admitted)
         parts_.log->error("the endpoint {} could not be kept in the firewall: {}", to_string(*status.endpoint), admitted.error().message);
     }
   }

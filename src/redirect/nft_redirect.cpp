@@ -388,33 +388,88 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
   return repaired;
 }
 
-Status NftRedirect::admit_endpoint(const Address& address, Duration lifetime) {
-  const auto key = endpoint_key(address);
-  const std::string set = address.is_v4() ? names::endpoints_v4 : names::endpoints_v6;
+Status NftRedirect::admit(const Admission& device, Duration lifetime) {
+  std::map<Address, std::string> here;
+  for (const auto& address : device.inside) here[address] = device.interface;
+  return admit_elements({&device.endpoint, 1}, here, lifetime);
+}
+
+Status NftRedirect::admit_elements(std::span<const Address> endpoints, const std::map<Address, std::string>& here, Duration lifetime) {
   const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(lifetime);
   const auto now = system::SystemClock().now();
   std::erase_if(endpoints_, [&](const auto& known) { return known.second <= now; });
-  NftBatch batch(ruleset_.table);
-  const auto element = NftData().address(key);
-  if (!renews_in_place_ && (destroys_ || endpoints_.contains(key))) put_removals(batch, set, {element});
-  if (auto added = batch.add(set, {{element, {}, timeout}}); !added) return added;
-  auto applied = commit(batch, "admit the endpoint " + to_string(address));
-  if (!applied && is_out_of_step(applied.error())) {
-    NftBatch again(ruleset_.table);  // it ran out a moment ago
-    if (auto added = again.add(set, {{element, {}, timeout}}); !added) return added;
-    applied = commit(again, "admit the endpoint " + to_string(address));
+  std::erase_if(here_, [&](const auto& known) { return known.second.until <= now; });
+
+  std::vector<std::pair<std::string, NftData>> gone;
+  std::vector<std::pair<std::string, NftElement>> put;
+  const auto replace = [&](const std::string& set, const NftData& key, bool is_known) {
+    if (!renews_in_place_ && (destroys_ || is_known)) gone.emplace_back(set, key);
+    put.push_back({set, {key, {}, timeout}});
+  };
+  for (const auto& address : endpoints) {
+    const auto key = endpoint_key(address);
+    replace(key.is_v4() ? names::endpoints_v4 : names::endpoints_v6, NftData().address(key), endpoints_.contains(key));
   }
-  if (applied) endpoints_[key] = now + timeout;
-  return applied;
+  for (const auto& [address, interface] : here) {
+    const std::string set = address.is_v4() ? names::here_v4 : names::here_v6;
+    const auto known = here_.find(address);
+    const bool is_elsewhere = known != here_.end() && known->second.interface != interface;
+    if (is_elsewhere) gone.emplace_back(set, NftData().address(address).interface(known->second.interface));
+    replace(set, NftData().address(address).interface(interface), known != here_.end() && !is_elsewhere);
+  }
+
+  const auto attempt = [&](std::span<const std::pair<std::string, NftData>> removals) -> Status {
+    NftBatch batch(ruleset_.table);
+    for (const auto& [set, key] : removals) put_removals(batch, set, {key});
+    for (const auto& [set, element] : put)
+      if (auto added = batch.add(set, {element}); !added) return added;
+    return commit(batch, "admit a device");
+  };
+  auto applied = attempt(gone);
+  if (!applied && is_out_of_step(applied.error())) {
+    // Something ran out a moment ago. What is still there goes by itself, and what is missing needs no removal.
+    for (const auto& [set, key] : gone) {
+      NftBatch removal(ruleset_.table);
+      put_removals(removal, set, {key});
+      if (auto removed = commit(removal, "admit a device"); !removed && !is_out_of_step(removed.error())) return removed;
+    }
+    applied = attempt({});
+  }
+  if (!applied) return applied;
+  for (const auto& address : endpoints) endpoints_[endpoint_key(address)] = now + timeout;
+  for (const auto& [address, interface] : here) here_[address] = {interface, now + timeout};
+  return {};
 }
 
-// After the table was lost. Endpoints that the kernel still knows are only renewed.
-Status NftRedirect::repair_endpoints() {
+// After the table was lost. What the kernel still knows is only renewed.
+Status NftRedirect::repair_admissions() {
   const auto now = system::SystemClock().now();
-  const auto known = endpoints_;
-  for (const auto& [address, until] : known)
+  const auto endpoints = endpoints_;
+  for (const auto& [address, until] : endpoints)
     if (until > now)
-      if (auto admitted = admit_endpoint(address, until - now); !admitted) return admitted;
+      if (auto admitted = admit_elements({&address, 1}, {}, until - now); !admitted) return admitted;
+  const auto here = here_;
+  for (const auto& [address, at] : here)
+    if (at.until > now)
+      if (auto admitted = admit_elements({}, {{address, at.interface}}, at.until - now); !admitted) return admitted;
+  return {};
+}
+
+// What a predecessor has left: a device that comes back by another tunnel must not stay valid on the former one.
+Status NftRedirect::take_over_here() {
+  const auto now = system::SystemClock().now();
+  for (const auto* set : {names::here_v4, names::here_v6}) {
+    const auto dumped = keeper_.table().dump(set);
+    if (!dumped) return fail(dumped.error());
+    const std::size_t address_size = set == names::here_v4 ? 4 : 16;
+    for (const auto& element : *dumped) {
+      const auto bytes = element.key.bytes();
+      if (bytes.size() <= address_size) continue;
+      std::string interface(bytes.begin() + static_cast<std::ptrdiff_t>(address_size), bytes.end());
+      interface.resize(std::min(interface.find('\0'), interface.size()));
+      here_[Address::from_bytes(bytes.first(address_size))] = {std::move(interface), now + element.timeout};
+    }
+  }
   return {};
 }
 

@@ -55,7 +55,7 @@ class NftRedirect final : public Redirect {
   void when_settled(std::function<void()> tell) { purge_->when_finished(std::move(tell)); }
   Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) override;
   // IPv6: the /64 around the address.
-  Status admit_endpoint(const Address& address, Duration lifetime) override;
+  Status admit(const Admission& device, Duration lifetime) override;
 
   enum class Drift {
     none,       // nobody but us changed any rule set since the last look
@@ -130,7 +130,13 @@ class NftRedirect final : public Redirect {
                     system::NftBatch::Echo echo = system::NftBatch::Echo::no) const;
   Status commit(const system::NftBatch& batch, std::string_view attempt, std::vector<system::NftCounted>* removed = nullptr);
   Result<std::size_t> repair(std::span<const lease::Redirection> desired, Time now);
-  Status repair_endpoints();
+  struct Here {
+    std::string interface;
+    Time until;
+  };
+  Status admit_elements(std::span<const Address> endpoints, const std::map<Address, std::string>& here, Duration lifetime);
+  Status repair_admissions();
+  Status take_over_here();
   ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone, ConnectionPurge::Last last);
   Status purge_stale();
   void purge_moved(const std::set<system::NftData>& marks, std::span<const lease::Redirection> desired);
@@ -152,6 +158,7 @@ class NftRedirect final : public Redirect {
   bool destroys_ = false;
   std::size_t routing_rules_repaired_ = 0;
   std::unordered_map<Address, Time> endpoints_;                                           // by the elements' addresses, until when
+  std::unordered_map<Address, Here> here_;                                                // by tunnel address
   std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;                // by public port
   std::unordered_map<PortKey, std::vector<lease::Redirection>, HashPortKey> leading_to_;  // by device port, in order; nearly always one
   std::map<std::uint32_t, std::uint32_t> generation_users_;                               // redirections per lease generation: one or two

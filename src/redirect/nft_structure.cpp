@@ -47,9 +47,11 @@ Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> de
   if (auto installed = dead_man().install(); !installed) return fail(installed.error());
   if (auto put = put_structure(); !put) return fail(put.error());
   if (auto probed = probe_kernel(); !probed) return fail(probed.error());
+  if (here_.empty())
+    if (auto taken = take_over_here(); !taken) return fail(taken.error());
   auto repaired = repair(desired, now);
   if (!repaired) return repaired;
-  if (auto renewed = repair_endpoints(); !renewed) return fail(renewed.error());
+  if (auto renewed = repair_admissions(); !renewed) return fail(renewed.error());
   if (auto purged = purge_stale(); !purged) return fail(purged.error());
   return repaired;
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/address.h"
@@ -12,6 +13,13 @@
 #include "lease/transaction.h"
 
 namespace drpf::redirect {
+
+// A device that is here now.
+struct Admission {
+  Address endpoint;             // outside the tunnel: where it speaks to us from
+  std::vector<Address> inside;  // its tunnel addresses
+  std::string interface;        // of the tunnel that it is here by
+};
 
 class Redirect {
  public:
@@ -31,9 +39,9 @@ class Redirect {
   // Makes the kernel equal to `desired`, whatever it holds now. Returns how many elements had to be repaired.
   virtual Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) = 0;
 
-  // Addresses outside the tunnel from which devices speak to us now. Packets from them to leased ports are dropped, for a device that
-  // visits another device's lease outside the tunnel would show its real address (Port Fail).
-  virtual Status admit_endpoint(const Address& address, Duration lifetime) = 0;
+  // Packets from the endpoint to leased ports are dropped from now on, for a device that visits another device's lease outside the tunnel
+  // would show its real address (Port Fail). Packets with its tunnel addresses pass by this interface, and by no other.
+  virtual Status admit(const Admission& device, Duration lifetime) = 0;
 };
 
 }  // namespace drpf::redirect

@@ -5,6 +5,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -70,6 +71,13 @@ NftData& NftData::port(Port value) {
 
 NftData& NftData::mark(std::uint32_t value) {
   append(std::bit_cast<std::array<std::uint8_t, 4>>(value));
+  return *this;
+}
+
+NftData& NftData::interface(std::string_view name) {
+  std::array<std::uint8_t, IFNAMSIZ> padded{};
+  std::copy_n(name.begin(), std::min(name.size(), padded.size() - 1), padded.begin());
+  append(padded);
   return *this;
 }
 

@@ -23,7 +23,7 @@ namespace drpf::system {
 // hundreds of thousands of them.
 class NftData {
  public:
-  static constexpr std::size_t size_max = 24;  // an IPv6 address, a protocol and a port
+  static constexpr std::size_t size_max = 32;  // an IPv6 address and the name of an interface
 
   NftData() = default;
   // Nothing where there are too many bytes: not one of ours.
@@ -32,7 +32,8 @@ class NftData {
   NftData& address(const Address& value);
   NftData& protocol(Protocol value);
   NftData& port(Port value);
-  NftData& mark(std::uint32_t value);  // host order, as packet and conntrack marks are
+  NftData& mark(std::uint32_t value);         // host order, as packet and conntrack marks are
+  NftData& interface(std::string_view name);  // of at most 15 characters
 
   ByteView bytes() const { return {bytes_.data(), size_}; }
   bool empty() const { return size_ == 0; }

@@ -371,6 +371,16 @@ def spoof_as_another_device(net, version):
     return spoof(net, version, net.b.address(version))
 
 
+def spoof_by_another_tunnel(net, version):
+    """Its own address, but the device has come by another kind of tunnel since."""
+    address = net.a.address(version)
+    net.probe.ask("here", address, "tun1", 600_000)
+    try:
+        return spoof(net, version, address)
+    finally:
+        net.probe.ask("here", address, "tun0", 600_000)
+
+
 def spoof_as_a_stranger(net, version):
     return spoof(net, version, STRANGER[version])
 

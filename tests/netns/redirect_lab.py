@@ -120,7 +120,13 @@ class RedirectLab:
     def start(self, *settings, options=()):
         probe = self.new_probe(*settings)
         probe.ask("start", *options)
+        self.devices_are_here(probe)
         return probe
+
+    def devices_are_here(self, probe, interface="tun0"):
+        for device in (self.a, self.b):
+            for address in (device.v4, device.v6):
+                probe.ask("here", address, interface, LIFETIME_MS)
 
     def words(self, generation, protocol, version, public_port, device, device_port=None, lifetime_ms=LIFETIME_MS):
         return (generation, protocol, self.public(version), public_port, device.address(version), device_port or public_port, lifetime_ms)

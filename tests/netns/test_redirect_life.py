@@ -28,7 +28,9 @@ def restart(net, *leases, options=()):
     probe = net.new_probe()
     for lease in leases:
         probe.ask("install", *net.words(*lease))  # as the store has them
-    return probe.ask("start", *options)
+    answer = probe.ask("start", *options)
+    net.devices_are_here(probe)
+    return answer
 
 
 @VERSIONS

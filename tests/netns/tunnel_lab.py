@@ -69,6 +69,7 @@ class TunnelLab(RedirectLab):
                         "input_tcp 22", PROBE_DOOR):
             self.probe.ask("set", setting)
         self.probe.ask("start", "no-ownership")
+        self.devices_are_here(self.probe)
         for device in (self.a, self.b):
             device.connect(public_key, f"{lab.gw_v4}:51820")
         for device in (self.a, self.b):

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "simulation/durable.h"
-#include "store/memory/memory_store.h"
+#include "support/memory_store.h"
 #include "store/store.h"
 
 namespace drpf::simulation {
@@ -37,8 +37,8 @@ class MemoryDisk final : public Disk {
   void settle() override { doubt_.reset(); }
 
  private:
-  store::memory::MemoryStore store_;
-  std::optional<store::memory::MemoryStore> doubt_;
+  tests::MemoryStore store_;
+  std::optional<tests::MemoryStore> doubt_;
 };
 
 class SqliteDisk final : public Disk {

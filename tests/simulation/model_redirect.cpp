@@ -195,10 +195,10 @@ void ModelRedirect::purge_stale() {
     kernel_.purge_flows([&](Generation generation) { return !known.contains(generation); });
 }
 
-Status ModelRedirect::admit_endpoint(const Address& address, Duration lifetime) {
-  faults_.crash_point("before an endpoint is admitted");
-  if (faults_.strikes(Fault::kernel_refuses, 12)) return refused("an endpoint");
-  kernel_.put_endpoint(address, lifetime);
+Status ModelRedirect::admit(const redirect::Admission& device, Duration lifetime) {
+  faults_.crash_point("before a device is admitted");
+  if (faults_.strikes(Fault::kernel_refuses, 12)) return refused("a device");
+  kernel_.put_endpoint(device.endpoint, lifetime);
   return {};
 }
 

@@ -22,7 +22,7 @@ class ModelRedirect final : public redirect::Redirect {
   Status start(std::span<const lease::Redirection> desired, Time now);
   Status carry_out(const lease::Transaction& transaction, Time now) override;
   Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) override;
-  Status admit_endpoint(const Address& address, Duration lifetime) override;
+  Status admit(const redirect::Admission& device, Duration lifetime) override;
   void purge_waiting();  // what the purging thread does sooner or later
 
  private:

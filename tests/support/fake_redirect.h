@@ -32,9 +32,10 @@ class FakeRedirect final : public redirect::Redirect {
     table = std::move(wanted);
     return repaired;
   }
-  Status admit_endpoint(const Address& address, Duration) override {
+  Status admit(const redirect::Admission& device, Duration) override {
     if (refuse_endpoints) return fail(failure("kernel_refused", "the test's kernel refuses"));
-    endpoints.insert(address);
+    endpoints.insert(device.endpoint);
+    for (const auto& address : device.inside) here[address] = device.interface;
     return {};
   }
 
@@ -50,6 +51,7 @@ class FakeRedirect final : public redirect::Redirect {
   Ticket settled_to = 0;
   std::map<Key, lease::Redirection> table;
   std::set<Address> endpoints;
+  std::map<Address, std::string> here;  // the interface by which a tunnel address is valid
 
   static Key key(const lease::Redirection& one) { return {one.public_address, one.protocol, one.public_port}; }
 };

@@ -7,6 +7,7 @@
 //   commit                                               -> ok MICROSECONDS
 //   reconcile | inspect | restore | ruleset | down       -> ok RESULT
 //   endpoint ADDRESS LIFETIME_MS | generation | links
+//   here ADDRESS INTERFACE LIFETIME_MS                   the device with this tunnel address is here by that tunnel
 //   purged                                               waits until the connections of ended leases are deleted -> ok WALKS DELETED
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -57,7 +58,15 @@ class Probe {
       std::string address;
       long lifetime_ms = 0;
       words >> address >> lifetime_ms;
-      return status(redirect_->admit_endpoint(*parse_address(address), std::chrono::milliseconds(lifetime_ms)));
+      return status(redirect_->admit({*parse_address(address), {}, {}}, std::chrono::milliseconds(lifetime_ms)));
+    }
+    if (command == "here") {
+      std::string address, interface;
+      long lifetime_ms = 0;
+      words >> address >> interface >> lifetime_ms;
+      // From an endpoint that nobody visits from.
+      return status(
+          redirect_->admit({Address::v4(0xc0000201), {*parse_address(address)}, interface}, std::chrono::milliseconds(lifetime_ms)));
     }
     return "error unknown command " + command;
   }
@@ -78,6 +87,8 @@ class Probe {
       ruleset_.public_interfaces.push_back(value);
     else if (key == "tunnel")
       ruleset_.tunnel_interfaces = {value};
+    else if (key == "second_tunnel")
+      ruleset_.tunnel_interfaces.push_back(value);
     else if (key == "tunnel_v4")
       ruleset_.tunnel_v4 = value == "none" ? std::nullopt : std::optional(*parse_prefix(value));
     else if (key == "tunnel_v6")

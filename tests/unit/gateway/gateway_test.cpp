@@ -8,7 +8,7 @@
 #include "core/encoding.h"
 #include "gateway/port_mappings.h"
 #include "protocol/wireguard/tai64n.h"
-#include "store/memory/memory_store.h"
+#include "support/memory_store.h"
 #include "support/fake_clock.h"
 #include "support/fake_redirect.h"
 #include "support/fake_tunnel.h"
@@ -70,7 +70,7 @@ class GatewayTest : public ::testing::Test {
   }
 
   configuration::Configuration configuration_ = configuration::default_configuration();
-  store::memory::MemoryStore store_;
+  tests::MemoryStore store_;
   tests::FakeRedirect redirect_;
   tests::FakeClock clock_;
   tests::CountingRandom random_;

@@ -6,11 +6,11 @@
 
 #include "configuration/policy.h"
 #include "gateway/gateway.h"
-#include "store/memory/memory_store.h"
 #include "support/fake_clock.h"
 #include "support/fake_redirect.h"
 #include "support/fake_tunnel.h"
 #include "support/fake_way_in.h"
+#include "support/memory_store.h"
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::gateway {
@@ -61,7 +61,7 @@ class WaysInTest : public ::testing::Test {
   }
 
   configuration::Configuration configuration_ = configuration::default_configuration();
-  store::memory::MemoryStore store_;
+  tests::MemoryStore store_;
   tests::FakeRedirect redirect_;
   tests::FakeClock clock_;
   tests::CountingRandom random_;
@@ -170,9 +170,12 @@ TEST_F(WaysInTest, OneDeviceOfTwoKindsIsHereByTheOneThatToldLast) {
   start(true);
   connect(*wireguard_, "203.0.113.9:51820");
   EXPECT_EQ(gateway_->way_in_of(laptop_), wireguard_.get());
+  const auto address = gateway_->book().device(laptop_)->tunnel_v4;
+  EXPECT_EQ(redirect_.here.at(address), wireguard_->interface());
   const auto before = redirect_.table;
   connect(*cans_, "203.0.113.77:40000");
   EXPECT_EQ(gateway_->way_in_of(laptop_), cans_.get());
+  EXPECT_EQ(redirect_.here.at(address), cans_->interface());
   EXPECT_EQ(redirect_.table, before) << "its leases go on";
   EXPECT_EQ(engine_->departed.size(), 1U) << "when WireGuard hears of it again, that is a new connect";
   // The one that it left tells of its silence in the end: it is here all the same.

@@ -1,4 +1,4 @@
-#include "store/memory/memory_store.h"
+#include "support/memory_store.h"
 
 #include "conformance/store_conformance.h"
 
@@ -7,7 +7,7 @@ namespace drpf::store {
 namespace {
 struct MemoryHarness {
   static constexpr bool reopens = false;
-  std::unique_ptr<Store> open() { return std::make_unique<memory::MemoryStore>(); }
+  std::unique_ptr<Store> open() { return std::make_unique<tests::MemoryStore>(); }
 };
 }  // namespace
 
@@ -16,7 +16,7 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Memory, StoreConformance, MemoryHarness);
 }
 
 TEST(MemoryStore, FailsOnceWhenTold) {
-  memory::MemoryStore store;
+  tests::MemoryStore store;
   store.fail_next();
   const auto now = conformance::at(std::chrono::seconds(1), std::chrono::seconds(1));
   EXPECT_FALSE(store.commit({}, now));

@@ -5,7 +5,7 @@
 #include <spdlog/sinks/null_sink.h>
 
 #include "core/encoding.h"
-#include "store/memory/memory_store.h"
+#include "support/memory_store.h"
 #include "support/fake_clock.h"
 #include "support/fake_tunnel.h"
 
@@ -49,7 +49,7 @@ class WireGuardWayInTest : public ::testing::Test {
   Key key() { return engine_->peers.begin()->first; }
   static std::vector<Prefix> own() { return {Prefix::host(parse_address("10.77.0.2").value())}; }
 
-  store::memory::MemoryStore store_;
+  tests::MemoryStore store_;
   tests::FakeClock clock_;
   tests::CountingRandom random_;
   std::shared_ptr<spdlog::logger> log_ = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());

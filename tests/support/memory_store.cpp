@@ -1,4 +1,4 @@
-#include "store/memory/memory_store.h"
+#include "support/memory_store.h"
 
 #include <fmt/core.h>
 
@@ -8,7 +8,7 @@
 
 #include "store/deadlines.h"
 
-namespace drpf::store::memory {
+namespace drpf::tests {
 
 namespace {
 
@@ -42,16 +42,16 @@ void MemoryStore::Contents::apply(const lease::RecordChange& record) {
       record);
 }
 
-void MemoryStore::Contents::convert_deadlines(const ClockReading& now) {
-  const auto by = conversion(clock, now);
+void MemoryStore::Contents::convert_deadlines(const store::ClockReading& now) {
+  const auto by = store::conversion(clock, now);
   clock = now;
   if (!by) return;
   for (auto& [on, lease] : leases)
-    if (lease.state == lease::LeaseState::active) lease.deadline = convert_deadline(lease.deadline, *by, now);
+    if (lease.state == lease::LeaseState::active) lease.deadline = store::convert_deadline(lease.deadline, *by, now);
   for (auto& [id, grant] : grants)
-    if (grant.kept_until) grant.kept_until = convert_rest(*grant.kept_until, *by, now);
-  for (auto& [at, quarantine] : quarantines) quarantine.until = convert_rest(quarantine.until, *by, now);
-  epoch_started = convert_epoch(epoch_started, *by, now);
+    if (grant.kept_until) grant.kept_until = store::convert_rest(*grant.kept_until, *by, now);
+  for (auto& [at, quarantine] : quarantines) quarantine.until = store::convert_rest(quarantine.until, *by, now);
+  epoch_started = store::convert_epoch(epoch_started, *by, now);
 }
 
 Status MemoryStore::Contents::consistent() const {
@@ -75,7 +75,7 @@ Status MemoryStore::Contents::consistent() const {
   return {};
 }
 
-Result<lease::State> MemoryStore::load(const ClockReading& now) {
+Result<lease::State> MemoryStore::load(const store::ClockReading& now) {
   contents_.convert_deadlines(now);
   lease::State state;
   for (const auto& [id, account] : contents_.accounts) state.accounts.push_back(account);
@@ -90,25 +90,30 @@ Result<lease::State> MemoryStore::load(const ClockReading& now) {
   return state;
 }
 
-Status MemoryStore::commit(const lease::Transaction& transaction, const ClockReading& now) { return commit_with(transaction, {}, now); }
+Status MemoryStore::commit(const lease::Transaction& transaction, const store::ClockReading& now) {
+  return commit_with(transaction, {}, now);
+}
 
-Result<std::optional<WireGuardIdentity>> MemoryStore::load_wireguard_identity() { return identity_; }
+Result<std::optional<store::WireGuardIdentity>> MemoryStore::load_wireguard_identity() { return identity_; }
 
-Status MemoryStore::save_wireguard_identity(const WireGuardIdentity& identity) {
+Status MemoryStore::save_wireguard_identity(const store::WireGuardIdentity& identity) {
   if (std::exchange(fail_next_, false)) return fail(failure("disk_full", "the store was told to fail", ""));
   identity_ = identity;
   return {};
 }
 
-Result<std::vector<WireGuardPeer>> MemoryStore::load_wireguard_peers() {
-  std::vector<WireGuardPeer> peers;
+Result<std::vector<store::WireGuardPeer>> MemoryStore::load_wireguard_peers() {
+  std::vector<store::WireGuardPeer> peers;
   for (const auto& [id, peer] : contents_.peers) peers.push_back(peer);
   return peers;
 }
 
-Status MemoryStore::save_wireguard_peers(const std::vector<WireGuardPeer>& peers) { return commit_with({}, {peers}, contents_.clock); }
+Status MemoryStore::save_wireguard_peers(const std::vector<store::WireGuardPeer>& peers) {
+  return commit_with({}, {peers}, contents_.clock);
+}
 
-Status MemoryStore::commit_with(const lease::Transaction& transaction, const Credentials& credentials, const ClockReading& now) {
+Status MemoryStore::commit_with(const lease::Transaction& transaction, const store::Credentials& credentials,
+                                const store::ClockReading& now) {
   if (std::exchange(fail_next_, false)) return fail(failure("disk_full", "the store was told to fail", ""));
   auto next = contents_;
   next.convert_deadlines(now);
@@ -122,4 +127,4 @@ Status MemoryStore::commit_with(const lease::Transaction& transaction, const Cre
   return {};
 }
 
-}  // namespace drpf::store::memory
+}  // namespace drpf::tests
