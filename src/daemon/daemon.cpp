@@ -16,6 +16,7 @@
 #include "daemon/ssh_ports.h"
 #include "firewall/port_plan.h"
 #include "lease/validation.h"
+#include "system/nft_program.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
@@ -41,6 +42,7 @@ Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::sh
 Daemon::~Daemon() {
   self_repair_.reset();
   watches_.clear();
+  nft_watch_.cancel();
   servers_.clear();
   if (redirect_) redirect_->when_settled({});
 }
@@ -312,7 +314,20 @@ Status Daemon::open_doors() {
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
   watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
+  if (const int news = system::nft_process_news(); news >= 0) nft_watch_ = loop_.watch_readable(news, [this] { look_after_nft(); });
   return {};
+}
+
+void Daemon::look_after_nft() {
+  const auto found = system::look_after_nft();
+  if (found == system::NftProcess::replaced) log_->warn("the process that runs nft for the gateway has ended, and another one was started");
+  if (found != system::NftProcess::lost) return;
+  nft_watch_.cancel();
+  constexpr auto what =
+      "the process that runs nft for the gateway was killed together with its supervisor: the rules that stand go on standing, and can "
+      "neither be changed nor put back; restart the gateway: leases and open connections stay";
+  log_->error("{}", what);
+  gateway_->set_condition("nft", what);
 }
 
 void Daemon::open_upnp() {

@@ -74,6 +74,7 @@ class Daemon {
   void announce_hosts();
   void open_history();
   void retry_history();
+  void look_after_nft();
   void gauge_connection_table();
   void save();
 
@@ -107,6 +108,7 @@ class Daemon {
   std::unique_ptr<api::AdminApi> admin_api_;
   std::unique_ptr<api::DeviceApi> device_api_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;
+  net::Watch nft_watch_;
   std::vector<net::Watch> watches_;
   std::unique_ptr<SelfRepair> self_repair_;
   bool failed_ = false;

@@ -137,10 +137,14 @@ Status NftRedirect::change_ruleset(const firewall::GatewayRuleset& ruleset, std:
   if (const auto text = firewall::nft_text(ruleset); !text) return fail(text.error());
   const auto previous = ruleset_;
   const auto previous_dead_man = dead_man();
+  const auto previous_as_put = keeper_.as_put();
   ruleset_ = ruleset;
   if (auto restored = restore(desired, now); !restored) {
     ruleset_ = previous;
-    if (auto back = restore(desired, now); !back) spdlog::error("the former rule set could not be put back: {}", back.error().message);
+    const auto stands = keeper_.standing();
+    const bool untouched = stands && *stands == ruleset::Keeper::Standing::as_put && keeper_.as_put() == previous_as_put;
+    if (auto back = restore(desired, now); !back && !untouched)
+      spdlog::error("the former rule set could not be put back: {}", back.error().message);
     return fail(restored.error());
   }
   auto routing = system::LinksAndRoutes::open();

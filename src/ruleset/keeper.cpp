@@ -13,6 +13,8 @@ namespace {
 
 using State = system::NftTable::State;
 
+constexpr const char* refused_by_nft = "nft_failed";
+
 // As many chains and rules as were written; a chain that another program has put there is one too many.
 bool is_whole(const std::string& fingerprint, const Structure::Parts& parts) {
   const auto count = [&](std::string_view word) {
@@ -36,10 +38,27 @@ Status Keeper::put(const Structure& structure) {
   auto table = system::NftTable::open(table_.name());
   if (!table) return fail(table.error());
   table_ = std::move(*table);
-  owned_ = false;
+  const bool was_owned = std::exchange(owned_, false);
   foreign_change_ = true;  // until this has succeeded
-  if (auto written = structure.parts ? lay_on(structure) : apply(structure.text); !written) return written;
+  if (auto written = structure.parts ? lay_on(structure) : apply(structure.text); !written) {
+    take_back(was_owned);
+    return written;
+  }
   return remember(structure);
+}
+
+// What was put before stands as it did where nft has refused the new structure whole, or was not run at all.
+void Keeper::take_back(bool was_owned) {
+  if (was_owned) {
+    if (auto adopted = table_.adopt(); !adopted) return;  // it is gone, or somebody else's: look() tells
+    owned_ = true;
+  }
+  // The generation first: a change that comes in between is noticed by the next look().
+  const auto generation = table_.generation();
+  const auto stands = standing();
+  if (!generation || !stands || *stands != Standing::as_put) return;
+  generation_ = *generation;
+  foreign_change_ = false;
 }
 
 // The order matters: the table must be given its structure while nobody owns it.
@@ -68,7 +87,10 @@ Status Keeper::lay_on(const Structure& structure) {
       if (auto removed = table_.remove(); !removed) spdlog::warn("{}", removed.error().message);
       return applied;
     }
-    // The remains of another version that this structure does not fit on: begin anew. What keeps the gap closed is the caller's.
+    // That nft was not run says nothing about the table, and one that stands as we have put it is not given up for another.
+    if (applied.error().code != refused_by_nft) return applied;
+    if (const auto stands = standing(); !stands || *stands == Standing::as_put) return applied;
+    // The remains of another version, or what others have made of ours, which this structure does not fit on: begin anew. What keeps the gap closed is the caller's.
     spdlog::warn("the table of the predecessor cannot be used, building a new one: {}", applied.error().message);
     if (auto removed = table_.remove(); !removed) return removed;
     if (auto created = table_.create(persistent); !created) return created;
@@ -100,12 +122,14 @@ Status Keeper::apply(const std::string& text) const {
   const auto output = system::run_nft(system::NftTask::apply, text, options_.nft_time_max);
   if (!output) {
     const bool missing = output.error().kind == Error::Kind::not_found;
-    return fail(failure(missing ? "nft_missing" : "nft_failed", "could not run nft to set up the firewall: " + output.error().message,
-                        "install nftables: apt install nftables"));
+    if (missing)
+      return fail(failure("nft_missing", "could not run nft to set up the firewall: " + output.error().message,
+                          "install nftables: apt install nftables"));
+    return fail(failure("nft_not_run", "could not run nft to set up the firewall: " + output.error().message, output.error().cure));
   }
   if (output->exit_code == 0) return {};
   const auto words = options_.brief ? output->err.substr(0, output->err.find('\n')) : output->err.substr(0, program_words_max);
-  return fail(failure("nft_failed", fmt::format("{}: {}", options_.refused, words), options_.cure));
+  return fail(failure(refused_by_nft, fmt::format("{}: {}", options_.refused, words), options_.cure));
 }
 
 // The generation first: whoever flushes meanwhile is noticed by look() and does not become what we compare with.

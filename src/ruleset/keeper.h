@@ -41,7 +41,8 @@ class Keeper {
 
   static Result<Keeper> open(std::string table, Options options);
 
-  // Whole or not at all; twice is the same as once, so it also restores. The error "table_owned" means that another process owns the table.
+  // Whole or not at all; twice is the same as once, so it also restores. On an error what stood before stands, and is owned as it was. The
+  // error "table_owned" means that another process owns the table.
   Status put(const Structure& structure);
 
   enum class Standing : std::uint8_t { absent, altered, as_put };
@@ -59,7 +60,8 @@ class Keeper {
   std::size_t foreign_changes() const { return foreign_changes_; }  // noticed beside our own, so far
 
   bool owned() const { return owned_; }
-  system::NftTable& table() { return table_; }  // for reading; another object after put()
+  const std::string& as_put() const { return fingerprint_; }  // of what was put last; empty = nothing yet
+  system::NftTable& table() { return table_; }                // for reading; another object after put()
   const system::NftTable& table() const { return table_; }
 
   // Removes the table that this or a killed predecessor left. True if there was one.
@@ -73,6 +75,7 @@ class Keeper {
   Status lay_on(const Structure& structure);
   Status lay_text_on(const Structure& structure, bool table_is_new);
   Status apply(const std::string& text) const;
+  void take_back(bool was_owned);
   Status remember(const Structure& structure);
 
   system::NftTable table_;

@@ -2,29 +2,26 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdint>
-#include <limits>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "system/fd.h"
 #include "system/netlink_socket.h"
 #include "system/privileges.h"
+#include "system/supervised_child.h"
 
 namespace drpf::system {
 namespace {
 
 constexpr Duration answer_margin = std::chrono::seconds(2);  // beyond nft's own limit
 constexpr Duration limit_max = std::chrono::minutes(5);
+constexpr Duration child_wait_max = std::chrono::seconds(1);  // for the one that comes after one that has ended
+constexpr int begin_wait_ms = 1000;                           // until a child says that it begins
 
 // What goes through the socket, both ways: this, then `size` bytes. Both ends are this program, so the host's own byte order is right.
 struct Head {
@@ -34,15 +31,11 @@ struct Head {
   std::uint32_t size_of_errors = 0;
 };
 
-enum AnswerKind : std::uint32_t { answer_output = 1, answer_failure = 2 };
+enum AnswerKind : std::uint32_t { answer_output = 1, answer_failure = 2, answer_begun = 3 };
 
-// The put-aside child as this process sees it: one for each process, as the process's capabilities are.
-struct Aside {
-  Process process;
-  Fd socket;
-};
-std::unique_ptr<Aside>& aside() {
-  static std::unique_ptr<Aside> one;
+// One for each process, as the process's capabilities are.
+std::unique_ptr<SupervisedChild>& aside() {
+  static std::unique_ptr<SupervisedChild> one;
   return one;
 }
 
@@ -58,21 +51,24 @@ bool send_whole(int fd, const void* data, std::size_t size) {
   return true;
 }
 
-// False at the end of the stream, an error, or `wait_ms` of silence (-1: for ever).
-bool receive_whole(int fd, void* data, std::size_t size, int wait_ms) {
+enum class Received : std::uint8_t { all, ended, silent };
+
+// Silent after `wait_ms` in which nothing came (-1: never).
+Received receive_whole(int fd, void* data, std::size_t size, int wait_ms) {
   char* at = static_cast<char*>(data);
   while (size > 0) {
     pollfd ready{fd, POLLIN, 0};
     const int count = ::poll(&ready, 1, wait_ms);
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
+    if (count == 0) return Received::silent;
+    if (count < 0) return Received::ended;
     const auto received = ::recv(fd, at, size, 0);
     if (received < 0 && errno == EINTR) continue;
-    if (received <= 0) return false;
+    if (received <= 0) return Received::ended;
     at += received;
     size -= static_cast<std::size_t>(received);
   }
-  return true;
+  return Received::all;
 }
 
 Result<Output> run_directly(NftTask task, const std::string& text, Duration limit) {
@@ -82,15 +78,6 @@ Result<Output> run_directly(NftTask task, const std::string& text, Duration limi
   command.input = text;
   command.prepare = [] { return lend_to_program({Capability::net_admin}); };
   return run(command, limit);
-}
-
-// The child must not keep alive what was handed to the gateway (tunnel, listening sockets).
-void close_all_but(int kept) {
-  const auto close_range = [](int first, int last) {
-    if (first <= last) ::syscall(SYS_close_range, first, last, 0);
-  };
-  close_range(STDERR_FILENO + 1, kept - 1);
-  close_range(kept + 1, std::numeric_limits<int>::max());
 }
 
 bool send_answer(int socket, const Result<Output>& output) {
@@ -105,47 +92,73 @@ bool send_answer(int socket, const Result<Output>& output) {
          send_whole(socket, err.data(), err.size());
 }
 
-// Nothing when the other end has gone or is silent.
-std::optional<Result<Output>> receive_answer(int socket, int wait_ms) {
-  Head answer;
-  if (!receive_whole(socket, &answer, sizeof answer, wait_ms)) return std::nullopt;
-  if (answer.size > Process::output_max || answer.size_of_errors > Process::output_max) return std::nullopt;
-  Output output{answer.number, std::string(answer.size, '\0'), std::string(answer.size_of_errors, '\0')};
-  if (!receive_whole(socket, output.out.data(), output.out.size(), wait_ms)) return std::nullopt;
-  if (!receive_whole(socket, output.err.data(), output.err.size(), wait_ms)) return std::nullopt;
-  if (answer.kind != answer_output) return fail(failure("nft", output.out));
-  return output;
+struct Answer {
+  Received how = Received::ended;
+  Result<Output> output = Output{};  // where all of it was received
+};
+
+Answer receive_answer(int socket, int wait_ms) {
+  Head head;
+  if (const auto how = receive_whole(socket, &head, sizeof head, wait_ms); how != Received::all) return {how};
+  if (head.size > Process::output_max || head.size_of_errors > Process::output_max) return {Received::ended};
+  Output output{head.number, std::string(head.size, '\0'), std::string(head.size_of_errors, '\0')};
+  for (auto* text : {&output.out, &output.err})
+    if (const auto how = receive_whole(socket, text->data(), text->size(), wait_ms); how != Received::all) return {how};
+  if (head.kind != answer_output) return {Received::all, fail(failure("nft", output.out))};
+  return {Received::all, std::move(output)};
 }
 
 bool answer_one(int socket) {
   Head request;
-  if (!receive_whole(socket, &request, sizeof request, -1)) return false;
+  if (receive_whole(socket, &request, sizeof request, -1) != Received::all) return false;
   const auto task = static_cast<NftTask>(request.kind);
   if ((task != NftTask::apply && task != NftTask::list) || request.size > Process::input_max || request.number < 0) return false;
   std::string text(request.size, '\0');
-  if (!receive_whole(socket, text.data(), text.size(), -1)) return false;
+  if (receive_whole(socket, text.data(), text.size(), -1) != Received::all) return false;
+  Head begun;
+  begun.kind = answer_begun;
+  if (!send_whole(socket, &begun, sizeof begun)) return false;
   const auto output = run_directly(task, text, std::min<Duration>(std::chrono::milliseconds(request.number), limit_max));
   return send_answer(socket, output);
 }
 
-Result<Output> run_aside(Aside& child, NftTask task, const std::string& text, Duration limit) {
-  const auto gone = [&child] {
-    child.socket = Fd();  // what comes later would be the answer to another question
-    return fail(failure("nft_process_gone", "the process that runs nft for the gateway has ended or does not answer",
-                        "restart the gateway: leases and open connections stay"));
-  };
-  if (!child.socket.valid()) return gone();
+// A child that ended may have done what it was asked: all that nft is asked for here is the same when it is done twice.
+constexpr int children_asked_max = 2;
+
+Result<Output> run_aside(SupervisedChild& child, NftTask task, const std::string& text, Duration limit) {
   if (text.size() > Process::input_max)
     return fail(invalid("input", fmt::format("{} bytes of input for nft are more than {}", text.size(), Process::input_max)));
   Head request;
   request.kind = static_cast<std::uint32_t>(task);
   request.number = static_cast<std::int32_t>(std::chrono::ceil<std::chrono::milliseconds>(std::min(limit, limit_max)).count());
   request.size = static_cast<std::uint32_t>(text.size());
-  const int socket = child.socket.get();
-  if (!send_whole(socket, &request, sizeof request) || !send_whole(socket, text.data(), text.size())) return gone();
   const auto wait_ms = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(limit + answer_margin).count());
-  auto answer = receive_answer(socket, wait_ms);
-  return answer ? std::move(*answer) : Result<Output>(gone());
+  for (int asked = 0; asked < children_asked_max; ++asked) {
+    if (!child.connected() && !child.take_up(child_wait_max)) break;
+    Head begun;
+    if (!send_whole(child.socket(), &request, sizeof request) || !send_whole(child.socket(), text.data(), text.size())) {
+      child.hang_up();
+      continue;
+    }
+    if (const auto how = receive_whole(child.socket(), &begun, sizeof begun, begin_wait_ms); how != Received::all) {
+      how == Received::silent ? child.replace() : child.hang_up();
+      continue;
+    }
+    auto answer = receive_answer(child.socket(), wait_ms);
+    if (answer.how == Received::all) return std::move(answer.output);
+    if (answer.how == Received::silent) {
+      child.replace();
+      return fail(failure("nft_process_silent",
+                          "the process that runs nft for the gateway does not answer; another one is started in its place",
+                          "see what keeps nft: time nft list ruleset"));
+    }
+    child.hang_up();
+  }
+  if (!child.lost())
+    return fail(failure("nft_process_gone", "the process that runs nft for the gateway ends whenever it is asked",
+                        "see what ends it (memory?): journalctl -k"));
+  return fail(failure("nft_process_gone", "the process that runs nft for the gateway has been killed together with its supervisor",
+                      "restart the gateway: leases and open connections stay"));
 }
 
 }  // namespace
@@ -156,28 +169,24 @@ Result<Output> run_nft(NftTask task, const std::string& text, Duration limit) {
 }
 
 Status put_nft_aside(const std::function<Status()>& prepare) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return fail(errno_failure(errno, "make a pair of sockets"));
-  Fd ours(ends[0]);
-  Fd theirs(ends[1]);
-  auto child = Process::fork([&] {
-    ours = Fd();
-    close_all_but(theirs.get());
-    // What ends the gateway comes to its whole process group; this child ends when the gateway has.
-    for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
-    const auto prepared = prepare();
-    if (!send_answer(theirs.get(), prepared ? Result<Output>(Output{}) : fail(prepared.error())) || !prepared) return 1;
-    while (answer_one(theirs.get())) {}
-    return 0;
+  auto child = SupervisedChild::start(prepare, [](int socket) {
+    while (answer_one(socket)) {}
   });
-  if (!child) return fail(child.error());
-  theirs = Fd();
-  if (const auto prepared = receive_answer(ours.get(), -1); !prepared || !*prepared)
-    return fail(failure("nft_process",
-                        "the process that is to run nft does not start: " + (prepared ? prepared->error().message : "it has ended"),
+  if (!child)
+    return fail(failure("nft_process", "the process that is to run nft does not start: " + child.error().message,
                         "start the gateway as root, or as a user with CAP_NET_ADMIN"));
-  aside() = std::make_unique<Aside>(Aside{std::move(*child), std::move(ours)});
+  aside() = std::make_unique<SupervisedChild>(std::move(*child));
   return {};
+}
+
+int nft_process_news() { return aside() ? aside()->news() : -1; }
+
+NftProcess look_after_nft() {
+  if (!aside()) return NftProcess::standing;
+  const auto before = aside()->taken_up();
+  aside()->take_up(Duration::zero());
+  if (aside()->lost()) return NftProcess::lost;
+  return aside()->taken_up() == before ? NftProcess::standing : NftProcess::replaced;
 }
 
 }  // namespace drpf::system

@@ -26,8 +26,9 @@ HOST_SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.default.rp_filter": 0, "net.ipv4.conf.all.send_redirects": 0, "net.ipv4.conf.default.send_redirects": 0,
     "net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0, "net.ipv6.conf.default.accept_ra": 0, "net.ipv4.ping_group_range": "0 2147483647",
 }
-# Nobody's children are reaped by the kernel where the first process ignores their end.
-INIT = ["env", "--ignore-signal=CHLD", "sh", "-c", "echo ready; exec sleep infinity"]
+# Nobody's children are reaped by the kernel where the first process ignores their end. A shell would undo that.
+INIT = ["/usr/bin/python3", "-I", "-S", "-c", "import os, signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.write(1, b'ready'); "
+        "os.execvp('sleep', ['sleep', 'infinity'])"]
 
 
 PATIENCE_MIN = 20  # seconds

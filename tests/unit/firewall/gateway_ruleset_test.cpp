@@ -70,7 +70,7 @@ TEST(GatewayRuleset, SeveralTunnels) {
   ASSERT_TRUE(text) << text.error().message;
   EXPECT_THAT(*text, Not(HasSubstr("iifname \"drpf0\"")));
   EXPECT_THAT(*text, Not(HasSubstr("oifname \"drpf0\"")));
-  EXPECT_THAT(*text, HasSubstr("iifname { \"drpf0\", \"drpf1\" } ip saddr != 10.77.0.0/16 counter drop"));
+  EXPECT_THAT(*text, HasSubstr("iifname { \"drpf0\", \"drpf1\" } ip saddr . iifname != @here4 counter drop"));
   EXPECT_THAT(*text, HasSubstr("iifname != { \"drpf0\", \"drpf1\", \"lo\" } ip saddr 10.77.0.0/16 counter drop"));
   EXPECT_THAT(*text, HasSubstr("oifname != { \"drpf0\", \"drpf1\", \"lo\" } ip6 daddr fd77:6472:7066::/64 counter drop"));
   EXPECT_THAT(*text, HasSubstr("iifname { \"drpf0\", \"drpf1\" } oifname { \"drpf0\", \"drpf1\" } counter drop"));

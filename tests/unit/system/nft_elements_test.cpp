@@ -145,8 +145,8 @@ TEST(ParseCounted, ReadsWhatTheKernelSaysOfARemoval) {
 }
 
 TEST(NftData, TakesNoMoreThanItHolds) {
-  EXPECT_EQ(NftData::from(Bytes(24))->bytes().size(), 24U);
-  EXPECT_FALSE(NftData::from(Bytes(25)));
+  EXPECT_EQ(NftData::from(Bytes(32))->bytes().size(), 32U);
+  EXPECT_FALSE(NftData::from(Bytes(33)));
 }
 
 TEST(ParseElements, OfAnotherMessageAreNone) { EXPECT_TRUE(parse_elements(NetlinkMessage{.type = 0x0a00, .payload = {}}).empty()); }
