@@ -193,12 +193,12 @@ def test_drift_is_seen_and_repaired(net, damage, repaired):
 ])
 def test_a_changed_structure_is_seen_and_restored(net, damage):
     net.start(options=["no-ownership"])
-    before = net.gw.sh("nft list table inet drpf | sed 's/packets.*bytes [0-9]*//'")
+    before = net.gw.sh("nft -t list table inet drpf | sed 's/packets.*bytes [0-9]*//'")
     net.gw.sh(damage)
     assert net.probe.ask("inspect") == "structure"
     assert net.probe.ask("inspect") == "structure"  # until it is restored
     net.probe.ask("restore")
-    assert net.gw.sh("nft list table inet drpf | sed 's/packets.*bytes [0-9]*//'") == before
+    assert net.gw.sh("nft -t list table inet drpf | sed 's/packets.*bytes [0-9]*//'") == before
     assert net.probe.ask("inspect") == "none"
 
 
