@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "configuration/configuration_file.h"
+#include "core/encoding.h"
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
 #include "daemon/public_hosts.h"
@@ -79,11 +80,15 @@ Status Daemon::open_store() {
   auto store = store::sqlite::SqliteStore::open(options_.state_directory);
   if (!store) return fail(store.error());
   store_ = std::move(*store);
-  for (const auto& repair : store_->repairs()) log_->warn("{}", repair);
+  log_repairs_of_store();
 
+  const auto known = store_->load_wireguard_identity();
   auto identity = tunnel::wireguard_devices::gateway_identity(*store_, random_);
   if (!identity) return fail(identity.error());
   identity_ = *identity;
+  if (known && !*known)
+    log_->warn("this gateway begins with an empty book and a key of its own, {}: devices of another gateway need new configurations",
+               to_base64(crypto::x25519_public(identity_.private_key)));
 
   listeners_ = reachable_listeners(configuration_);
   const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
@@ -309,6 +314,7 @@ Status Daemon::open_doors() {
   watches_.push_back(loop_.every(gauge_interval, [this] { gauge_connection_table(); }));
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
   watches_.push_back(loop_.every(save_interval, [this] { retry_history(); }));
+  watches_.push_back(loop_.every(save_interval, [this] { bring_ruleset_back(); }));
   watches_.push_back(loop_.every(forget_interval, [this] { gateway_->forget_history(); }));
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
@@ -350,8 +356,14 @@ bool Daemon::serve() {
   return !failed_;
 }
 
+void Daemon::log_repairs_of_store() {
+  for (const auto& repairs = store_->repairs(); store_repairs_logged_ < repairs.size(); ++store_repairs_logged_)
+    log_->warn("{}", repairs[store_repairs_logged_]);
+}
+
 void Daemon::save() {
   (void)gateway_->save_tunnel_state();  // what fails is logged, and tried again
+  log_repairs_of_store();
 }
 
 // A public address that is taken from an interface or the configuration's default route may change while we run (DHCP, a moved cable).
@@ -436,6 +448,18 @@ void Daemon::gauge_connection_table() {
                                         entries, entries_max));
 }
 
+// After a reload that was refused half-way; tried again until it is done.
+void Daemon::bring_ruleset_back() {
+  if (!ruleset_is_ahead_) return;
+  const auto back = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
+  ruleset_is_ahead_ = !back;
+  constexpr const char* condition = "rule set";
+  if (back) return gateway_->set_condition(condition, std::nullopt);
+  const auto what = fmt::format("the rule set is that of a configuration that was refused, and is not back yet: {}", back.error().message);
+  log_->error("{}", what);
+  gateway_->set_condition(condition, what);
+}
+
 void Daemon::reload() {
   system::notify_service_manager("RELOADING=1");
   if (auto done = try_reload(); done) {
@@ -486,7 +510,17 @@ Status Daemon::try_reload() {
   if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
       !changed)
     return take_back(changed.error());
-  if (auto done = gateway_->reconfigure(configuration_, std::move(policy)); !done) return done;
+  if (auto done = gateway_->reconfigure(configuration_, policy); !done) {
+    if (gateway_->book().policy() != policy) {
+      // The book did not take it: the rule set goes back to what the leases are made for.
+      const auto error = take_back(done.error());
+      ruleset_is_ahead_ = true;
+      bring_ruleset_back();
+      return error;
+    }
+    log_->warn("the new configuration holds; what the kernel did not take of it is repaired at the next tick: {}", done.error().message);
+  }
+  ruleset_is_ahead_ = false;
   if (hosts_ != *hosts) announce_hosts();
   return {};
 }

@@ -77,6 +77,8 @@ class Daemon {
   void look_after_nft();
   void gauge_connection_table();
   void save();
+  void log_repairs_of_store();
+  void bring_ruleset_back();
 
   RunOptions options_;
   std::shared_ptr<spdlog::logger> log_;
@@ -111,6 +113,8 @@ class Daemon {
   net::Watch nft_watch_;
   std::vector<net::Watch> watches_;
   std::unique_ptr<SelfRepair> self_repair_;
+  std::size_t store_repairs_logged_ = 0;
+  bool ruleset_is_ahead_ = false;  // of the configuration and the book
   bool failed_ = false;
 };
 

@@ -213,3 +213,47 @@ if LONGER:  # needs loop devices, which not every machine has
         assert gateway.ports("laptop") == ports
         assert [row["name"] for row in gateway.cli_json("account", "list")] == ["ann"]
         assert device.process.running()
+
+
+def test_a_reload_that_the_book_does_not_take_leaves_the_rule_set_as_it_was(lab):
+    gateway = Gateway(lab, config='[ports]\npool = "10000-31999"\n')
+    WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop"))
+    port = gateway.wait_for_ports("laptop")[0]
+    book, away = os.path.join(gateway.state, "drpf.db"), os.path.join(gateway.state, "away")
+    with TcpServer(lab.homes[0], port):
+        os.rename(book, away)
+        with open(book, "w", encoding="ascii") as file:
+            file.write("another book")
+        before = lab.gw.run("nft", "-t", "list", "table", "inet", "drpf").stdout
+        gateway.write_config(f'[ports]\npool = "{port + 1}-31999"\n')
+        assert "another file now" in gateway.reload(refused=True)
+        assert lab.gw.run("nft", "-t", "list", "table", "inet", "drpf").stdout.count(f"{port + 1}-31999") == 0
+        assert [line for line in before.splitlines() if "counter" not in line] == [
+            line for line in lab.gw.run("nft", "-t", "list", "table", "inet", "drpf").stdout.splitlines() if "counter" not in line]
+        assert tcp_visit(lab.inet, lab.gw_v4, port)
+        os.rename(away, book)
+        gateway.cli("account", "add", "ben")
+    assert gateway.ports("laptop")[0] == port
+
+
+def test_a_book_that_is_removed_under_the_gateway_is_there_again_with_the_next_write(lab):
+    gateway = Gateway(lab)
+    device = WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop"))
+    ports = gateway.wait_for_ports("laptop")
+    os.remove(os.path.join(gateway.state, "drpf.db"))
+    gateway.cli("account", "add", "ben")
+    wait_for(lambda: "had been removed by somebody" in gateway.log_text(), 30, "it is told")
+    gateway.kill()
+    gateway.start()
+    assert {row["name"] for row in gateway.cli_json("account", "list")} == {"ann", "ben"}
+    assert gateway.wait_for_ports("laptop") == ports and device.process.running()
+
+
+def test_no_book_is_begun_where_there_was_one(lab):
+    gateway = Gateway(lab)
+    gateway.add_device("ann", "laptop")
+    assert gateway.stop() == 0
+    os.remove(os.path.join(gateway.state, "drpf.db"))
+    gateway.start(wait=False)
+    assert gateway.process.wait(20) != 0
+    assert "is missing, but" in gateway.log_text() and "drpf restore" in gateway.log_text()

@@ -1,9 +1,12 @@
 #include "store/sqlite/sqlite_store.h"
 
-#include <fmt/core.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+
+#include <fmt/core.h>
 
 #include "lease/validation.h"
 #include "store/deadlines.h"
@@ -11,6 +14,7 @@
 #include "store/sqlite/database.h"
 #include "store/sqlite/records.h"
 #include "store/sqlite/schema.h"
+#include "store/sqlite/sqlite_lease_history.h"
 #include "store/sqlite/state_directory.h"
 
 namespace drpf::store::sqlite {
@@ -35,11 +39,25 @@ Status set_up(Database& database) {
                   journal_pages_max));
 }
 
+// What only a gateway leaves that has had a book: never begin with an empty one, and with another key, where there was one before.
+Status was_never_there(const std::filesystem::path& path) {
+  std::error_code error;
+  for (const char* name : {Ballast::file_name, SqliteLeaseHistory::file_name})
+    if (const auto beside = path.parent_path() / name; std::filesystem::exists(std::filesystem::symlink_status(beside, error)))
+      return fail(
+          failure("database_missing", fmt::format("{} is missing, but {} beside it is there", path.string(), beside.string()),
+                  fmt::format("bring the file back, or `drpf restore FILE` a backup; to begin with an empty book and a new key, which "
+                              "needs a new configuration for every device, remove {} too",
+                              beside.string())));
+  return {};
+}
+
 Status create(const std::filesystem::path& path, const system::Fd& directory) {
   std::error_code error;
   if (std::filesystem::exists(path.string() + "-wal", error))
     return fail(failure("database_corrupt", fmt::format("{0} is missing, but its journal {0}-wal is there", path.string()),
                         "bring the file back, or `drpf restore FILE` a backup, or move the journal away to begin with an empty book"));
+  if (auto first = was_never_there(path); !first) return first;
   const auto unfinished = path.string() + ".new";  // left by a crash while it was made: holds nothing
   for (const auto* suffix : {"", "-wal", "-journal"}) std::filesystem::remove(unfinished + suffix, error);
   if (auto made = create_private_file(unfinished); !made) return made;
@@ -54,7 +72,21 @@ Status create(const std::filesystem::path& path, const system::Fd& directory) {
 }  // namespace
 
 struct SqliteStore::Impl {
+  // Which file a name stands for.
+  struct FileNumber {
+    dev_t device = 0;
+    ino_t number = 0;
+    bool operator==(const FileNumber&) const = default;
+    static std::optional<FileNumber> of(const std::filesystem::path& path) {
+      struct stat status{};
+      if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
+      return FileNumber{status.st_dev, status.st_ino};
+    }
+  };
+
+  std::filesystem::path path;
   system::Fd directory;  // holds the lock
+  FileNumber file;       // of the database that is open
   std::unique_ptr<Database> database;
   Records records;
   Ballast ballast;
@@ -94,6 +126,7 @@ struct SqliteStore::Impl {
   // On a full disk new records are refused while changes and removals go on: they get the ballast's room.
   template <class Body>
   Status within_room(const lease::Transaction& transaction, Body body) {
+    if (auto there = put_back_if_removed(); !there) return there;
     ballast.rebuild();
     if (room_is_short(transaction)) {
       const auto growing = grows(transaction);
@@ -111,6 +144,50 @@ struct SqliteStore::Impl {
       done = atomically(body);
     }
     return done;
+  }
+
+  // The database is still open when its file has been removed: all of it is written anew. A file that somebody has put in its place stays.
+  Status put_back_if_removed() {
+    const auto named = FileNumber::of(path);
+    if (named == file) return {};
+    if (named)
+      return fail(failure(
+          "database_replaced", fmt::format("{} is another file now than the one that the gateway opened", path.string()),
+          "stop the gateway before its book is exchanged; `drpf backup FILE` saves what it still holds, a restart takes up the new one"));
+    auto whole = database->image();
+    if (!whole) return fail(std::move(whole.error()));
+    const auto unfinished = path.string() + ".new";
+    std::error_code ignored;
+    for (const auto& left : {unfinished, path.string() + "-wal"}) std::filesystem::remove(left, ignored);
+    auto put = write_private_file(unfinished, *whole);
+    if (put) put = rename_durably(unfinished, path, directory);
+    if (put) put = open_database();
+    if (!put)
+      return fail(
+          failure("database_removed", fmt::format("{} has been removed, and could not be put back: {}", path.string(), put.error().message),
+                  "see that the state directory is there and can be written: `drpf backup FILE` saves what the gateway still holds"));
+    repairs.push_back(fmt::format("{} had been removed by somebody, and was written anew", path.string()));
+    return {};
+  }
+
+  Status open_database() {
+    auto opened = Database::open(path.string());
+    if (!opened) return fail(std::move(opened.error()));
+    // First, for it also keeps the WAL index in our own memory: no -shm file that others could map.
+    if (auto done = (*opened)->execute("PRAGMA locking_mode = EXCLUSIVE"); !done) return done;
+    // Looked at before anything is written, so that a file that is not ours stays as it is.
+    if (auto done = verify(**opened); !done) return done;
+    if (auto done = set_up(**opened); !done) return done;
+    if (auto done = migrate(**opened); !done) return done;
+    auto prepared = Records::prepare(**opened);
+    if (!prepared) return fail(std::move(prepared.error()));
+    const auto number = FileNumber::of(path);
+    if (!number) return fail(failure("database_removed", fmt::format("{} went away while it was opened", path.string())));
+    // The statements before the database that they are of.
+    records = std::move(*prepared);
+    database = std::move(*opened);
+    file = *number;
+    return {};
   }
 
   // Brings every deadline to this boot.
@@ -152,7 +229,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   auto lock = lock_state_directory(directory);
   if (!lock) return fail(std::move(lock.error()));
   impl->directory = std::move(*lock);
-  const auto path = directory / file_name;
+  impl->path = directory / file_name;
+  const auto& path = impl->path;
   std::error_code error;
   if (!std::filesystem::exists(std::filesystem::symlink_status(path, error)))
     if (auto done = create(path, impl->directory); !done) return fail(std::move(done.error()));
@@ -166,18 +244,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   }
   impl->ballast = Ballast(directory);
 
-  auto database = Database::open(path.string());
-  if (!database) return fail(std::move(database.error()));
-  impl->database = std::move(*database);
-  // First, for it also keeps the WAL index in our own memory: no -shm file that others could map.
-  if (auto done = impl->database->execute("PRAGMA locking_mode = EXCLUSIVE"); !done) return fail(std::move(done.error()));
-  // Looked at before anything is written, so that a file that is not ours stays as it is.
-  if (auto done = verify(*impl->database); !done) return fail(std::move(done.error()));
-  if (auto done = set_up(*impl->database); !done) return fail(std::move(done.error()));
-  if (auto done = migrate(*impl->database); !done) return fail(std::move(done.error()));
-  auto records = Records::prepare(*impl->database);
-  if (!records) return fail(std::move(records.error()));
-  impl->records = std::move(*records);
+  if (auto opened = impl->open_database(); !opened) return fail(std::move(opened.error()));
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(impl)));
 }
 

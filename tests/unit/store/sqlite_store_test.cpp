@@ -144,6 +144,59 @@ TEST_F(SqliteStoreTest, AMissingFileWithAJournalIsNotReplacedByAnEmptyBook) {
   EXPECT_EQ(refusal_of_open().code, "database_corrupt");
 }
 
+TEST_F(SqliteStoreTest, AMissingFileIsNotReplacedByAnEmptyBookWhereThereHasBeenOne) {
+  opened();
+  std::filesystem::remove(file());
+  EXPECT_EQ(refusal_of_open().code, "database_missing");
+  EXPECT_FALSE(std::filesystem::exists(file()));
+  std::filesystem::remove(directory.path() / "ballast");
+  EXPECT_TRUE(opened()) << "as the cure says";
+}
+
+TEST_F(SqliteStoreTest, AFileThatIsRemovedUnderItIsWrittenAnewBeforeAnythingIsAcknowledged) {
+  const auto store = opened();
+  ASSERT_TRUE(store->commit(account(1), now));
+  for (std::uint32_t id = 2; id < 5; ++id) {
+    std::filesystem::remove(file());
+    if (id == 3) std::filesystem::remove(file().string() + "-wal");
+    ASSERT_TRUE(store->commit(account(id), now));
+    EXPECT_EQ(store->repairs().size(), id - 1);
+    // What another process would find after a kill.
+    std::filesystem::create_directory(directory.path() / std::to_string(id));
+    for (const auto* suffix : {"", "-wal"})
+      if (std::filesystem::exists(file().string() + suffix))
+        std::filesystem::copy(file().string() + suffix,
+                              directory.path() / std::to_string(id) / (std::string(SqliteStore::file_name) + suffix));
+    std::filesystem::permissions(directory.path() / std::to_string(id), std::filesystem::perms::owner_all);
+    auto found = SqliteStore::open(directory.path() / std::to_string(id));
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ((*found)->load(now)->accounts.size(), id);
+  }
+}
+
+TEST_F(SqliteStoreTest, AFileThatTookItsPlaceIsLeftAndNothingIsAcknowledged) {
+  const auto store = opened();
+  ASSERT_TRUE(store->commit(account(1), now));
+  std::filesystem::rename(file(), directory.path() / "elsewhere");
+  write("another book");
+  const auto refused = store->commit(account(2), now);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "database_replaced");
+  EXPECT_EQ(contents(), "another book");
+  EXPECT_TRUE(store->image()) << "what it holds can still be saved";
+  std::filesystem::rename(directory.path() / "elsewhere", file());
+  EXPECT_TRUE(store->commit(account(2), now));
+}
+
+TEST_F(SqliteStoreTest, WithoutItsDirectoryNothingIsAcknowledged) {
+  const auto store = opened();
+  ASSERT_TRUE(store->commit(account(1), now));
+  std::filesystem::remove_all(directory.path());
+  const auto refused = store->commit(account(2), now);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "database_removed");
+}
+
 TEST_F(SqliteStoreTest, NewerAndForeignDatabasesAreRefused) {
   opened();
   execute("PRAGMA user_version = 99");
