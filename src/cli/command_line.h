@@ -55,6 +55,7 @@ void add_lease_commands(CLI::App& root, CommandLine& line);
 void add_backup_commands(CLI::App& root, CommandLine& line);
 void add_who_command(CLI::App& root, CommandLine& line);
 void add_ports_command(CLI::App& root, CommandLine& line);
+void add_reload_command(CLI::App& root, CommandLine& line);
 void add_status_command(CLI::App& root, CommandLine& line);
 void add_scan_command(CLI::App& root, CommandLine& line);
 // The words behind `drpf scan`, with letters that other scanners have (-sS, -Pn) as its own options; remarks are said on standard error.

@@ -62,6 +62,7 @@ int run(int argc, char** argv) {
   add_who_command(root, line);
   add_ports_command(root, line);
   add_status_command(root, line);
+  add_reload_command(root, line);
   add_check_command(root, line);
   add_scan_command(root, line);
   add_selftest_command(root, line);
