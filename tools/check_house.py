@@ -80,6 +80,13 @@ def cast_of_buffer(path, text):
                 yield f"{path}:{number}: bytes are read through ByteReader and written through ByteWriter, never by a cast"
 
 
+def one_log(path, text):
+    """Every line of a log has one form: a logger or a sink of one's own would have another."""
+    if path.startswith("src/") and path != "src/system/log.cpp":
+        for match in re.finditer(r"spdlog/sinks/|make_shared<spdlog::logger>|\bspdlog::(?:set_|stdout_|stderr_)\w+|\bstd::(?:cerr|clog)\b", text):
+            yield f"{path}:{text.count(chr(10), 0, match.start()) + 1}: a log is made by system/log.h, and by nobody else"
+
+
 # Each rule with a file that it must refuse and one that it must let pass.
 RULES = [
     (file_length, ("src/a.cpp", "x\n" * 601), ("src/a.cpp", "x\n" * 600)),
@@ -91,6 +98,7 @@ RULES = [
     (one_machine, ("a.md", "see /wo" "rk/x"), ("a.md", "https://example.net/network/x")),
     (braces_in_co_await, ("a.cpp", 'co_await f(Options{"a", 2});'), ("a.cpp", "if (co_await f(std::move(options))) { g(); }")),
     (braces_in_co_await, ("a.cpp", "auto x = co_await g({1, 2});"), ("a.cpp", "co_await f(a); S s{1};")),
+    (one_log, ("src/client/a.cpp", "#include <spdlog/sinks/stdout_sinks.h>"), ("src/client/a.cpp", 'spdlog::warn("it goes where the log goes");')),
     (cast_of_buffer, ("src/protocol/a.cpp", "auto* h = reinterpret_cast<const H*>(p);"), ("src/net/a.cpp", "reinterpret_cast<sockaddr*>(p)")),
 ]
 

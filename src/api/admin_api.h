@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "api/audit.h"
 #include "api/route_table.h"
 #include "api/service.h"
 #include "net/http_message.h"
@@ -11,12 +12,13 @@ namespace drpf::api {
 
 class AdminApi {
  public:
-  explicit AdminApi(Service& service, Hold hold = {});
+  explicit AdminApi(Service& service, Hold hold = {}, Audit audit = {});
   void handle(const net::Request& request, const net::Respond& respond) const;
 
  private:
   Service& service_;
   Hold hold_;
+  Audit audit_;
   std::vector<Route> routes_;
 };
 

@@ -23,7 +23,8 @@ Reply DeviceApi::reply(const net::Request& request) const {
   if (!device)
     return error_response(403, refusal("not_a_device", "this address belongs to no device of this gateway", "ask through the tunnel"));
   Call call{service_, request, CallingDevice{device->id}};
-  return dispatch(self_routes(), call);
+  auto reply = dispatch(self_routes(), call);
+  return audited(std::move(reply), call, audit_);
 }
 
 }  // namespace drpf::api

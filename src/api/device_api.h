@@ -2,6 +2,7 @@
 // authenticated; there is no other identity and no way to speak for another device.
 #pragma once
 
+#include "api/audit.h"
 #include "api/route_table.h"
 #include "api/service.h"
 #include "net/http_message.h"
@@ -10,7 +11,8 @@ namespace drpf::api {
 
 class DeviceApi {
  public:
-  explicit DeviceApi(Service& service, Hold hold = {}) : service_(service), hold_(std::move(hold)) {}
+  explicit DeviceApi(Service& service, Hold hold = {}, Audit audit = {})
+      : service_(service), hold_(std::move(hold)), audit_(std::move(audit)) {}
   void handle(const net::Request& request, const net::Respond& respond) const;
 
  private:
@@ -18,6 +20,7 @@ class DeviceApi {
 
   Service& service_;
   Hold hold_;
+  Audit audit_;
 };
 
 }  // namespace drpf::api

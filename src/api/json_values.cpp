@@ -32,6 +32,16 @@ json::object to_json(const StatusReport& report) {
   json::array hosts;
   for (const auto& host : report.hosts)
     hosts.push_back(json::object{{"name", host.name}, {"ipv4", text_or_null(host.v4)}, {"ipv6", text_or_null(host.v6)}});
+  json::array ways_in;
+  for (const auto& one : report.ways_in) {
+    json::object counters;
+    for (const auto& counter : one.counters) counters[counter.name] = counter.value;
+    ways_in.push_back(json::object{{"kind", one.kind},
+                                   {"engine", one.engine},
+                                   {"interface", one.interface},
+                                   {"devices_connected", one.devices_connected},
+                                   {"counters", std::move(counters)}});
+  }
   json::array warnings;
   for (const auto& warning : report.warnings) warnings.push_back(json::value(warning));
   json::object counts;
@@ -45,6 +55,7 @@ json::object to_json(const StatusReport& report) {
           {"engine", report.engine},
           {"tunnel_interface", report.tunnel_interface},
           {"wireguard_port", report.wireguard_port.value()},
+          {"ways_in", std::move(ways_in)},
           {"hosts", std::move(hosts)},
           {"pool", to_string(report.pool)},
           {"accounts", report.accounts},

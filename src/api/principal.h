@@ -2,13 +2,16 @@
 // authenticated its packets. Decides nothing.
 #pragma once
 
+#include <optional>
 #include <variant>
 
 #include "lease/types.h"
+#include "net/http_message.h"
 
 namespace drpf::api {
 
 struct Administrator {
+  std::optional<net::LocalPeer> process;  // that opened the socket; for the audit, not to decide by
   bool operator==(const Administrator&) const = default;
 };
 

@@ -8,6 +8,7 @@
 namespace drpf::api {
 
 std::span<const Route> status_routes();
+std::span<const Route> reload_routes();
 std::span<const Route> check_routes();
 std::span<const Route> backup_routes();
 std::span<const Route> account_routes();

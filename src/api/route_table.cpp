@@ -105,11 +105,12 @@ Reply dispatch(std::span<const Route> routes, Call& call) {
       methods.append(methods.empty() ? "" : ", ").append(route.method);
       continue;
     }
+    call.route = &route;
+    call.arguments = std::move(*arguments);
     if ((takes_a_body(request.method) || !request.body.empty()) && !is_json(request.content_type))
       return error_response(415, invalid("content_type_unsupported", "this request must have the content type application/json",
                                          "send the header 'Content-Type: application/json'"));
     if (const auto query = check_query(route, request); !query) return error_response(query.error());
-    call.arguments = std::move(*arguments);
     auto reply = route.resource(call);
     return reply ? std::move(*reply) : error_response(reply.error());
   }

@@ -13,12 +13,15 @@
 
 namespace drpf::api {
 
+struct Route;
+
 // One request on its way to a resource.
 struct Call {
   Service& service;
   const net::Request& request;
   Principal caller;
   std::vector<std::string> arguments{};  // what stood in the pattern's {places}
+  const Route* route = nullptr;          // that dispatch() has found for it
 };
 
 using Resource = Result<Reply> (*)(Call& call);
@@ -27,6 +30,7 @@ struct Route {
   std::string_view method;
   std::string_view pattern;  // "/v1/accounts/{name}"
   Resource resource;
+  std::string_view act = {};    // in the words of the command line; empty = it only reads
   std::string_view query = {};  // the parameters that it takes, divided by blanks; others are refused
 };
 

@@ -59,12 +59,36 @@ struct RepairReport {
   bool alarm = false;  // more than three within a minute
 };
 
+struct Counter {
+  std::string name;
+  std::uint64_t value = 0;
+};
+
+// A way in that runs: by what it is carried, how many came by it, and what it did not do, by reason.
+struct WayInReport {
+  std::string kind;    // "wireguard"
+  std::string engine;  // of the first way in
+  std::string interface;
+  std::size_t devices_connected = 0;
+  std::vector<Counter> counters;
+};
+
+struct ReloadOptions {
+  bool end_leases = false;  // a configuration that ends leases is taken too
+};
+
+struct ReloadReport {
+  std::vector<std::string> changed;  // one sentence each; none = the configuration says what it said
+  std::size_t leases_ended = 0;
+};
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_s = 0;
   std::string engine;  // "embedded WireGuard"
   std::string tunnel_interface;
   Port wireguard_port;
+  std::vector<WayInReport> ways_in;
   std::vector<lease::PublicHost> hosts;
   PortRange pool{Port{1}};
   std::size_t accounts = 0;
@@ -122,7 +146,8 @@ class Service {
   virtual std::optional<DeviceTunnel> device_tunnel(lease::DeviceId device) const = 0;
   virtual Result<std::vector<store::PastLease>> history(const store::HistoryQuery&) { return {}; }
 
-  virtual Result<Bytes> backup() = 0;  // the whole store as one file, keys and all
+  virtual Result<ReloadReport> reload(const ReloadOptions& options) = 0;  // reads the configuration again, whole or not at all
+  virtual Result<Bytes> backup() = 0;                                     // the whole store as one file, keys and all
 
   // Each returns after the change is committed and carried out, with what the answer that tells of it has to wait for.
   virtual Result<Changed<lease::Account>> add_account(std::string_view name, std::optional<std::string_view> plan) = 0;
@@ -139,7 +164,7 @@ class Service {
   virtual Result<Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) = 0;
   virtual Result<Changed<std::size_t>> end_mappings(const lease::MappingEnd& end) = 0;
   virtual Result<Settling> set_lease(const lease::PublicPort& on, Port local_port) = 0;
-  virtual Result<Settling> remove_lease(const lease::PublicPort& on) = 0;
+  virtual Result<Settling> remove_lease(const lease::PublicPort& on, const Principal& by) = 0;
 
   // Calls `done` once, in the call or after it.
   using LeaseTested = std::function<void(Result<std::vector<TestedLease>>)>;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api_client/admin_client.h"
+#include "system/log.h"
 #include "terminal/exit_code.h"
 
 namespace drpf::cli {
@@ -27,6 +28,7 @@ struct AdminOptions {
 void add_json_flag(CLI::App& command, bool& json);
 void add_socket_option(CLI::App& command, std::string& socket);
 void add_admin_options(CLI::App& command, AdminOptions& options);
+void add_log_level_option(CLI::App& command, system::LogLevel& level);
 
 // Adds `drpf ... name`; `run` gets the options that `declare` has declared.
 template <class Options>
@@ -53,6 +55,7 @@ void add_lease_commands(CLI::App& root, CommandLine& line);
 void add_backup_commands(CLI::App& root, CommandLine& line);
 void add_who_command(CLI::App& root, CommandLine& line);
 void add_ports_command(CLI::App& root, CommandLine& line);
+void add_reload_command(CLI::App& root, CommandLine& line);
 void add_status_command(CLI::App& root, CommandLine& line);
 void add_scan_command(CLI::App& root, CommandLine& line);
 // The words behind `drpf scan`, with letters that other scanners have (-sS, -Pn) as its own options; remarks are said on standard error.

@@ -19,6 +19,16 @@ void add_admin_options(CLI::App& command, AdminOptions& options) {
   add_socket_option(command, options.socket);
 }
 
+void add_log_level_option(CLI::App& command, system::LogLevel& level) {
+  command
+      .add_option_function<std::string>(
+          "--log-level", [&level](const std::string& word) { level = *system::parse_log_level(word); },
+          "What is logged: this and what is graver (default: info)")
+      ->envname("DRPF_LOG_LEVEL")
+      ->type_name("debug|info|warning|error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+}
+
 int print_answer(const Result<boost::json::value>& answer, bool json, const std::function<std::string(const boost::json::value&)>& show) {
   if (!answer) return terminal::report(answer.error());
   return terminal::print(json ? boost::json::serialize(*answer) + "\n" : show(*answer));
@@ -52,6 +62,7 @@ int run(int argc, char** argv) {
   add_who_command(root, line);
   add_ports_command(root, line);
   add_status_command(root, line);
+  add_reload_command(root, line);
   add_check_command(root, line);
   add_scan_command(root, line);
   add_selftest_command(root, line);

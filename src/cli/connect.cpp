@@ -92,6 +92,7 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         command.add_option("--state", options.connect.state_directory, "Where the lock and the notes for cleaning up are")
             ->type_name("DIR")
             ->capture_default_str();
+        add_log_level_option(command, options.connect.log_level);
         add_json_flag(command, options.connect.json);
       },
       [](const ConnectCommandOptions& options) {

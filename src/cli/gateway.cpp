@@ -23,13 +23,16 @@ void add_gateway_command(CLI::App& root, CommandLine& line) {
             ->type_name("DIR")
             ->capture_default_str();
         add_socket_option(command, options.run.socket_path);
-        command.add_option("--log", options.log, "How the log is written")->type_name("json|text")->check(CLI::IsMember({"json", "text"}));
+        command.add_option("--log", options.log, "How the log on standard error is written")
+            ->type_name("json|text")
+            ->check(CLI::IsMember({"json", "text"}));
+        add_log_level_option(command, options.run.log.level);
         command.add_flag("--plain-table", options.run.plain_table, "As on kernels before 6.9: others can change our table")->group("");
       },
       [](const GatewayOptions& options) {
         auto run = options.run;
         if (!options.config.empty()) run.config_file = options.config;
-        run.log_json = options.log == "json";
+        run.log.json = options.log == "json";
         return daemon::run(run);
       });
 }

@@ -35,6 +35,22 @@ std::string repaired_text(const json::value& status) {
   return text;
 }
 
+struct StatusOptions : AdminOptions {
+  bool counters = false;
+};
+
+std::string counters_page(const json::value& status) {
+  std::string page;
+  for (const auto& way_in : api_client::list_of(status, "ways_in")) {
+    page += fmt::format("counters {} on {}\n", api_client::text_of(way_in, "engine"), api_client::text_of(way_in, "interface"));
+    const auto* const counters = way_in.is_object() ? way_in.get_object().if_contains("counters") : nullptr;
+    if (counters == nullptr || !counters->is_object()) continue;
+    for (const auto& [name, value] : counters->get_object())
+      page += fmt::format("         {:<38} {}\n", api::printable(std::string_view(name)), api_client::number_of(*counters, name));
+  }
+  return page;
+}
+
 std::string status_page(const json::value& status) {
   std::string hosts;
   for (const auto& host : api_client::list_of(status, "hosts")) {
@@ -62,10 +78,17 @@ std::string status_page(const json::value& status) {
 }  // namespace
 
 void add_status_command(CLI::App& root, CommandLine& line) {
-  add_command<AdminOptions>(root, line, "status", "Show how the gateway is doing", "drpf status", add_admin_options,
-                            [](const AdminOptions& options) {
-                              return print_answer(api_client::AdminClient(options.socket).get("/v1/status"), options.json, status_page);
-                            });
+  add_command<StatusOptions>(
+      root, line, "status", "Show how the gateway is doing", "drpf status --counters",
+      [](CLI::App& command, StatusOptions& options) {
+        command.add_flag("--counters", options.counters, "And what each way in has not carried, by reason");
+        add_admin_options(command, options);
+      },
+      [](const StatusOptions& options) {
+        return print_answer(api_client::AdminClient(options.socket).get("/v1/status"), options.json, [&](const json::value& status) {
+          return status_page(status) + (options.counters ? counters_page(status) : std::string());
+        });
+      });
 }
 
 }  // namespace drpf::cli

@@ -3,12 +3,14 @@
 #include <spdlog/logger.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <filesystem>
 
+#include "configuration/changed_keys.h"
 #include "configuration/configuration_file.h"
 #include "core/encoding.h"
 #include "daemon/confinement.h"
@@ -92,7 +94,7 @@ Status Daemon::open_store() {
 
   listeners_ = reachable_listeners(configuration_);
   const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
-  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
+  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()}, log_.get());
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
   return {};
@@ -257,8 +259,11 @@ Status Daemon::open_doors() {
   held_answers_ = std::make_unique<HeldAnswers>(loop_, clock_, [this](api::Settling settling) { return redirect_->settled(settling); });
   const auto hold = [this](api::Settling settling, std::function<void()> answer) { held_answers_->hold(settling, std::move(answer)); };
   redirect_->when_settled([this] { loop_.post([this] { held_answers_->release(); }); });
-  admin_api_ = std::make_unique<api::AdminApi>(*gateway_, hold);
-  device_api_ = std::make_unique<api::DeviceApi>(*gateway_, hold);
+  const auto audit = [this](api::Weight weight, const std::string& sentence) {
+    log_->log(weight == api::Weight::act ? spdlog::level::info : spdlog::level::debug, "audit: {}", sentence);
+  };
+  admin_api_ = std::make_unique<api::AdminApi>(*gateway_, hold, audit);
+  device_api_ = std::make_unique<api::DeviceApi>(*gateway_, hold, audit);
   net::HttpLimits limits;
   limits.body_bytes = configuration_.limits.api_body_max;
   limits.connections = configuration_.limits.api_connections_max;
@@ -310,6 +315,7 @@ Status Daemon::open_doors() {
       {*redirect_, *network_, tunnel_interfaces_, *probe_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
   if (!self_repair) return fail(self_repair.error());
   self_repair_ = std::move(*self_repair);
+  gateway_->set_reload([this](const api::ReloadOptions& options) { return reload(options); });
   gateway_->set_repair_report([this] { return self_repair_->report(); });
   watches_.push_back(loop_.every(gauge_interval, [this] { gauge_connection_table(); }));
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
@@ -319,7 +325,7 @@ Status Daemon::open_doors() {
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
-  watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
+  watches_.push_back(loop_.on_signal(SIGHUP, [this] { (void)reload({}); }));
   if (const int news = system::nft_process_news(); news >= 0) nft_watch_ = loop_.watch_readable(news, [this] { look_after_nft(); });
   return {};
 }
@@ -460,16 +466,22 @@ void Daemon::bring_ruleset_back() {
   gateway_->set_condition(condition, what);
 }
 
-void Daemon::reload() {
+Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions&) {
   system::notify_service_manager("RELOADING=1");
-  if (auto done = try_reload(); done) {
-    log_->info("configuration read again");
+  const auto before = configuration_;
+  const auto done = try_reload();
+  const auto changed = configuration::changed_keys(before, configuration_);
+  if (done) {
+    log_->info("configuration read again: {}",
+               changed.empty() ? "nothing has changed" : fmt::format("changed are {}", fmt::join(changed, ", ")));
   } else {
     log_->error("the configuration stays as it was: {}{}", done.error().message,
                 done.error().cure.empty() ? "" : " (" + done.error().cure + ")");
   }
   self_repair_->forget_author();
   system::notify_service_manager("READY=1");
+  if (!done) return fail(done.error());
+  return changed;
 }
 
 Status Daemon::try_reload() {

@@ -68,7 +68,7 @@ class Daemon {
   firewall::GatewayRuleset ruleset_for(const configuration::Configuration& configuration,
                                        const std::vector<configuration::FoundHost>& hosts) const;
   Status add_gateway_address(const lease::Device& device);
-  void reload();
+  Result<std::vector<std::string>> reload(const api::ReloadOptions& options);  // says which keys have changed
   Status try_reload();
   Result<bool> follow_hosts();
   void announce_hosts();

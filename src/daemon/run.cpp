@@ -3,7 +3,6 @@
 #include <spdlog/logger.h>
 
 #include "daemon/daemon.h"
-#include "daemon/log.h"
 
 namespace drpf::daemon {
 namespace {
@@ -19,7 +18,8 @@ int exit_code_of(const Error& error) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  const auto log = make_log(options.log_json);
+  system::hold_standard_streams();
+  const auto log = system::make_log(options.log);
   auto daemon = Daemon::build(options, log);
   if (!daemon) {
     log->critical("the gateway does not start: {}{}", daemon.error().message,

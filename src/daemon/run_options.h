@@ -4,13 +4,15 @@
 #include <optional>
 #include <string>
 
+#include "system/log.h"
+
 namespace drpf::daemon {
 
 struct RunOptions {
   std::optional<std::string> config_file;  // none = /etc/drpf/drpf.toml if it exists, else the defaults
   std::string state_directory = "/var/lib/drpf";
   std::string socket_path = "/run/drpf/drpf.sock";
-  bool log_json = false;
+  system::LogOptions log;
   bool plain_table = false;  // do as on a kernel before 6.9, where others can change our table; for tests
 };
 

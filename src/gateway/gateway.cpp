@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/ended_leases.h"
 #include "lease/validation.h"
 
 namespace drpf::gateway {
@@ -14,7 +15,8 @@ Gateway::Gateway(configuration::Configuration configuration, lease::LeaseBook bo
 
 Gateway::~Gateway() = default;
 
-Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading) {
+Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading,
+                                   spdlog::logger* log) {
   if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
   auto state = store.load(reading);
   if (!state) return fail(state.error());
@@ -22,10 +24,12 @@ Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& pol
   lease::LeaseBook book(policy, std::move(*state));
   // What the policy and the passed time changed while nobody served comes first, so that nothing stale is ever put into the kernel.
   auto due = book.reconfigure(policy, reading.boot);
+  auto ended = log != nullptr ? ended_leases(book, due) : std::vector<std::string>();
   do {
     if (!due.empty())
       if (auto committed = store.commit(due, reading); !committed) return fail(committed.error());
     book.apply(due);
+    for (const auto& lease : std::exchange(ended, {})) log->warn("{} ended: by a change of the configuration", lease);
     due = book.tick(reading.boot);
   } while (!due.empty());
   return book;
@@ -64,10 +68,10 @@ Status Gateway::start() {
 
 store::ClockReading Gateway::clock_reading() const { return {parts_.boot_id, parts_.clock.now(), parts_.clock.wall_now()}; }
 
-Result<api::Settling> Gateway::carry_out(const lease::Transaction& transaction) {
+Result<api::Settling> Gateway::carry_out(const lease::Transaction& transaction, std::string_view ended_by) {
   if (transaction.empty()) return catch_up();
   if (auto committed = commit(transaction); !committed) return fail(committed.error());
-  return after_commit(transaction);
+  return after_commit(transaction, {}, ended_by);
 }
 
 Status Gateway::commit(const lease::Transaction& transaction, const store::Credentials& credentials) {
@@ -104,11 +108,18 @@ Result<api::Settling> Gateway::catch_up() {
   return reconcile().map([](std::size_t) { return api::Settling{0}; });
 }
 
-Result<api::Settling> Gateway::after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy) {
+Result<api::Settling> Gateway::after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy,
+                                            std::string_view ended_by) {
+  const auto ended = ended_by.empty() ? std::vector<std::string>() : ended_leases(book_, transaction);
   const auto devices = devices_in(transaction);
   book_.apply(transaction);
+  tell_ended(ended, ended_by);
   if (policy) book_.adopt(std::move(*policy));
   return bring_about(transaction, devices);
+}
+
+void Gateway::tell_ended(const std::vector<std::string>& leases, std::string_view by) {
+  for (const auto& lease : leases) parts_.log->info("{} ended: {}", lease, by);
 }
 
 // What the book holds by now, in the kernel and the tunnel.
@@ -225,7 +236,7 @@ Status Gateway::reconfigure(configuration::Configuration configuration, lease::P
   if (!transaction.empty())
     if (auto committed = commit(transaction); !committed) return committed;
   // From here on the new policy holds, whatever the kernel says now: the records are made for it.
-  auto done = after_commit(transaction, std::move(policy));
+  auto done = after_commit(transaction, std::move(policy), "by a change of the configuration");
   configuration_ = std::move(configuration);
   publish(std::nullopt, "configuration");
   if (!done) return fail(done.error());

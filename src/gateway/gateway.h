@@ -42,7 +42,8 @@ struct Parts {
 };
 
 // The book as it was committed, with what the policy and the time that passed since have changed, committed too.
-Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading);
+Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading,
+                                   spdlog::logger* log = nullptr);
 
 class Gateway final : public api::Service {
  public:
@@ -64,6 +65,8 @@ class Gateway final : public api::Service {
   // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
   Status reconfigure(configuration::Configuration configuration, lease::Policy policy);
   void set_port_doctor(std::function<void(const api::LeaseTest&, LeaseTested)> test) { port_doctor_ = std::move(test); }
+  using Reload = std::function<Result<std::vector<std::string>>(const api::ReloadOptions&)>;  // says what has changed
+  void set_reload(Reload reload) { reload_ = std::move(reload); }
   void set_repair_report(std::function<api::RepairReport()> report) { repair_report_ = std::move(report); }
   // This host's address is another than before: devices are called from it, so that they learn it.
   void call_connected_devices();
@@ -89,6 +92,7 @@ class Gateway final : public api::Service {
   WallTime wall(Time time) const override;
   api::StatusReport status() const override;
   std::vector<api::Finding> check() override;
+  Result<api::ReloadReport> reload(const api::ReloadOptions& options) override;
   Result<Bytes> backup() override;
   std::optional<api::DeviceTunnel> device_tunnel(lease::DeviceId device) const override;
   Result<std::vector<store::PastLease>> history(const store::HistoryQuery& query) override;
@@ -104,7 +108,7 @@ class Gateway final : public api::Service {
   Result<api::Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) override;
   Result<api::Changed<std::size_t>> end_mappings(const lease::MappingEnd& end) override;
   Result<api::Settling> set_lease(const lease::PublicPort& on, Port local_port) override;
-  Result<api::Settling> remove_lease(const lease::PublicPort& on) override;
+  Result<api::Settling> remove_lease(const lease::PublicPort& on, const api::Principal& by) override;
   void test_lease(const api::LeaseTest& test, LeaseTested done) override;
   std::unique_ptr<Subscription> subscribe(std::function<void(const api::Change&)> listener) override;
 
@@ -115,14 +119,17 @@ class Gateway final : public api::Service {
   Status start();
   store::ClockReading clock_reading() const;
   // Commit, apply, carry out. After an error of the kernel the book is right and reconcile() is due.
-  Result<api::Settling> carry_out(const lease::Transaction& transaction);
+  // `ended_by`: who or what ended the leases that it ends, told in the log; empty where their own deadline did.
+  Result<api::Settling> carry_out(const lease::Transaction& transaction, std::string_view ended_by = {});
   Status commit(const lease::Transaction& transaction, const store::Credentials& credentials = {});
   void note_store(const Status& written);
   Result<api::Settling> catch_up();
-  Result<api::Settling> after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy = {});
+  Result<api::Settling> after_commit(const lease::Transaction& transaction, std::optional<lease::Policy> policy = {},
+                                     std::string_view ended_by = {});
+  void tell_ended(const std::vector<std::string>& leases, std::string_view by);
   Result<api::Settling> bring_about(const lease::Transaction& transaction, const std::vector<lease::DeviceId>& devices);
   Status fence(const lease::Transaction& transaction);
-  void stage(lease::Transaction transaction);
+  void stage(lease::Transaction transaction, std::string_view ended_by);
   Status read_book_back();
   static Error book_unknown();
   Status bring_in(lease::DeviceId device);
@@ -165,10 +172,12 @@ class Gateway final : public api::Service {
   std::optional<Time> endpoints_refreshed_;
   std::vector<lease::Transaction> staged_;
   std::vector<lease::DeviceId> staged_devices_;
-  bool book_due_ = false;  // it holds what was not committed, and has to be read back
+  std::vector<std::pair<std::string, std::string_view>> staged_ends_;  // which lease, by whom
+  bool book_due_ = false;                                              // it holds what was not committed, and has to be read back
   bool reconcile_due_ = false;
   std::uint64_t repairs_ = 0;
   std::function<api::RepairReport()> repair_report_;
+  Reload reload_;
   std::function<void(const api::LeaseTest&, LeaseTested)> port_doctor_;
   std::optional<Error> store_trouble_;  // why the last write of the store failed, or would if it added something
   std::string store_trouble_told_;      // its code, when it was logged last

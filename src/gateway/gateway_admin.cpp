@@ -6,6 +6,10 @@
 
 namespace drpf::gateway {
 
+namespace {
+constexpr std::string_view given_up = "given up by its device";
+}
+
 Result<const lease::Account*> Gateway::find_account(std::string_view name) const {
   if (const auto* account = book_.account(name)) return account;
   return fail(not_found("account_unknown", "there is no account '" + std::string(name) + "'", "`drpf account list` shows the accounts"));
@@ -22,7 +26,13 @@ api::StatusReport Gateway::status() const {
   api::StatusReport report;
   report.version = DRPF_VERSION;
   report.uptime_s = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now() - started_).count());
-  report.engine = "embedded WireGuard";
+  for (const auto* way_in : parts_.ways_in) {
+    api::WayInReport one{std::string(way_in->kind()), std::string(way_in->engine()), way_in->interface(), 0, {}};
+    for (const auto* device : book_.devices()) one.devices_connected += device->connected && way_in_of(device->id) == way_in ? 1 : 0;
+    for (auto& counter : way_in->counters()) one.counters.push_back({std::move(counter.name), counter.value});
+    report.ways_in.push_back(std::move(one));
+  }
+  if (!report.ways_in.empty()) report.engine = report.ways_in.front().engine;
   report.tunnel_interface = configuration_.tunnel_interface;
   report.wireguard_port = configuration_.wireguard_port;
   report.hosts = book_.policy().hosts;
@@ -55,6 +65,16 @@ api::StatusReport Gateway::status() const {
 }
 
 std::vector<api::Finding> Gateway::check() { return parts_.check(); }
+
+Result<api::ReloadReport> Gateway::reload(const api::ReloadOptions& options) {
+  if (!reload_) return fail(failure("reload_unsupported", "this gateway has no configuration to read again"));
+  std::vector<lease::PublicPort> before;
+  for (const auto* lease : book_.leases()) before.push_back(lease->on);
+  auto changed = reload_(options);
+  if (!changed) return fail(changed.error());
+  const auto gone = [this](const lease::PublicPort& on) { return book_.lease(on) == nullptr; };
+  return api::ReloadReport{std::move(*changed), static_cast<std::size_t>(std::count_if(before.begin(), before.end(), gone))};
+}
 
 Result<Bytes> Gateway::backup() {
   if (parts_.backup) return parts_.backup();
@@ -122,7 +142,7 @@ Result<api::Settling> Gateway::set_account(std::string_view name, std::optional<
   const auto id = (*account)->id;
   const auto transaction = book_.set_account(id, plan, suspended, now());
   if (!transaction) return fail(transaction.error());
-  auto done = carry_out(*transaction);
+  auto done = carry_out(*transaction, suspended.value_or(false) ? "its account was suspended" : "its account was changed");
   if (suspended)
     for (const auto* device : book_.devices_of(id))
       if (auto changed = let_in(device->id); !changed && done) done = fail(changed.error());
@@ -136,7 +156,7 @@ Result<api::Settling> Gateway::remove_account(std::string_view name) {
   for (const auto* device : book_.devices_of((*account)->id)) devices.push_back(device->id);
   const auto transaction = book_.remove_account((*account)->id, now());
   if (!transaction) return fail(transaction.error());
-  const auto done = carry_out(*transaction);
+  const auto done = carry_out(*transaction, "its account was removed");
   for (const auto device : devices)
     if (book_.device(device) == nullptr) forget_device(device);
   return done;
@@ -177,7 +197,7 @@ Result<api::Settling> Gateway::remove_device(std::string_view name) {
   const auto id = (*device)->id;
   const auto transaction = book_.remove_device(id, now());
   if (!transaction) return fail(transaction.error());
-  const auto done = carry_out(*transaction);
+  const auto done = carry_out(*transaction, "its device was removed");
   if (book_.device(id) == nullptr) forget_device(id);
   return done;
 }
@@ -185,7 +205,7 @@ Result<api::Settling> Gateway::remove_device(std::string_view name) {
 Result<api::Changed<std::vector<lease::Lease>>> Gateway::add_lease(lease::LeaseRequest request) {
   auto decided = book_.add_lease(request, now());
   if (!decided) return fail(decided.error());
-  const auto done = carry_out(decided->transaction);
+  const auto done = carry_out(decided->transaction, "another was asked for in its place");
   if (!done) return fail(done.error());
   return api::Changed<std::vector<lease::Lease>>{std::move(decided->value), *done};
 }
@@ -193,13 +213,13 @@ Result<api::Changed<std::vector<lease::Lease>>> Gateway::add_lease(lease::LeaseR
 Result<api::Settling> Gateway::set_lease(const lease::PublicPort& on, Port local_port) {
   const auto transaction = book_.set_lease(on, local_port, now());
   if (!transaction) return fail(transaction.error());
-  return carry_out(*transaction);
+  return carry_out(*transaction, "led elsewhere by the operator");
 }
 
-Result<api::Settling> Gateway::remove_lease(const lease::PublicPort& on) {
+Result<api::Settling> Gateway::remove_lease(const lease::PublicPort& on, const api::Principal& by) {
   const auto transaction = book_.remove_lease(on, now());
   if (!transaction) return fail(transaction.error());
-  return carry_out(*transaction);
+  return carry_out(*transaction, std::holds_alternative<api::Administrator>(by) ? "removed by the operator" : given_up);
 }
 
 }  // namespace drpf::gateway

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/ended_leases.h"
 #include "gateway/gateway.h"
 #include "lease/draft.h"
 #include "lease/merge.h"
@@ -9,11 +10,16 @@
 
 namespace drpf::gateway {
 
+namespace {
+constexpr std::string_view by_end_of_mapping = "given up by its device";
+constexpr std::string_view by_mapping = "its device asked for another in its place";
+}  // namespace
+
 Result<std::vector<lease::Lease>> Gateway::stage(const lease::MappingRequest& request) {
   if (book_due_) return fail(book_unknown());
   auto decided = book_.map(request, now());
   if (!decided) return fail(std::move(decided.error()));
-  stage(std::move(decided->transaction));
+  stage(std::move(decided->transaction), by_mapping);
   return std::move(decided->value);
 }
 
@@ -21,14 +27,14 @@ Result<std::size_t> Gateway::stage(const lease::MappingEnd& end) {
   if (book_due_) return fail(book_unknown());
   auto decided = book_.end_mappings(end, now());
   if (!decided) return fail(std::move(decided.error()));
-  stage(std::move(decided->transaction));
+  stage(std::move(decided->transaction), by_end_of_mapping);
   return decided->value;
 }
 
 Result<api::Changed<std::vector<lease::Lease>>> Gateway::map(const lease::MappingRequest& request) {
   auto decided = book_.map(request, now());
   if (!decided) return fail(std::move(decided.error()));
-  auto done = carry_out(decided->transaction);
+  auto done = carry_out(decided->transaction, by_mapping);
   if (!done) return fail(std::move(done.error()));
   return api::Changed<std::vector<lease::Lease>>{std::move(decided->value), *done};
 }
@@ -36,15 +42,16 @@ Result<api::Changed<std::vector<lease::Lease>>> Gateway::map(const lease::Mappin
 Result<api::Changed<std::size_t>> Gateway::end_mappings(const lease::MappingEnd& end) {
   auto decided = book_.end_mappings(end, now());
   if (!decided) return fail(std::move(decided.error()));
-  auto done = carry_out(decided->transaction);
+  auto done = carry_out(decided->transaction, by_end_of_mapping);
   if (!done) return fail(std::move(done.error()));
   return api::Changed<std::size_t>{decided->value, *done};
 }
 
-void Gateway::stage(lease::Transaction transaction) {
+void Gateway::stage(lease::Transaction transaction, std::string_view ended_by) {
   if (transaction.empty()) return;
   const auto devices = devices_in(transaction);
   staged_devices_.insert(staged_devices_.end(), devices.begin(), devices.end());
+  for (auto& lease : ended_leases(book_, transaction)) staged_ends_.emplace_back(std::move(lease), ended_by);
   book_.apply(transaction);
   staged_.push_back(std::move(transaction));
 }
@@ -62,12 +69,14 @@ Status Gateway::commit_staged() {
   if (staged_.empty()) return {};
   const auto merged = lease::merge(std::exchange(staged_, {}));
   auto devices = std::exchange(staged_devices_, {});
+  const auto ends = std::exchange(staged_ends_, {});
   if (auto committed = commit(merged); !committed) {
     // What was decided did not happen.
     book_due_ = true;
     (void)read_book_back();
     return committed;
   }
+  for (const auto& [lease, by] : ends) tell_ended({lease}, by);
   std::sort(devices.begin(), devices.end());
   devices.erase(std::unique(devices.begin(), devices.end()), devices.end());
   return bring_about(merged, devices).map([](api::Settling) {});

@@ -65,7 +65,7 @@ Result<api::Settling> Gateway::connect(lease::DeviceId device, const Arrival& ar
     return fail(connected.error());
   }
   if (connected->shortfall) parts_.log->warn("device {}: {}", name, connected->shortfall->message);
-  const auto done = carry_out(connected->transaction);
+  const auto done = carry_out(connected->transaction, "its device connected, and the plan gives it others");
   if (!done && !store_trouble_) parts_.log->error("device {}: {}", name, done.error().message);
   if (!book_.device(device)->connected) {
     connects_due_[device] = arrival;
@@ -107,7 +107,7 @@ Result<api::Settling> Gateway::disconnect(lease::DeviceId device, std::string_vi
     parts_.log->error("device {}: {}", name, transaction.error().message);
     return fail(transaction.error());
   }
-  const auto done = carry_out(*transaction);
+  const auto done = carry_out(*transaction, "its device went away");
   if (!done && !store_trouble_) parts_.log->error("device {}: {}", name, done.error().message);
   if (book_.device(device)->connected) return done;
   restored_until_.erase(device);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +16,13 @@
 
 namespace drpf::net {
 
+// Who is at the other end of a unix socket, as the kernel has it (SO_PEERCRED).
+struct LocalPeer {
+  std::uint32_t uid = 0;
+  std::int32_t pid = 0;
+  bool operator==(const LocalPeer&) const = default;
+};
+
 struct Request {
   std::string method;                        // "GET", in upper case
   std::vector<std::string> path;             // percent-decoded segments: "/v1/accounts/a%20b" = {"v1", "accounts", "a b"}
@@ -25,7 +33,8 @@ struct Request {
   std::string user_agent;
   std::string soap_action;  // UPnP's
   std::string body;
-  std::optional<Endpoint> peer;  // packet source address; none over a unix socket
+  std::optional<Endpoint> peer;         // packet source address; none over a unix socket
+  std::optional<LocalPeer> local_peer;  // over a unix socket
 };
 
 // On a stream that was silent for a while, so that its reader knows that the server is there.

@@ -64,6 +64,13 @@ Response refusal_of(const error_code& error, const HttpLimits& limits) {
   return refused(400, "request_malformed", "this is not an HTTP/1.1 request", "speak HTTP/1.1 to this port");
 }
 
+std::optional<LocalPeer> local_peer_of(int socket) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return LocalPeer{credentials.uid, credentials.pid};
+}
+
 std::string head_of(const Response& response, bool keep_alive) {
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   std::string head = "HTTP/1.1 " + std::to_string(response.status) + " ";
@@ -119,6 +126,7 @@ struct Connection {
   explicit Connection(asio::basic_stream_socket<Protocol> socket) : stream(std::move(socket)) {}
   Stream stream;
   std::optional<Endpoint> peer;
+  std::optional<LocalPeer> local_peer;
   std::string received;  // and not yet parsed
   std::optional<RequestParser> parser;
   std::shared_ptr<void> stream_keeper;
@@ -208,6 +216,7 @@ asio::awaitable<void> HttpServer::Impl::accept_all(std::shared_ptr<Impl> self) {
     }
     auto connection = std::make_shared<Connection>(std::move(socket));
     connection->peer = system::from_socket_address(from.data(), static_cast<socklen_t>(from.size()));
+    if (!connection->peer) connection->local_peer = local_peer_of(connection->stream.socket().native_handle());
     if (self->admit(*connection)) {
       self->open.insert(connection);
       asio::co_spawn(self->context, serve(self, connection), asio::detached);
@@ -274,6 +283,7 @@ asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self,
     request.soap_action = std::string(message["SOAPAction"]);
     request.body = std::move(message.body());
     request.peer = connection->peer;
+    request.local_peer = connection->local_peer;
     Response response;
     if (auto target = parse_target(std::string_view(message.target().data(), message.target().size()))) {
       request.path = std::move(target->path);

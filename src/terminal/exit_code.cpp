@@ -9,7 +9,7 @@ namespace drpf::terminal {
 ExitCode exit_code_of(const Error& error) {
   if (error.code == "gateway_unreachable" || error.code == "gateway_timeout" || error.code == "gateway_confused") return exit_unavailable;
   if (error.code == "no_permission") return exit_no_permission;
-  if (error.code.starts_with("config_")) return exit_configuration;
+  if (error.code.starts_with("config_") || error.code == "port_plan_overlap" || error.code == "policy_invalid") return exit_configuration;
   if (error.code == "usage") return exit_usage;
   return exit_refused;
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "tunnel/closed_flow.h"
+#include "tunnel/counter.h"
 
 namespace drpf::tunnel {
 
@@ -60,6 +62,7 @@ using Event = std::variant<PeerConnected, PeerRoamed, PeerDisconnected, EngineFa
 class Tunnel {
  public:
   virtual ~Tunnel() = default;
+  virtual std::string_view name() const = 0;              // "embedded WireGuard"
   virtual Status add_peer(const PeerConfig& peer) = 0;    // adds or replaces
   virtual Status remove_peer(const Key& public_key) = 0;  // its sessions end at once
   // PeerConnected and PeerRoamed ask for admission: the engine does not forward packets of that endpoint address before this call.
@@ -74,6 +77,7 @@ class Tunnel {
   virtual void initiate(const Key& public_key) = 0;
   virtual std::vector<PeerStatus> status() const = 0;
   virtual std::optional<PeerStatus> status(const Key& public_key) const = 0;
+  virtual std::vector<Counter> counters() const = 0;
 };
 
 }  // namespace drpf::tunnel

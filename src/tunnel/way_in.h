@@ -17,6 +17,7 @@
 #include "lease/types.h"
 #include "store/credentials.h"
 #include "tunnel/closed_flow.h"
+#include "tunnel/counter.h"
 
 namespace drpf::tunnel {
 
@@ -67,6 +68,7 @@ class WayIn {
  public:
   virtual ~WayIn() = default;
   virtual std::string_view kind() const = 0;                 // "wireguard"
+  virtual std::string_view engine() const = 0;               // who carries its packets: "embedded WireGuard"
   virtual const std::string& interface() const = 0;          // of this host; its devices' packets come and go by it
   virtual bool calls_are_answered() const { return false; }  // call() makes a device that is there answer, whatever its session
 
@@ -100,6 +102,7 @@ class WayIn {
   virtual void call(lease::DeviceId device) = 0;
   virtual std::vector<DeviceStatus> status() const = 0;
   virtual std::optional<DeviceStatus> status(lease::DeviceId device) const = 0;
+  virtual std::vector<Counter> counters() const = 0;  // what was not carried, by reason, and whatever else a kind counts
 };
 
 }  // namespace drpf::tunnel

@@ -24,6 +24,9 @@ def peers(gateway):
 
 def test_it_is_the_kernels(gateway):
     assert "wireguard" in gateway.host.sh("ip -d link show drpf0")
+    status = gateway.cli_json("status")
+    assert status["engine"] == status["ways_in"][0]["engine"] == "the kernel's WireGuard"
+    assert "rx_packets" in status["ways_in"][0]["counters"]
 
 
 @pytest.mark.parametrize("client", [WireGuardDevice, ConnectedDevice], ids=["wireguard-go", "drpf-connect"])

@@ -78,6 +78,15 @@ def test_the_gateway_under_its_unit(lab, boot):
         wait_for(lambda: "configuration read again" in gateway.log_text(), 10, "it reads its configuration again")
         assert systemd.show("drpf", "ActiveState") == "active" and tcp_visit(lab.inet, lab.gw_v4, ports[0])
 
+        with open(systemd.path("/etc/drpf/drpf.toml"), "w", encoding="ascii") as file:
+            file.write("[ports]\npol = 1\n")
+        os.chmod(systemd.path("/etc/drpf/drpf.toml"), 0o644)
+        assert systemd.run("systemctl", "reload", "drpf").returncode != 0, "a bad file fails the reload"
+        assert "unknown key 'pol'" in gateway.log_text()
+        assert systemd.show("drpf", "ActiveState") == "active" and tcp_visit(lab.inet, lab.gw_v4, ports[0])
+        os.unlink(systemd.path("/etc/drpf/drpf.toml"))
+        systemd.systemctl("reload", "drpf")
+
         os.kill(main, signal.SIGKILL)
         wait_for(lambda: gateway.log_text().count("READY") == 2, 15, "systemd starts it again")
         assert gateway.ports("laptop") == ports

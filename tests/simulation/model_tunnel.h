@@ -19,6 +19,7 @@ class ModelTunnel final : public tunnel::Tunnel {
 
   ModelTunnel(const VirtualClock& clock, const Kernel& kernel, Faults& faults) : clock_(clock), kernel_(kernel), faults_(faults) {}
 
+  std::string_view name() const override { return "simulated WireGuard"; }
   Status add_peer(const tunnel::PeerConfig& peer) override {
     peers_[peer.public_key].config = peer;
     return {};
@@ -57,6 +58,7 @@ class ModelTunnel final : public tunnel::Tunnel {
     if (peer == peers_.end()) return std::nullopt;
     return status_of(key, peer->second);
   }
+  std::vector<tunnel::Counter> counters() const override { return {}; }
 
   // An authentic packet of the device.
   void hear(const tunnel::Key& key, const Endpoint& from) {

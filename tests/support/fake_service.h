@@ -40,6 +40,8 @@ class FakeService final : public api::Service {
   std::optional<Error> failure;  // every change fails with this
   api::Settling settling = 0;    // what every change has to wait for
   std::vector<lease::DeviceId> disconnected;
+  std::vector<api::ReloadOptions> reloads;  // that were asked for
+  api::ReloadReport reloaded;               // what every reload says
 
   std::vector<api::LeaseTest> tests;     // what was asked for
   std::vector<api::TestedLease> tested;  // what every test finds
@@ -64,6 +66,11 @@ class FakeService final : public api::Service {
   std::optional<api::DeviceTunnel> device_tunnel(lease::DeviceId device) const override {
     const auto found = tunnels.find(device);
     return found == tunnels.end() ? std::nullopt : std::optional(found->second);
+  }
+  Result<api::ReloadReport> reload(const api::ReloadOptions& options) override {
+    reloads.push_back(options);
+    if (failure) return fail(*failure);
+    return reloaded;
   }
   Result<Bytes> backup() override {
     if (failure) return fail(*failure);
@@ -120,7 +127,9 @@ class FakeService final : public api::Service {
   Result<api::Settling> set_lease(const lease::PublicPort& on, Port local_port) override {
     return done(book_.set_lease(on, local_port, time), "leases");
   }
-  Result<api::Settling> remove_lease(const lease::PublicPort& on) override { return done(book_.remove_lease(on, time), "leases"); }
+  Result<api::Settling> remove_lease(const lease::PublicPort& on, const api::Principal&) override {
+    return done(book_.remove_lease(on, time), "leases");
+  }
   void test_lease(const api::LeaseTest& test, LeaseTested tell) override {
     tests.push_back(test);
     if (failure) return tell(fail(*failure));

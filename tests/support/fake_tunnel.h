@@ -12,6 +12,7 @@ namespace drpf::tests {
 
 class FakeTunnel final : public tunnel::Tunnel {
  public:
+  std::string_view name() const override { return "no engine"; }
   Status add_peer(const tunnel::PeerConfig& peer) override {
     peers[peer.public_key] = peer;
     return {};
@@ -40,6 +41,9 @@ class FakeTunnel final : public tunnel::Tunnel {
     if (found == statuses.end()) return std::nullopt;
     return found->second;
   }
+  std::vector<tunnel::Counter> counters() const override { return counted; }
+
+  std::vector<tunnel::Counter> counted;
 
   std::map<tunnel::Key, tunnel::PeerConfig> peers;
   std::map<tunnel::Key, tunnel::PeerStatus> statuses;

@@ -19,6 +19,7 @@ class FakeWayIn final : public tunnel::WayIn {
   explicit FakeWayIn(Words& words, std::string kind = "string-and-cans") : words_(words), kind_(std::move(kind)) {}
 
   std::string_view kind() const override { return kind_; }
+  std::string_view engine() const override { return "a tight string"; }
   const std::string& interface() const override { return interface_; }
   bool calls_are_answered() const override { return false; }
 
@@ -52,6 +53,7 @@ class FakeWayIn final : public tunnel::WayIn {
     return {};
   }
   void call(lease::DeviceId device) override { called.push_back(device); }
+  std::vector<tunnel::Counter> counters() const override { return {{"unheard", 3}}; }
   std::vector<tunnel::DeviceStatus> status() const override {
     std::vector<tunnel::DeviceStatus> all;
     for (const auto& [device, status] : statuses) all.push_back(status);

@@ -59,10 +59,10 @@ Result<Reply> remove_account(Call& call) {
 
 std::span<const Route> account_routes() {
   static constexpr Route routes[] = {{"GET", "/v1/accounts", list_accounts},
-                                     {"POST", "/v1/accounts", add_account},
+                                     {"POST", "/v1/accounts", add_account, "account add"},
                                      {"GET", "/v1/accounts/{name}", show_account},
-                                     {"PATCH", "/v1/accounts/{name}", set_account},
-                                     {"DELETE", "/v1/accounts/{name}", remove_account}};
+                                     {"PATCH", "/v1/accounts/{name}", set_account, "account set"},
+                                     {"DELETE", "/v1/accounts/{name}", remove_account, "account remove"}};
   return routes;
 }
 

@@ -15,7 +15,7 @@ Result<Reply> show_backup(Call& call) {
 }  // namespace
 
 std::span<const Route> backup_routes() {
-  static constexpr Route routes[] = {{"GET", "/v1/backup", show_backup}};
+  static constexpr Route routes[] = {{"GET", "/v1/backup", show_backup, "backup"}};
   return routes;
 }
 

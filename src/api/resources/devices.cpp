@@ -94,10 +94,10 @@ Result<Reply> show_config(Call& call) {
 
 std::span<const Route> device_routes() {
   static constexpr Route routes[] = {{"GET", "/v1/devices", list_devices},
-                                     {"POST", "/v1/devices", add_device},
+                                     {"POST", "/v1/devices", add_device, "device add"},
                                      {"GET", "/v1/devices/{name}", show_device},
-                                     {"DELETE", "/v1/devices/{name}", remove_device},
-                                     {"GET", "/v1/devices/{name}/config", show_config, "inbound_only endpoint"}};
+                                     {"DELETE", "/v1/devices/{name}", remove_device, "device remove"},
+                                     {"GET", "/v1/devices/{name}/config", show_config, "device config", "inbound_only endpoint"}};
   return routes;
 }
 

@@ -67,7 +67,7 @@ Result<Reply> find_history(Call& call) {
 }  // namespace
 
 std::span<const Route> history_routes() {
-  static constexpr Route routes[] = {{"GET", "/v1/history", find_history, "address port protocol at within_s"}};
+  static constexpr Route routes[] = {{"GET", "/v1/history", find_history, {}, "address port protocol at within_s"}};
   return routes;
 }
 

@@ -47,7 +47,7 @@ Result<Reply> set_lease(Call& call) {
 Result<Reply> remove_lease(Call& call) {
   const auto on = public_port(call.arguments);
   if (!on) return fail(on.error());
-  const auto removed = call.service.remove_lease(*on);
+  const auto removed = call.service.remove_lease(*on, call.caller);
   if (!removed) return fail(removed.error());
   return Reply(no_content(), *removed);
 }
@@ -56,10 +56,10 @@ Result<Reply> remove_lease(Call& call) {
 
 std::span<const Route> lease_routes() {
   static constexpr Route routes[] = {{"GET", "/v1/leases", list_leases},
-                                     {"POST", "/v1/leases", add_lease},
-                                     {"PATCH", "/v1/leases/{host}/{protocol}/{port}", set_lease},
-                                     {"DELETE", "/v1/leases/{host}/{protocol}/{port}", remove_lease},
-                                     {"POST", "/v1/leases/{host}/{protocol}/{port}/test", test_lease}};
+                                     {"POST", "/v1/leases", add_lease, "lease add"},
+                                     {"PATCH", "/v1/leases/{host}/{protocol}/{port}", set_lease, "lease set"},
+                                     {"DELETE", "/v1/leases/{host}/{protocol}/{port}", remove_lease, "lease remove"},
+                                     {"POST", "/v1/leases/{host}/{protocol}/{port}/test", test_lease, "lease test"}};
   return routes;
 }
 

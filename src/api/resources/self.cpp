@@ -104,7 +104,7 @@ Result<Reply> remove_own_lease(Call& call) {
   if (!lease->mapping) {
     if (lease->kind != lease::LeaseKind::requested)
       return fail(refusal("lease_not_requested", "this lease was not asked for by the device", "the administrator can remove it"));
-    const auto removed = call.service.remove_lease(*on);
+    const auto removed = call.service.remove_lease(*on, call.caller);
     if (!removed) return fail(removed.error());
     return Reply(no_content(), *removed);
   }
@@ -123,10 +123,10 @@ Result<Reply> remove_own_lease(Call& call) {
 std::span<const Route> self_routes() {
   static constexpr Route routes[] = {{"GET", "/v1/self", show_self},
                                      {"GET", "/v1/self/events", stream_self},
-                                     {"POST", "/v1/self/disconnect", disconnect_self},
-                                     {"POST", "/v1/self/leases", add_own_lease},
-                                     {"DELETE", "/v1/self/leases/{host}/{protocol}/{port}", remove_own_lease},
-                                     {"POST", "/v1/self/leases/{host}/{protocol}/{port}/test", test_lease}};
+                                     {"POST", "/v1/self/disconnect", disconnect_self, "disconnect"},
+                                     {"POST", "/v1/self/leases", add_own_lease, "lease add"},
+                                     {"DELETE", "/v1/self/leases/{host}/{protocol}/{port}", remove_own_lease, "lease remove"},
+                                     {"POST", "/v1/self/leases/{host}/{protocol}/{port}/test", test_lease, "lease test"}};
   return routes;
 }
 

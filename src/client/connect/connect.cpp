@@ -238,8 +238,9 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
 }  // namespace
 
 int connect(const ConnectOptions& options) {
-  std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that goes away must not take the tunnel with it
-  Screen screen(options.json);
+  system::hold_standard_streams();
+  const auto log = system::make_log({.level = options.log_level, .program = "drpf connect"});
+  Screen screen(options.json, options.log_level);
   const auto result = run(options, screen);
   if (result) return 0;
   screen.error(result.error().error);

@@ -1,7 +1,6 @@
 #include "client/connect/embedded_tunnel.h"
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,9 +45,8 @@ Result<std::unique_ptr<tunnel::Tunnel>> start_tunnel(const TunnelWish& wish, Ran
   if (!tun) return fail(tun.error());
   auto sockets = system::UdpSockets::open(Engine::udp_options(wish.listen_port, wish.mark, config.offload));
   if (!sockets) return fail(sockets.error());
-  auto log = std::make_shared<spdlog::logger>("wireguard", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  log->set_level(spdlog::level::warn);
-  auto engine = Engine::start(std::move(config), std::move(*tun), std::move(*sockets), random, clock, std::move(event), std::move(log));
+  auto engine =
+      Engine::start(std::move(config), std::move(*tun), std::move(*sockets), random, clock, std::move(event), spdlog::default_logger());
   if (!engine) return fail(engine.error());
   return std::unique_ptr<tunnel::Tunnel>(std::move(*engine));
 }

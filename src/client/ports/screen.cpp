@@ -29,13 +29,20 @@ boost::json::object event(std::string_view name, WallTime now) {
 
 }  // namespace
 
-void Screen::write(std::FILE* to, std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), to);
-  std::fputc('\n', to);
-  std::fflush(to);
+Screen::Screen(bool json, system::LogLevel level, std::FILE* out, std::FILE* notes)
+    : json_(json),
+      level_(level),
+      out_{out, system::leads_to_journal(::fileno(out))},
+      notes_{notes, system::leads_to_journal(::fileno(notes))} {}
+
+void Screen::write(const Output& to, system::LogLevel level, std::string_view text) {
+  fmt::print(to.file, "{}{}\n", to.is_journal ? system::journal_prefix(level) : "", text);
+  std::fflush(to.file);
 }
 
-void Screen::line(WallTime now, std::string_view text) { write(out_, fmt::format("{} {}", clock_text(now), text)); }
+void Screen::line(WallTime now, std::string_view text) {
+  fact(out_.is_journal ? std::string(text) : clock_text(now) + " " + std::string(text));
+}
 
 void Screen::started(const Started& what, WallTime now) {
   if (!json_) {
@@ -49,7 +56,7 @@ void Screen::started(const Started& what, WallTime now) {
   boost::json::array addresses;
   for (const auto& address : what.addresses) addresses.push_back(boost::json::string(address));
   object["addresses"] = std::move(addresses);
-  write(out_, boost::json::serialize(object));
+  fact(boost::json::serialize(object));
 }
 
 void Screen::connected(const std::string& endpoint, WallTime now) {
@@ -59,7 +66,7 @@ void Screen::connected(const std::string& endpoint, WallTime now) {
   }
   auto object = event("connected", now);
   object["endpoint"] = endpoint;
-  write(out_, boost::json::serialize(object));
+  fact(boost::json::serialize(object));
 }
 
 void Screen::disconnected(const std::string& reason, WallTime now) {
@@ -69,7 +76,7 @@ void Screen::disconnected(const std::string& reason, WallTime now) {
   }
   auto object = event("disconnected", now);
   object["reason"] = reason;
-  write(out_, boost::json::serialize(object));
+  fact(boost::json::serialize(object));
 }
 
 void Screen::ports(const Report& report, WallTime now) {
@@ -85,7 +92,7 @@ void Screen::ports(const Report& report, WallTime now) {
     object["ports"] = to_json(report.ports);
     object["added"] = to_json(change.added);
     object["removed"] = to_json(change.removed);
-    write(out_, boost::json::serialize(object));
+    fact(boost::json::serialize(object));
     return;
   }
   for (const auto& span : spans(change.removed)) line(now, "closed " + to_string(span));
@@ -100,7 +107,7 @@ void Screen::ready(std::size_t count, WallTime now) {
   }
   auto object = event("ready", now);
   object["public_ports"] = count;
-  write(out_, boost::json::serialize(object));
+  fact(boost::json::serialize(object));
 }
 
 void Screen::informed(std::string_view program, Port port, WallTime now) {
@@ -111,7 +118,7 @@ void Screen::informed(std::string_view program, Port port, WallTime now) {
   auto object = event("informed", now);
   object["program"] = program;
   object["port"] = port.value();
-  write(out_, boost::json::serialize(object));
+  fact(boost::json::serialize(object));
 }
 
 void Screen::followed(std::string_view what, std::string_view program, Port local_port, Port public_port, std::string_view sentence,
@@ -125,7 +132,7 @@ void Screen::followed(std::string_view what, std::string_view program, Port loca
   object["program"] = program;
   object["local_port"] = local_port.value();
   object["public_port"] = public_port.value();
-  write(out_, boost::json::serialize(object));
+  fact(boost::json::serialize(object));
 }
 
 void Screen::shared(bool opened, Protocol protocol, const Endpoint& outside, const Endpoint& machine, WallTime now) {
@@ -139,22 +146,24 @@ void Screen::shared(bool opened, Protocol protocol, const Endpoint& outside, con
   object["protocol"] = to_string(protocol);
   object["public"] = to_string(outside);
   object["machine"] = to_string(machine);
-  write(out_, boost::json::serialize(object));
+  fact(boost::json::serialize(object));
 }
 
 void Screen::stopped(WallTime now) {
   if (json_) {
-    write(out_, boost::json::serialize(event("stopped", now)));
+    fact(boost::json::serialize(event("stopped", now)));
   } else {
     line(now, "disconnected; routes and rules are as they were");
   }
 }
 
-void Screen::note(std::string_view text) { write(notes_, fmt::format("drpf connect: {}", text)); }
+void Screen::note(std::string_view text) {
+  if (level_ <= system::LogLevel::warning) write(notes_, system::LogLevel::warning, fmt::format("drpf connect: {}", text));
+}
 
 void Screen::error(const Error& error) {
-  write(notes_, fmt::format("drpf connect: {}", error.message));
-  if (!error.cure.empty()) write(notes_, fmt::format("  {}", error.cure));
+  write(notes_, system::LogLevel::error, fmt::format("drpf connect: {}", error.message));
+  if (!error.cure.empty()) write(notes_, system::LogLevel::error, fmt::format("  {}", error.cure));
 }
 
 }  // namespace drpf::client

@@ -10,6 +10,7 @@
 #include "client/ports/published_ports.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "system/log.h"
 
 namespace drpf::client {
 
@@ -22,7 +23,8 @@ struct Started {
 
 class Screen {
  public:
-  Screen(bool json, std::FILE* out = stdout, std::FILE* notes = stderr) : json_(json), out_(out), notes_(notes) {}
+  // Notes are warnings: below `level` they are left out. Facts are always told.
+  explicit Screen(bool json, system::LogLevel level = system::LogLevel::info, std::FILE* out = stdout, std::FILE* notes = stderr);
 
   void started(const Started& what, WallTime now);
   void connected(const std::string& endpoint, WallTime now);
@@ -44,11 +46,17 @@ class Screen {
 
  private:
   void line(WallTime now, std::string_view text);
-  void write(std::FILE* to, std::string_view text);
+  struct Output {
+    std::FILE* file;
+    bool is_journal;
+  };
+  static void write(const Output& to, system::LogLevel level, std::string_view text);
+  void fact(std::string_view text) { write(out_, system::LogLevel::info, text); }
 
   bool json_;
-  std::FILE* out_;
-  std::FILE* notes_;
+  system::LogLevel level_;
+  Output out_;
+  Output notes_;
   bool seen_report_ = false;
   std::vector<PublishedPort> shown_;
 };

@@ -4,6 +4,9 @@
 //   auto verdict = gate.check(datagram, from, queued, now, random);   // variant: GatePass, GateReply{bytes to send back}, GateDrop
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
 #include <variant>
 
 #include "core/address.h"
@@ -29,6 +32,13 @@ enum class DropReason : std::uint8_t {
   too_many_initiations,
   unexpected_cookie,
 };
+inline constexpr std::size_t drop_reasons = static_cast<std::size_t>(DropReason::unexpected_cookie) + 1;
+inline constexpr std::string_view to_string(DropReason reason) {
+  constexpr std::string_view words[drop_reasons] = {
+      "malformed",     "bad_mac1",      "rate_limited",       "unknown_key",          "unknown_index",
+      "not_authentic", "low_order_key", "replayed_timestamp", "too_many_initiations", "unexpected_cookie"};
+  return words[static_cast<std::size_t>(reason)];
+}
 
 struct GatePass {
   MessageType type;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 
 #include "protocol/wireguard/noise_handshake.h"
 
@@ -58,8 +59,8 @@ Result<std::unique_ptr<KernelTunnel>> KernelTunnel::start(const KernelTunnelConf
   auto left = commands->peers();
   if (!left) return fail(left.error());
 
-  std::unique_ptr<KernelTunnel> tunnel(
-      new KernelTunnel(std::move(*commands), std::move(*looking), config.disconnect_after, clock, std::move(on_event), std::move(log)));
+  std::unique_ptr<KernelTunnel> tunnel(new KernelTunnel(std::move(*commands), std::move(*looking), config.disconnect_after, clock,
+                                                        config.interface, std::move(on_event), std::move(log)));
   for (auto& peer : *left) tunnel->left_.emplace(peer.public_key, std::move(peer.allowed_ips));
   sigset_t all;
   sigset_t before;
@@ -72,10 +73,11 @@ Result<std::unique_ptr<KernelTunnel>> KernelTunnel::start(const KernelTunnelConf
 }
 
 KernelTunnel::KernelTunnel(system::WireGuardLink commands, system::WireGuardLink looking, Duration disconnect_after, const Clock& clock,
-                           std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log)
+                           std::string interface, std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log)
     : commands_(std::move(commands)),
       looking_(std::move(looking)),
       clock_(clock),
+      interface_(std::move(interface)),
       on_event_(std::move(on_event)),
       log_(std::move(log)),
       started_(clock.now()),
@@ -221,6 +223,16 @@ void KernelTunnel::remove_strangers(std::span<const system::WireGuardPeerReport>
     log_->warn("a peer that is no device of this gateway was in the tunnel, and is removed");
     if (const auto removed = commands_.remove_peer(report.public_key); !removed) log_->error("{}", removed.error().message);
   }
+}
+
+std::vector<Counter> KernelTunnel::counters() const {
+  std::vector<Counter> all;
+  for (const auto* name :
+       {"rx_packets", "rx_errors", "rx_dropped", "rx_frame_errors", "rx_length_errors", "tx_packets", "tx_errors", "tx_dropped"}) {
+    std::ifstream file("/sys/class/net/" + interface_ + "/statistics/" + name);
+    if (std::uint64_t value = 0; file >> value) all.push_back({name, value});
+  }
+  return all;
 }
 
 }  // namespace drpf::tunnel::kernel

@@ -47,6 +47,7 @@ class KernelTunnel final : public Tunnel {
                                                      std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log);
   ~KernelTunnel() override;  // the link and its sessions stay, but nobody is let through
 
+  std::string_view name() const override { return "the kernel's WireGuard"; }
   Status add_peer(const PeerConfig& peer) override;
   Status remove_peer(const Key& public_key) override;
   void admit(const Key& public_key, const Address& endpoint_address) override;
@@ -55,10 +56,11 @@ class KernelTunnel final : public Tunnel {
   void initiate(const Key& public_key) override;
   std::vector<PeerStatus> status() const override;
   std::optional<PeerStatus> status(const Key& public_key) const override;
+  std::vector<Counter> counters() const override;  // what the kernel counts of the link
 
  private:
   KernelTunnel(system::WireGuardLink commands, system::WireGuardLink looking, Duration disconnect_after, const Clock& clock,
-               std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log);
+               std::string interface, std::function<void(Event)> on_event, std::shared_ptr<spdlog::logger> log);
   void run();
   bool look();  // false when the link is gone
   void shut(const Key& public_key);
@@ -72,6 +74,7 @@ class KernelTunnel final : public Tunnel {
   system::WireGuardLink commands_;  // under the mutex
   system::WireGuardLink looking_;   // of the thread
   const Clock& clock_;
+  std::string interface_;
   std::function<void(Event)> on_event_;
   std::shared_ptr<spdlog::logger> log_;
   Time started_;

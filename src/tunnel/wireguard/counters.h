@@ -1,8 +1,11 @@
 // What the engine did not do, by reason, and which offloads it had to give up.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+
+#include "protocol/wireguard/handshake_gate.h"
 
 namespace drpf::tunnel::wireguard {
 
@@ -28,6 +31,7 @@ struct Counters {
   Count tun_write_failed{0};
   Count handshake_queue_full{0};
   Count handshake_dropped{0};
+  std::array<Count, protocol::wireguard::drop_reasons> handshake_dropped_for{};
   Count cookies_sent{0};
   // Offloads given up at run time.
   Count udp_gso_given_up{0};

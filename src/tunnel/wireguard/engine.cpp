@@ -186,30 +186,34 @@ std::array<std::uint8_t, 12> Engine::timestamp_floor() const { return parts_->ha
 const Key& Engine::public_key() const { return parts_->handshaker.identity().public_key; }
 Port Engine::port() const { return parts_->state.sockets.port(); }
 
-std::vector<EngineCounter> Engine::counters() const {
+std::vector<Counter> Engine::counters() const {
   const auto& counters = parts_->state.counters;
-  return {{"tun_malformed", counters.tun_malformed},
-          {"no_route", counters.no_route},
-          {"no_endpoint", counters.no_endpoint},
-          {"staged_dropped", counters.staged_dropped},
-          {"lease_ended", counters.lease_ended},
-          {"send_failed", counters.send_failed},
-          {"too_long", counters.too_long},
-          {"datagram_malformed", counters.datagram_malformed},
-          {"unknown_session", counters.unknown_session},
-          {"session_expired", counters.session_expired},
-          {"not_authentic", counters.not_authentic},
-          {"replayed", counters.replayed},
-          {"packet_malformed", counters.packet_malformed},
-          {"wrong_source", counters.wrong_source},
-          {"not_admitted", counters.not_admitted},
-          {"tun_write_failed", counters.tun_write_failed},
-          {"handshake_queue_full", counters.handshake_queue_full},
-          {"handshake_dropped", counters.handshake_dropped},
-          {"cookies_sent", counters.cookies_sent},
-          {"udp_gso_given_up", counters.udp_gso_given_up},
-          {"tun_tso_given_up", counters.tun_tso_given_up},
-          {"tun_uso_given_up", counters.tun_uso_given_up}};
+  std::vector<Counter> all{{"tun_malformed", counters.tun_malformed},
+                           {"no_route", counters.no_route},
+                           {"no_endpoint", counters.no_endpoint},
+                           {"staged_dropped", counters.staged_dropped},
+                           {"lease_ended", counters.lease_ended},
+                           {"send_failed", counters.send_failed},
+                           {"too_long", counters.too_long},
+                           {"datagram_malformed", counters.datagram_malformed},
+                           {"unknown_session", counters.unknown_session},
+                           {"session_expired", counters.session_expired},
+                           {"not_authentic", counters.not_authentic},
+                           {"replayed", counters.replayed},
+                           {"packet_malformed", counters.packet_malformed},
+                           {"wrong_source", counters.wrong_source},
+                           {"not_admitted", counters.not_admitted},
+                           {"tun_write_failed", counters.tun_write_failed},
+                           {"handshake_queue_full", counters.handshake_queue_full},
+                           {"handshake_dropped", counters.handshake_dropped},
+                           {"cookies_sent", counters.cookies_sent},
+                           {"udp_gso_given_up", counters.udp_gso_given_up},
+                           {"tun_tso_given_up", counters.tun_tso_given_up},
+                           {"tun_uso_given_up", counters.tun_uso_given_up}};
+  for (std::size_t reason = 0; reason < counters.handshake_dropped_for.size(); ++reason)
+    all.push_back({"handshake_dropped_" + std::string(to_string(static_cast<protocol::wireguard::DropReason>(reason))),
+                   counters.handshake_dropped_for[reason]});
+  return all;
 }
 
 }  // namespace drpf::tunnel::wireguard

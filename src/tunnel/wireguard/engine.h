@@ -40,11 +40,6 @@ struct EngineConfig {
   PacketIo* packet_io = nullptr;              // tests make system calls fail; null = the real ones. Must outlive the engine.
 };
 
-struct EngineCounter {
-  std::string_view name;
-  std::uint64_t value;
-};
-
 class Engine final : public Tunnel {
  public:
   static constexpr std::size_t peers_max = 100'000;
@@ -62,6 +57,7 @@ class Engine final : public Tunnel {
                                                std::shared_ptr<spdlog::logger> log);
   ~Engine() override;
 
+  std::string_view name() const override { return "embedded WireGuard"; }
   Status add_peer(const PeerConfig& peer) override;
   // When it returns well, no packet of this peer will be written to the TUN device any more.
   Status remove_peer(const Key& public_key) override;
@@ -77,8 +73,8 @@ class Engine final : public Tunnel {
   std::array<std::uint8_t, 12> timestamp_floor() const;
   const Key& public_key() const;
   Port port() const;
-  // Drops by reason and offloads given up.
-  std::vector<EngineCounter> counters() const;
+  // Drops by reason, handshakes too, and offloads given up.
+  std::vector<Counter> counters() const override;
 
  private:
   struct Parts;

@@ -146,7 +146,10 @@ void Handshaker::on_response(const HandshakeDatagram& datagram) {
   perform(record, record.machine->on_response(datagram.view(), datagram.from, moment(), random_), &datagram);
 }
 
-void Handshaker::drop(DropReason) { Counters::add(state_.counters.handshake_dropped); }
+void Handshaker::drop(DropReason reason) {
+  Counters::add(state_.counters.handshake_dropped);
+  Counters::add(state_.counters.handshake_dropped_for[static_cast<std::size_t>(reason)]);
+}
 
 // -- Reports of the packet threads ----------------------------------------------------------------------------------------------------
 

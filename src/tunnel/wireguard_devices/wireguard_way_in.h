@@ -47,6 +47,7 @@ class WireGuardWayIn final : public WayIn {
   std::optional<DeviceEvent> event_of(const Event& event) const;
 
   std::string_view kind() const override { return kind_name; }
+  std::string_view engine() const override { return engine_->name(); }
   const std::string& interface() const override { return settings_.interface; }
   bool calls_are_answered() const override { return settings_.calls_are_answered; }
 
@@ -69,6 +70,7 @@ class WireGuardWayIn final : public WayIn {
   void call(lease::DeviceId device) override;
   std::vector<DeviceStatus> status() const override;
   std::optional<DeviceStatus> status(lease::DeviceId device) const override;
+  std::vector<Counter> counters() const override { return engine_->counters(); }
 
  private:
   struct Entry {

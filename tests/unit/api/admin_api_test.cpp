@@ -213,6 +213,26 @@ TEST_F(AdminApiTest, TellsStatusAndFindings) {
             parsed(R"([{"level":"problem","subject":"docker","message":"a rule rewrites our packets","cure":"remove it"}])"));
 }
 
+TEST_F(AdminApiTest, ShowsTheWaysInWithWhatTheyHaveNotCarried) {
+  service.report.ways_in = {{"wireguard", "the kernel's WireGuard", "drpf0", 3, {{"replayed", 7}, {"no_route", 0}}}};
+  EXPECT_EQ(ask("GET", "/v1/status").json.at("ways_in"), parsed(R"([{"kind":"wireguard","engine":"the kernel's WireGuard",
+      "interface":"drpf0","devices_connected":3,"counters":{"replayed":7,"no_route":0}}])"));
+}
+
+TEST_F(AdminApiTest, ReloadsAndTellsWhatHasChanged) {
+  service.reloaded = {{"[ports] pool"}, 2};
+  EXPECT_EQ(ask("POST", "/v1/reload", R"({"end_leases":true})").json, parsed(R"({"changed":["[ports] pool"],"leases_ended":2})"));
+  ask("POST", "/v1/reload", "{}");
+  ASSERT_EQ(service.reloads.size(), 2U);
+  EXPECT_TRUE(service.reloads[0].end_leases);
+  EXPECT_FALSE(service.reloads[1].end_leases);
+  service.failure = invalid("config_value", "drpf.toml:2:1: this is no port range", "write 2000-2999");
+  const auto refused = ask("POST", "/v1/reload", "{}");
+  EXPECT_EQ(refused.status, 400U);
+  EXPECT_EQ(refused.error(), "config_value");
+  EXPECT_EQ(ask("POST", "/v1/reload", R"({"end_lease":true})").error(), "member_unknown");
+}
+
 TEST_F(AdminApiTest, TestsALeaseAndTellsWhatWasFound) {
   api::TestedLease tested;
   tested.on = {"main", Protocol::tcp, Port(20000)};

@@ -174,6 +174,32 @@ TEST_F(Commands, StatusAndCheckShowWhatTheGatewaySays) {
   EXPECT_EQ(boost::json::parse(drpf({"check", "--json"}).out).at(0).at("subject"), "docker");
 }
 
+TEST_F(Commands, StatusNamesTheEngineAndOnRequestWhatItHasNotCarried) {
+  service_.report.engine = "the kernel's WireGuard";
+  service_.report.ways_in = {{"wireguard", "the kernel's WireGuard", "drpf0", 1, {{"rx_errors", 7}}}};
+  EXPECT_THAT(drpf({"status"}).out, AllOf(HasSubstr("tunnel   the kernel's WireGuard"), Not(HasSubstr("rx_errors"))));
+  EXPECT_THAT(drpf({"status", "--counters"}).out, AllOf(HasSubstr("counters the kernel's WireGuard on drpf0"), HasSubstr("rx_errors")));
+}
+
+TEST_F(Commands, ReloadSaysWhatHasChangedOrWhyNothingHas) {
+  EXPECT_EQ(drpf({"reload"}).out, "the configuration says what it said: nothing has changed\n");
+  service_.reloaded = {{"[ports] pool", "[[plan]]"}, 3};
+  const auto taken = drpf({"reload", "--end-leases"});
+  EXPECT_EQ(taken.code, 0);
+  EXPECT_EQ(taken.out, "changed  [ports] pool\nchanged  [[plan]]\nleases   3 ended; the log names them\n");
+  EXPECT_TRUE(service_.reloads.back().end_leases);
+  EXPECT_EQ(drpf({"reload", "--json"}).out, "{\"changed\":[\"[ports] pool\",\"[[plan]]\"],\"leases_ended\":3}\n");
+  EXPECT_FALSE(service_.reloads.back().end_leases);
+  service_.failure = refusal("restart_needed", "a change of the WireGuard port needs a restart of the gateway", "leave it as it was");
+  const auto refused = drpf({"reload"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_EQ(refused.err, "drpf: a change of the WireGuard port needs a restart of the gateway\n  cure: leave it as it was\n");
+  service_.failure = invalid("config_unknown_key", "drpf.toml:2:1: unknown key 'pol'", "write pool");
+  EXPECT_EQ(drpf({"reload"}).code, 78);
+  service_.failure = invalid("port_plan_overlap", "the pool and the SNAT range overlap", "move one");
+  EXPECT_EQ(drpf({"reload"}).code, 78);
+}
+
 TEST_F(Commands, NamesOnTheCommandLineCannotBreakOutOfTheirPath) {
   EXPECT_THAT(drpf({"account", "show", "../devices"}).err, HasSubstr("there is no account '../devices'"));
   EXPECT_THAT(drpf({"account", "show", "a?b#c %zz"}).err, HasSubstr("there is no account 'a?b#c %zz'"));
@@ -182,8 +208,12 @@ TEST_F(Commands, NamesOnTheCommandLineCannotBreakOutOfTheirPath) {
 
 TEST(CommandsWithoutAGateway, SayWhatToDo) {
   const test::TemporaryFolder folder;
-  for (const auto& words : std::vector<std::vector<std::string>>{
-           {"status"}, {"account", "list"}, {"device", "add", "a", "b"}, {"lease", "add", "a", "any"}, {"lease", "remove", "20000"}}) {
+  for (const auto& words : std::vector<std::vector<std::string>>{{"status"},
+                                                                 {"reload"},
+                                                                 {"account", "list"},
+                                                                 {"device", "add", "a", "b"},
+                                                                 {"lease", "add", "a", "any"},
+                                                                 {"lease", "remove", "20000"}}) {
     auto with_socket = words;
     with_socket.insert(with_socket.end(), {"--socket", folder / "drpf.sock"});
     const auto outcome = drpf(with_socket);

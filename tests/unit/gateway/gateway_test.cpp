@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/null_sink.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <sstream>
 
 #include "configuration/policy.h"
 #include "core/encoding.h"
@@ -74,11 +76,99 @@ class GatewayTest : public ::testing::Test {
   tests::FakeRedirect redirect_;
   tests::FakeClock clock_;
   tests::CountingRandom random_;
-  std::shared_ptr<spdlog::logger> log_ = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
+  std::ostringstream said_;
+  std::shared_ptr<spdlog::logger> log_ = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(said_));
   std::unique_ptr<WireGuardWayIn> way_in_;
   tests::FakeTunnel* tunnel_ = nullptr;  // of the way in
   std::unique_ptr<Gateway> gateway_;
 };
+
+TEST_F(GatewayTest, ALeaseThatDoesNotEndByItsOwnDeadlineIsToldOfWithWhatEndedIt) {
+  const auto told = [this](std::string_view by) {
+    const auto text = said_.str();
+    const auto line = " of device laptop (account alice) ended: " + std::string(by);
+    std::size_t lines = 0;
+    for (auto at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) ++lines;
+    said_.str("");
+    return lines;
+  };
+  const auto first_port = [this] { return gateway_->book().leases_of(id("laptop")).front()->on; };
+  add_device("alice", "laptop");
+  connect("laptop");
+  ASSERT_TRUE(gateway_->remove_lease(first_port(), api::Administrator{}));
+  EXPECT_EQ(told("removed by the operator"), 1U);
+  ASSERT_TRUE(gateway_->remove_lease(first_port(), api::CallingDevice{id("laptop")}));
+  EXPECT_EQ(told("given up by its device"), 1U);
+  auto smaller = configuration_;
+  smaller.pool = PortRange(Port{40000}, Port{40999});
+  smaller.snat = PortRange(Port{33000}, Port{39999});
+  const auto policy = configuration::make_policy(smaller, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
+  ASSERT_TRUE(gateway_->reconfigure(smaller, policy));
+  EXPECT_EQ(told("by a change of the configuration"), 8U);
+  ASSERT_TRUE(gateway_->remove_device("laptop"));
+  said_.str("");
+  add_device("alice", "laptop");
+  connect("laptop");
+  ASSERT_TRUE(gateway_->remove_account("alice"));
+  EXPECT_EQ(told("its account was removed"), 10U);
+}
+
+TEST_F(GatewayTest, OfALeaseWhoseOwnDeadlineHasComeNothingIsSaid) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  ASSERT_TRUE(gateway_->disconnect_device(id("laptop")));
+  clock_.time += configuration_.grace + 1s;
+  gateway_->tick();
+  EXPECT_TRUE(gateway_->book().leases_of(id("laptop")).empty());
+  EXPECT_EQ(said_.str().find("ended"), std::string::npos) << said_.str();
+}
+
+TEST_F(GatewayTest, ALeaseThatAFileEndsWhileNobodyServesIsToldOfAtTheStart) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  said_.str("");
+  const auto held = gateway_->book().leases().size();
+  const auto elsewhere = configuration::make_policy(configuration_, {{{"other", *parse_address("198.51.100.9"), {}}, {"wan"}}}, {});
+  ASSERT_TRUE(load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, log_.get()));
+  const auto text = said_.str();
+  std::size_t lines = 0;
+  for (auto at = text.find("ended: by a change of the configuration"); at != std::string::npos; at = text.find("ended:", at + 1)) ++lines;
+  EXPECT_EQ(lines, held) << text;
+}
+
+TEST_F(GatewayTest, StatusNamesWhoReallyCarriesPacketsAndWhatWasNotCarried) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  tunnel_->counted = {{"replayed", 7}};
+  const auto status = gateway_->status();
+  EXPECT_EQ(status.engine, "no engine");
+  ASSERT_EQ(status.ways_in.size(), 1U);
+  EXPECT_EQ(status.ways_in[0].kind, "wireguard");
+  EXPECT_EQ(status.ways_in[0].interface, "drpf0");
+  EXPECT_EQ(status.ways_in[0].devices_connected, 1U);
+  ASSERT_EQ(status.ways_in[0].counters.size(), 1U);
+  EXPECT_EQ(status.ways_in[0].counters[0].name, "replayed");
+  EXPECT_EQ(status.ways_in[0].counters[0].value, 7U);
+}
+
+TEST_F(GatewayTest, AReloadThatIsRefusedSaysWhyAndOneThatIsTakenWhatItEnded) {
+  EXPECT_EQ(gateway_->reload({}).error().code, "reload_unsupported");
+  add_device("alice", "laptop");
+  connect("laptop");
+  bool asked_for_ends = false;
+  gateway_->set_reload([&](const api::ReloadOptions& options) -> Result<std::vector<std::string>> {
+    asked_for_ends = options.end_leases;
+    if (!options.end_leases) return fail(refusal("leases_would_end", "two leases would end"));
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(gateway_->remove_lease(gateway_->book().leases().front()->on, api::Administrator{}));
+    return std::vector<std::string>{"[ports] pool"};
+  });
+  EXPECT_EQ(gateway_->reload({}).error().code, "leases_would_end");
+  const auto taken = gateway_->reload({.end_leases = true});
+  ASSERT_TRUE(taken);
+  EXPECT_TRUE(asked_for_ends);
+  EXPECT_EQ(taken->leases_ended, 2U);
+  EXPECT_EQ(taken->changed, std::vector<std::string>{"[ports] pool"});
+}
 
 TEST_F(GatewayTest, AStoreThatCannotBeWrittenIsShownUntilItCan) {
   ASSERT_TRUE(gateway_->add_account("alice", {}));

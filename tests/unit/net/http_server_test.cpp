@@ -126,6 +126,16 @@ TEST_F(HttpOverUnix, LeavesAFileThatIsNoSocketAlone) {
   EXPECT_EQ(text, "precious");
 }
 
+TEST_F(HttpOverUnix, KnowsWhoIsAtTheOtherEnd) {
+  std::optional<LocalPeer> peer;
+  start([&](const Request& request) {
+    peer = request.local_peer;
+    return Response{};
+  });
+  ASSERT_TRUE(client().request("GET", "/"));
+  EXPECT_EQ(peer, (LocalPeer{::getuid(), ::getpid()}));
+}
+
 TEST_F(HttpOverUnix, KeepsTheConnectionForSeveralRequestsAlsoWhenTheyComeAtOnce) {
   start(echo);
   const auto answer = raw("GET /one HTTP/1.1\r\nHost: localhost\r\n\r\nGET /two HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
