@@ -12,6 +12,7 @@
 #include "configuration/configuration_file.h"
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
+#include "daemon/listeners.h"
 #include "daemon/public_hosts.h"
 #include "daemon/ssh_ports.h"
 #include "firewall/port_plan.h"
@@ -83,7 +84,9 @@ Status Daemon::open_store() {
   if (!identity) return fail(identity.error());
   identity_ = *identity;
 
-  listeners_ = reachable_listeners(configuration_);
+  auto listeners = reachable_listeners(configuration_, hosts_);
+  if (!listeners) return fail(listeners.error());
+  listeners_ = std::move(*listeners);
   const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
   auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
   if (!book) return fail(book.error());
@@ -114,7 +117,7 @@ Status Daemon::prove_port_plan() {
     const auto name =
         "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
     if (configuration_.pool.contains(listener.port)) {
-      log_->warn("{} is inside the lease pool: the port is not leased", name);
+      warn_of_occupied(listener, name);
     } else if (listener.protocol == Protocol::tcp) {
       claims.push_back(claim(PortRange(listener.port), PortUse::listener, name));
     } else if (configuration_.snat.contains(listener.port)) {
@@ -127,6 +130,22 @@ Status Daemon::prove_port_plan() {
 
 firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration& configuration,
                                              const std::vector<configuration::FoundHost>& hosts) const {
+// Visitors are led to devices before this host's own sockets are asked.
+void Daemon::warn_of_occupied(const configuration::Listener& listener, const std::string& name) const {
+  const auto& book = gateway_ ? gateway_->book() : *loaded_book_;
+  bool leased = false;
+  for (const auto& found : hosts_) {
+    const auto* lease = book.lease({found.host.name, listener.protocol, listener.port});
+    if (lease == nullptr) continue;
+    leased = true;
+    log_->warn(
+        "{} is inside the lease pool, and host {} port {}/{} is leased to device {}: while the lease is active its visitors go to the "
+        "device, and that program gets none",
+        name, found.host.name, to_string(listener.port), to_string(listener.protocol), book.device(lease->device)->name);
+  }
+  if (!leased) log_->warn("{} is inside the lease pool: the port is given to nobody who does not have it", name);
+}
+
   firewall::GatewayRuleset ruleset;
   bool shares_address = !configuration.entry_v4 && !configuration.entry_v6;
   for (const auto& found : hosts) {
@@ -453,17 +472,18 @@ Status Daemon::try_reload() {
 
   auto hosts = find_public_hosts(*configuration, *network_);
   if (!hosts) return fail(hosts.error());
-  auto listeners = reachable_listeners(*configuration);
-  auto policy = configuration::make_policy(*configuration, *hosts, listeners);
+  auto listeners = reachable_listeners(*configuration, *hosts);
+  if (!listeners) return fail(listeners.error());
+  auto policy = configuration::make_policy(*configuration, *hosts, *listeners);
   if (auto valid = lease::validate(policy); !valid) return valid;
 
   std::swap(configuration_, *configuration);
   std::swap(hosts_, *hosts);
-  std::swap(listeners_, listeners);
+  std::swap(listeners_, *listeners);
   const auto take_back = [&](const Error& error) {
     std::swap(configuration_, *configuration);
     std::swap(hosts_, *hosts);
-    std::swap(listeners_, listeners);
+    std::swap(listeners_, *listeners);
     return fail(error);
   };
   if (auto proven = prove_port_plan(); !proven) return take_back(proven.error());

@@ -67,6 +67,7 @@ class Daemon {
   Result<configuration::Configuration> load_configuration() const;
   firewall::GatewayRuleset ruleset_for(const configuration::Configuration& configuration,
                                        const std::vector<configuration::FoundHost>& hosts) const;
+  void warn_of_occupied(const configuration::Listener& listener, const std::string& name) const;
   Status add_gateway_address(const lease::Device& device);
   void reload();
   Status try_reload();
