@@ -188,6 +188,8 @@ Status Daemon::start_redirect() {
   redirect_ = std::move(*redirect);
   if (!redirect_->owns_table())
     log_->warn(
+  for (const auto& interface : tunnel_interfaces_)
+    if (auto removed = interface.remove_other_blackholes(*network_); !removed) return removed;
         "this kernel cannot keep others from changing our table (Linux 6.9 can); it is restored when an event tells, and looked at every "
         "{} s",
         std::chrono::duration_cast<std::chrono::seconds>(SelfRepair::interval).count());
