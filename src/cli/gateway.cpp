@@ -24,6 +24,8 @@ void add_gateway_command(CLI::App& root, CommandLine& line) {
             ->capture_default_str();
         add_socket_option(command, options.run.socket_path);
         command.add_option("--log", options.log, "How the log is written")->type_name("json|text")->check(CLI::IsMember({"json", "text"}));
+        command.add_flag("--end-leases", options.run.end_leases,
+                         "Start although the configuration ends leases or gives devices other addresses");
         command.add_flag("--plain-table", options.run.plain_table, "As on kernels before 6.9: others can change our table")->group("");
       },
       [](const GatewayOptions& options) {

@@ -16,6 +16,7 @@
 #include "daemon/public_hosts.h"
 #include "daemon/ssh_ports.h"
 #include "firewall/port_plan.h"
+#include "lease/losses.h"
 #include "lease/validation.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
@@ -88,7 +89,8 @@ Status Daemon::open_store() {
   if (!listeners) return fail(listeners.error());
   listeners_ = std::move(*listeners);
   const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
-  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
+  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()},
+                                 options_.end_leases || configuration_.changes_may_end_leases);
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
   return {};
@@ -128,8 +130,6 @@ Status Daemon::prove_port_plan() {
   return firewall::prove_disjoint(claims);
 }
 
-firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration& configuration,
-                                             const std::vector<configuration::FoundHost>& hosts) const {
 // Visitors are led to devices before this host's own sockets are asked.
 void Daemon::warn_of_occupied(const configuration::Listener& listener, const std::string& name) const {
   const auto& book = gateway_ ? gateway_->book() : *loaded_book_;
@@ -146,6 +146,8 @@ void Daemon::warn_of_occupied(const configuration::Listener& listener, const std
   if (!leased) log_->warn("{} is inside the lease pool: the port is given to nobody who does not have it", name);
 }
 
+firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration& configuration,
+                                             const std::vector<configuration::FoundHost>& hosts) const {
   firewall::GatewayRuleset ruleset;
   bool shares_address = !configuration.entry_v4 && !configuration.entry_v6;
   for (const auto& found : hosts) {
@@ -186,10 +188,10 @@ Status Daemon::start_redirect() {
   auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now(), options);
   if (!redirect) return fail(redirect.error());
   redirect_ = std::move(*redirect);
-  if (!redirect_->owns_table())
-    log_->warn(
   for (const auto& interface : tunnel_interfaces_)
     if (auto removed = interface.remove_other_blackholes(*network_); !removed) return removed;
+  if (!redirect_->owns_table())
+    log_->warn(
         "this kernel cannot keep others from changing our table (Linux 6.9 can); it is restored when an event tells, and looked at every "
         "{} s",
         std::chrono::duration_cast<std::chrono::seconds>(SelfRepair::interval).count());
@@ -332,7 +334,7 @@ Status Daemon::open_doors() {
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
-  watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
+  watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload(false); }));
   return {};
 }
 
@@ -442,9 +444,9 @@ void Daemon::gauge_connection_table() {
                                         entries, entries_max));
 }
 
-void Daemon::reload() {
+void Daemon::reload(bool may_end_leases) {
   system::notify_service_manager("RELOADING=1");
-  if (auto done = try_reload(); done) {
+  if (auto done = try_reload(may_end_leases); done) {
     log_->info("configuration read again");
   } else {
     log_->error("the configuration stays as it was: {}{}", done.error().message,
@@ -454,7 +456,7 @@ void Daemon::reload() {
   system::notify_service_manager("READY=1");
 }
 
-Status Daemon::try_reload() {
+Status Daemon::try_reload(bool may_end_leases) {
   auto configuration = load_configuration();
   if (!configuration) return fail(configuration.error());
   const auto restart_needed = [](std::string_view key) {
@@ -463,7 +465,9 @@ Status Daemon::try_reload() {
   };
   if (configuration->tunnel_interface != configuration_.tunnel_interface) return restart_needed("the tunnel interface");
   if (configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6)
-    return restart_needed("the tunnel prefixes");
+    return fail(refusal("restart_needed", "a change of the tunnel prefixes needs a restart of the gateway",
+                        "leave them as they were; or restart it with --end-leases: devices get other addresses, and need their "
+                        "configurations again"));
   if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
   if (configuration->engine != configuration_.engine) return restart_needed("the tunnel's engine");
   if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
@@ -478,6 +482,10 @@ Status Daemon::try_reload() {
   if (!listeners) return fail(listeners.error());
   auto policy = configuration::make_policy(*configuration, *hosts, *listeners);
   if (auto valid = lease::validate(policy); !valid) return valid;
+  if (!may_end_leases && !configuration->changes_may_end_leases) {
+    const auto& book = gateway_->book();
+    if (auto kept = lease::refuse_losses(book, book.reconfigure(policy, clock_.now())); !kept) return kept;
+  }
 
   std::swap(configuration_, *configuration);
   std::swap(hosts_, *hosts);

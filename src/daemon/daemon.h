@@ -69,8 +69,8 @@ class Daemon {
                                        const std::vector<configuration::FoundHost>& hosts) const;
   void warn_of_occupied(const configuration::Listener& listener, const std::string& name) const;
   Status add_gateway_address(const lease::Device& device);
-  void reload();
-  Status try_reload();
+  void reload(bool may_end_leases);
+  Status try_reload(bool may_end_leases);  // false: what would end leases is refused, unless the configuration itself allows it
   Result<bool> follow_hosts();
   void announce_hosts();
   void open_history();

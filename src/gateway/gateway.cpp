@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lease/losses.h"
 #include "lease/validation.h"
 
 namespace drpf::gateway {
@@ -14,7 +15,8 @@ Gateway::Gateway(configuration::Configuration configuration, lease::LeaseBook bo
 
 Gateway::~Gateway() = default;
 
-Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading) {
+Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading,
+                                   bool may_end_leases) {
   if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
   auto state = store.load(reading);
   if (!state) return fail(state.error());
@@ -22,6 +24,8 @@ Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& pol
   lease::LeaseBook book(policy, std::move(*state));
   // What the policy and the passed time changed while nobody served comes first, so that nothing stale is ever put into the kernel.
   auto due = book.reconfigure(policy, reading.boot);
+  if (!may_end_leases)
+    if (auto kept = lease::refuse_losses(book, due); !kept) return fail(kept.error());
   do {
     if (!due.empty())
       if (auto committed = store.commit(due, reading); !committed) return fail(committed.error());
