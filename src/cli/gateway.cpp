@@ -27,6 +27,8 @@ void add_gateway_command(CLI::App& root, CommandLine& line) {
             ->type_name("json|text")
             ->check(CLI::IsMember({"json", "text"}));
         add_log_level_option(command, options.run.log.level);
+        command.add_flag("--end-leases", options.run.end_leases,
+                         "Start although the configuration ends leases or gives devices other addresses");
         command.add_flag("--plain-table", options.run.plain_table, "As on kernels before 6.9: others can change our table")->group("");
       },
       [](const GatewayOptions& options) {

@@ -67,6 +67,7 @@ struct Configuration {
   Duration grace = std::chrono::hours(24);
   Duration history = std::chrono::hours(7 * 24);  // who held which port; 0 = not kept
   Duration quarantine = std::chrono::seconds(600);
+  bool changes_may_end_leases = false;  // else what would end leases or give devices other addresses is refused
   Duration disconnect_after = std::chrono::seconds(180);
 
   Port api_port{5351};     // TCP, on the tunnel addresses of the gateway, for devices

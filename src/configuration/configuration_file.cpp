@@ -249,6 +249,7 @@ class Reader {
     table.duration("grace", out_.grace, 0s, 365 * day);
     table.duration("history", out_.history, 0s, 365 * day);
     table.duration("quarantine", out_.quarantine, lease::Policy::quarantine_min, 30 * day);
+    table.boolean("changes_may_end", out_.changes_may_end_leases);
     table.text("default_plan", out_.default_plan);
     const bool known =
         std::any_of(out_.plans.begin(), out_.plans.end(), [this](const auto& plan) { return plan.name == out_.default_plan; });

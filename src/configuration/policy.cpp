@@ -10,9 +10,9 @@ lease::Policy make_policy(const Configuration& configuration, const std::vector<
   policy.pool = configuration.pool;
   policy.reserved = configuration.reserved;
   for (const auto& listener : listeners)
-    if (configuration.pool.contains(listener.port)) policy.reserved.emplace_back(listener.port);
-  std::sort(policy.reserved.begin(), policy.reserved.end());
-  policy.reserved.erase(std::unique(policy.reserved.begin(), policy.reserved.end()), policy.reserved.end());
+    if (configuration.pool.contains(listener.port)) policy.occupied.push_back(listener.port);
+  std::sort(policy.occupied.begin(), policy.occupied.end());
+  policy.occupied.erase(std::unique(policy.occupied.begin(), policy.occupied.end()), policy.occupied.end());
   policy.plans = configuration.plans;
   policy.default_plan = configuration.default_plan;
   policy.grace = configuration.grace;

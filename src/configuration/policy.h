@@ -21,9 +21,10 @@ struct FoundHost {
 struct Listener {
   Protocol protocol{};
   Port port;
+  auto operator<=>(const Listener&) const = default;
 };
 
-// The book's policy. Ports of listeners inside the pool are reserved: they are never leased.
+// The book's policy. Ports of listeners inside the pool are occupied: whoever holds one keeps it, and nobody is given one.
 lease::Policy make_policy(const Configuration& configuration, const std::vector<FoundHost>& hosts, const std::vector<Listener>& listeners);
 
 // Where a device finds the gateway inside the tunnel: x.y.z.1 of the device's own /24, which programs guess without being told.

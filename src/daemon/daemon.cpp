@@ -15,9 +15,11 @@
 #include "core/encoding.h"
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
+#include "daemon/listeners.h"
 #include "daemon/public_hosts.h"
 #include "daemon/ssh_ports.h"
 #include "firewall/port_plan.h"
+#include "lease/losses.h"
 #include "lease/validation.h"
 #include "system/nft_program.h"
 #include "system/service_notification.h"
@@ -92,9 +94,12 @@ Status Daemon::open_store() {
     log_->warn("this gateway begins with an empty book and a key of its own, {}: devices of another gateway need new configurations",
                to_base64(crypto::x25519_public(identity_.private_key)));
 
-  listeners_ = reachable_listeners(configuration_);
+  auto listeners = reachable_listeners(configuration_, hosts_);
+  if (!listeners) return fail(listeners.error());
+  listeners_ = std::move(*listeners);
   const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
-  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()}, log_.get());
+  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()},
+                                 options_.end_leases || configuration_.changes_may_end_leases, log_.get());
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
   return {};
@@ -123,7 +128,7 @@ Status Daemon::prove_port_plan() {
     const auto name =
         "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
     if (configuration_.pool.contains(listener.port)) {
-      log_->warn("{} is inside the lease pool: the port is not leased", name);
+      warn_of_occupied(listener, name);
     } else if (listener.protocol == Protocol::tcp) {
       claims.push_back(claim(PortRange(listener.port), PortUse::listener, name));
     } else if (configuration_.snat.contains(listener.port)) {
@@ -132,6 +137,22 @@ Status Daemon::prove_port_plan() {
     }
   }
   return firewall::prove_disjoint(claims);
+}
+
+// Visitors are led to devices before this host's own sockets are asked.
+void Daemon::warn_of_occupied(const configuration::Listener& listener, const std::string& name) const {
+  const auto& book = gateway_ ? gateway_->book() : *loaded_book_;
+  bool leased = false;
+  for (const auto& found : hosts_) {
+    const auto* lease = book.lease({found.host.name, listener.protocol, listener.port});
+    if (lease == nullptr) continue;
+    leased = true;
+    log_->warn(
+        "{} is inside the lease pool, and host {} port {}/{} is leased to device {}: while the lease is active its visitors go to the "
+        "device, and that program gets none",
+        name, found.host.name, to_string(listener.port), to_string(listener.protocol), book.device(lease->device)->name);
+  }
+  if (!leased) log_->warn("{} is inside the lease pool: the port is given to nobody who does not have it", name);
 }
 
 firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration& configuration,
@@ -176,6 +197,8 @@ Status Daemon::start_redirect() {
   auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now(), options);
   if (!redirect) return fail(redirect.error());
   redirect_ = std::move(*redirect);
+  for (const auto& interface : tunnel_interfaces_)
+    if (auto removed = interface.remove_other_blackholes(*network_); !removed) return removed;
   if (!redirect_->owns_table())
     log_->warn(
         "this kernel cannot keep others from changing our table (Linux 6.9 can); it is restored when an event tells, and looked at every "
@@ -466,10 +489,10 @@ void Daemon::bring_ruleset_back() {
   gateway_->set_condition(condition, what);
 }
 
-Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions&) {
+Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions& options) {
   system::notify_service_manager("RELOADING=1");
   const auto before = configuration_;
-  const auto done = try_reload();
+  const auto done = try_reload(options.end_leases);
   const auto changed = configuration::changed_keys(before, configuration_);
   if (done) {
     log_->info("configuration read again: {}",
@@ -484,7 +507,7 @@ Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions&) {
   return changed;
 }
 
-Status Daemon::try_reload() {
+Status Daemon::try_reload(bool may_end_leases) {
   auto configuration = load_configuration();
   if (!configuration) return fail(configuration.error());
   const auto restart_needed = [](std::string_view key) {
@@ -493,7 +516,9 @@ Status Daemon::try_reload() {
   };
   if (configuration->tunnel_interface != configuration_.tunnel_interface) return restart_needed("the tunnel interface");
   if (configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6)
-    return restart_needed("the tunnel prefixes");
+    return fail(refusal("restart_needed", "a change of the tunnel prefixes needs a restart of the gateway",
+                        "leave them as they were; or restart it with --end-leases: devices get other addresses, and need their "
+                        "configurations again"));
   if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
   if (configuration->engine != configuration_.engine) return restart_needed("the tunnel's engine");
   if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
@@ -504,17 +529,22 @@ Status Daemon::try_reload() {
 
   auto hosts = find_public_hosts(*configuration, *network_);
   if (!hosts) return fail(hosts.error());
-  auto listeners = reachable_listeners(*configuration);
-  auto policy = configuration::make_policy(*configuration, *hosts, listeners);
+  auto listeners = reachable_listeners(*configuration, *hosts);
+  if (!listeners) return fail(listeners.error());
+  auto policy = configuration::make_policy(*configuration, *hosts, *listeners);
   if (auto valid = lease::validate(policy); !valid) return valid;
+  if (!may_end_leases && !configuration->changes_may_end_leases) {
+    const auto& book = gateway_->book();
+    if (auto kept = lease::refuse_losses(book, book.reconfigure(policy, clock_.now())); !kept) return kept;
+  }
 
   std::swap(configuration_, *configuration);
   std::swap(hosts_, *hosts);
-  std::swap(listeners_, listeners);
+  std::swap(listeners_, *listeners);
   const auto take_back = [&](const Error& error) {
     std::swap(configuration_, *configuration);
     std::swap(hosts_, *hosts);
-    std::swap(listeners_, listeners);
+    std::swap(listeners_, *listeners);
     return fail(error);
   };
   if (auto proven = prove_port_plan(); !proven) return take_back(proven.error());

@@ -67,9 +67,10 @@ class Daemon {
   Result<configuration::Configuration> load_configuration() const;
   firewall::GatewayRuleset ruleset_for(const configuration::Configuration& configuration,
                                        const std::vector<configuration::FoundHost>& hosts) const;
+  void warn_of_occupied(const configuration::Listener& listener, const std::string& name) const;
   Status add_gateway_address(const lease::Device& device);
   Result<std::vector<std::string>> reload(const api::ReloadOptions& options);  // says which keys have changed
-  Status try_reload();
+  Status try_reload(bool may_end_leases);  // false: what would end leases is refused, unless the configuration itself allows it
   Result<bool> follow_hosts();
   void announce_hosts();
   void open_history();

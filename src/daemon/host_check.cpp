@@ -10,13 +10,13 @@
 #include <set>
 #include <string_view>
 
+#include "daemon/listeners.h"
 #include "daemon/ways_in.h"
 #include "firewall/foreign_rules.h"
 #include "firewall/gateway_ruleset.h"
 #include "ruleset/dead_man.h"
 #include "system/fd.h"
 #include "system/links_and_routes.h"
-#include "system/listening_sockets.h"
 #include "system/nft_program.h"
 #include "system/process.h"
 #include "system/sysctl.h"
@@ -95,9 +95,16 @@ void check_routing_rules(const configuration::Configuration& configuration, bool
   }
 }
 
-void check_listeners(const configuration::Configuration& configuration, bool running, std::vector<Finding>& findings) {
+void check_listeners(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts, bool running,
+                     std::vector<Finding>& findings) {
+  const auto listeners = reachable_listeners(configuration, hosts);
+  if (!listeners) {
+    findings.push_back({Level::warning, "port plan", "which programs of this host listen is not known: " + listeners.error().message,
+                        listeners.error().cure});
+    return;
+  }
   bool clean = true;
-  for (const auto& listener : reachable_listeners(configuration)) {
+  for (const auto& listener : *listeners) {
     const auto name = std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
     if (!running && listener.protocol == Protocol::udp && listener.port == configuration.wireguard_port) {
       clean = false;
@@ -105,8 +112,10 @@ void check_listeners(const configuration::Configuration& configuration, bool run
                           "end that program (ss -ulpn shows it), or choose another port ([tunnel] wireguard_port)"});
     } else if (configuration.pool.contains(listener.port)) {
       clean = false;
-      findings.push_back({Level::warning, "port plan", "a service of this host listens on " + name + ", inside the pool: it is not leased",
-                          "move the service below port 10000, or the pool away from it ([ports] pool)"});
+      findings.push_back(
+          {Level::warning, "port plan",
+           "a service of this host listens on " + name + ", inside the pool: the port is not leased to anybody who does not have it",
+           "move the service below port 10000, or the pool away from it ([ports] pool)"});
     } else if (configuration.snat.contains(listener.port)) {
       clean = false;
       findings.push_back({listener.protocol == Protocol::tcp ? Level::problem : Level::warning, "port plan",
@@ -265,19 +274,6 @@ void check_kernel(std::vector<Finding>& findings) {
 
 }  // namespace
 
-std::vector<configuration::Listener> reachable_listeners(const configuration::Configuration& configuration) {
-  std::vector<configuration::Listener> listeners;
-  for (const auto& socket : system::listening_sockets()) {
-    const auto& address = socket.local.address;
-    if (address.is_loopback() || configuration.tunnel_v4.contains(address)) continue;
-    if (configuration.tunnel_v6 && configuration.tunnel_v6->contains(address)) continue;
-    if (socket.protocol == Protocol::udp && configuration.ephemeral.contains(socket.local.port))
-      continue;  // a client's socket, not a service
-    listeners.push_back({socket.protocol, socket.local.port});
-  }
-  return listeners;
-}
-
 std::vector<Finding> check_host(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts,
                                 bool running) {
   std::vector<Finding> findings;
@@ -291,7 +287,7 @@ std::vector<Finding> check_host(const configuration::Configuration& configuratio
                             "name a public address: [[host]] ipv4 = \"...\""});
   check_foreign_rules(configuration, hosts, running, findings);
   check_routing_rules(configuration, running, findings);
-  check_listeners(configuration, running, findings);
+  check_listeners(configuration, hosts, running, findings);
   check_sysctls(configuration, hosts, running, findings);
   check_kernel(findings);
   std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) { return a.level > b.level; });

@@ -14,7 +14,4 @@ namespace drpf::daemon {
 std::vector<api::Finding> check_host(const configuration::Configuration& configuration, const std::vector<configuration::FoundHost>& hosts,
                                      bool running);
 
-// Sockets that strangers could reach (not on loopback, not on the tunnel's addresses).
-std::vector<configuration::Listener> reachable_listeners(const configuration::Configuration& configuration);
-
 }  // namespace drpf::daemon

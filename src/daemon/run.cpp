@@ -9,7 +9,9 @@ namespace {
 
 // sysexits(3), as docs/exit-codes.md lists them.
 int exit_code_of(const Error& error) {
-  if (error.code.starts_with("config_") || error.code == "port_plan_overlap" || error.code == "policy_invalid") return 78;
+  if (error.code.starts_with("config_") || error.code == "port_plan_overlap" || error.code == "policy_invalid" ||
+      error.code == "change_ends_leases")
+    return 78;
   if (error.code == "permission_denied" || error.code == "not_permitted") return 77;
   if (error.code == "tun_missing" || error.code == "nft_missing" || error.code == "default_route_missing") return 69;
   return 1;

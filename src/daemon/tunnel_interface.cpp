@@ -50,6 +50,19 @@ Status TunnelInterface::put_blackholes(system::LinksAndRoutes& network) const {
   return {};
 }
 
+Status TunnelInterface::remove_other_blackholes(system::LinksAndRoutes& network) const {
+  for (const auto family : {Family::v4, Family::v6}) {
+    const auto present = network.routes(family);
+    if (!present) return fail(present.error());
+    for (const auto& route : *present) {
+      if (route.type != system::RouteType::blackhole || route.metric != last_resort_metric) continue;
+      if (std::find(prefixes_.begin(), prefixes_.end(), route.destination) != prefixes_.end()) continue;
+      if (auto removed = network.remove_route(route); !removed) return removed;
+    }
+  }
+  return {};
+}
+
 Status TunnelInterface::put_up(system::LinksAndRoutes& network) const {
   for (const auto& [address, length] : addresses_)
     if (auto added = network.add_address(name_, address, length); !added) return added;

@@ -20,6 +20,8 @@ class TunnelInterface {
   bool carries_v6() const { return prefixes_.size() > 1; }
   // Before there is an interface.
   Status put_blackholes(system::LinksAndRoutes& network) const;
+  // Those that a gateway with other prefixes has left behind.
+  Status remove_other_blackholes(system::LinksAndRoutes& network) const;
   Status put_up(system::LinksAndRoutes& network) const;
   Status add_address(const Address& address, unsigned length, system::LinksAndRoutes& network);
 

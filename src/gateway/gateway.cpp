@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gateway/ended_leases.h"
+#include "lease/losses.h"
 #include "lease/validation.h"
 
 namespace drpf::gateway {
@@ -16,7 +17,7 @@ Gateway::Gateway(configuration::Configuration configuration, lease::LeaseBook bo
 Gateway::~Gateway() = default;
 
 Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading,
-                                   spdlog::logger* log) {
+                                   bool may_end_leases, spdlog::logger* log) {
   if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
   auto state = store.load(reading);
   if (!state) return fail(state.error());
@@ -24,6 +25,8 @@ Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& pol
   lease::LeaseBook book(policy, std::move(*state));
   // What the policy and the passed time changed while nobody served comes first, so that nothing stale is ever put into the kernel.
   auto due = book.reconfigure(policy, reading.boot);
+  if (!may_end_leases)
+    if (auto kept = lease::refuse_losses(book, due); !kept) return fail(kept.error());
   auto ended = log != nullptr ? ended_leases(book, due) : std::vector<std::string>();
   do {
     if (!due.empty())

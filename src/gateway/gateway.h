@@ -41,9 +41,10 @@ struct Parts {
   store::LeaseHistory* history = nullptr;                                // none = no history is kept
 };
 
-// The book as it was committed, with what the policy and the time that passed since have changed, committed too.
+// The book as it was committed, with what the policy and the time that passed since have changed, committed too. A policy under which
+// leases would end or devices get other addresses is refused (change_ends_leases), unless `may_end_leases`; then nothing has been changed.
 Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading,
-                                   spdlog::logger* log = nullptr);
+                                   bool may_end_leases = false, spdlog::logger* log = nullptr);
 
 class Gateway final : public api::Service {
  public:

@@ -3,13 +3,16 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "lease/draft.h"
 #include "lease/lease_request.h"
 #include "lease/mapping.h"
+#include "lease/merge.h"
 #include "lease/port_choice.h"
 #include "lease/presence.h"
+#include "lease/renamed_hosts.h"
 #include "lease/tables.h"
 #include "lease/tunnel_addresses.h"
 #include "lease/upkeep.h"
@@ -93,6 +96,7 @@ Result<Transaction> LeaseBook::set_account(AccountId id, std::optional<std::stri
   draft.record(PutAccount{account});
   if (account.suspended != entry->account.suspended)
     for (const auto device : entry->devices) (account.suspended ? suspend : resume)(draft, tables, *tables.device(device));
+  if (entry->account.suspended && !account.suspended) rest_again(draft, tables, *entry);
   return draft.take();
 }
 
@@ -207,7 +211,19 @@ Result<Decided<std::size_t>> LeaseBook::end_mappings(const MappingEnd& end, Time
 
 Transaction LeaseBook::tick(Time now, std::size_t limit) const { return what_time_brings(impl_->tables, now, limit); }
 std::optional<Time> LeaseBook::next_deadline() const { return next_time(impl_->tables); }
-Transaction LeaseBook::reconfigure(const Policy& policy, Time now) const { return under_policy(impl_->tables, policy, now); }
+Transaction LeaseBook::reconfigure(const Policy& policy, Time now) const {
+  const auto renamed = renamed_hosts(impl_->tables, policy);
+  if (renamed.empty()) return under_policy(impl_->tables, policy, now);
+  // First the names, under the policy as it was but for them; then the rest, on the book with the names.
+  auto between = this->policy();
+  for (auto& host : between.hosts)
+    if (const auto found = renamed.find(host.name); found != renamed.end()) host.name = found->second;
+  std::array<Transaction, 2> steps{rename_hosts(impl_->tables, renamed, now), {}};
+  Tables renaming(std::move(between), state());
+  renaming.apply(steps[0]);
+  steps[1] = under_policy(renaming, policy, now);
+  return merge(steps);
+}
 void LeaseBook::adopt(Policy policy) noexcept { impl_->tables.adopt(std::move(policy)); }
 void LeaseBook::apply(const Transaction& transaction) noexcept { impl_->tables.apply(transaction); }
 

@@ -28,9 +28,9 @@ class LeaseBook {
   LeaseBook& operator=(LeaseBook&&) noexcept;
 
   // --- decisions; const: nothing changes until apply(). Refusals are Error::Kind::refusal with these codes:
-  // quota_exhausted, pool_exhausted, no_contiguous_range, port_reserved, port_outside_pool, port_zero, port_taken, port_quarantined,
-  // port_choice_not_allowed, account_suspended, account_limit, device_limit, name_taken, name_invalid, addresses_exhausted, not_connected;
-  // others are not_found: account_unknown, device_unknown, plan_unknown, lease_unknown, host_unknown.
+  // quota_exhausted, pool_exhausted, no_contiguous_range, port_reserved, port_occupied, port_outside_pool, port_zero, port_taken,
+  // port_quarantined, port_choice_not_allowed, account_suspended, account_limit, device_limit, name_taken, name_invalid,
+  // addresses_exhausted, not_connected; others are not_found: account_unknown, device_unknown, plan_unknown, lease_unknown, host_unknown.
   Result<Decided<Account>> add_account(std::string_view name, std::optional<std::string_view> plan) const;
   Result<Transaction> set_account(AccountId id, std::optional<std::string_view> plan, std::optional<bool> suspended, Time now) const;
   Result<Transaction> remove_account(AccountId id, Time now) const;  // with its devices and grants; ports go to quarantine
@@ -65,7 +65,8 @@ class LeaseBook {
   Transaction tick(Time now, std::size_t limit = 1000) const;
   std::optional<Time> next_deadline() const;
 
-  // A new policy, whole: leases that it makes impossible (host gone, port outside pool or reserved, addresses changed) end or move.
+  // A new policy, whole: leases that it makes impossible (host gone, port outside pool or reserved, addresses changed) end or move. A host
+  // that only has another name keeps its leases (lease/renamed_hosts.h).
   Transaction reconfigure(const Policy& policy, Time now) const;
   void adopt(Policy policy) noexcept;  // after the transaction of reconfigure() was applied
 

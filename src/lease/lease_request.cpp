@@ -120,10 +120,13 @@ Status Decision::check_port(Port port) const {
   if (!policy.pool.contains(port))
     return fail(refusal("port_outside_pool", fmt::format("port {} is outside the pool {}", to_string(port), to_string(policy.pool)),
                         "choose a port of the pool, or have the pool widened"));
-  if (!tables_.leasable().contains(port))
-    return fail(refusal("port_reserved", fmt::format("{} is reserved for the gateway", text), "choose another port"));
   if (tables_.grant_at(host_, port))
     return fail(refusal("port_taken", fmt::format("{} is held by another device", text), "choose another port, or remove it there first"));
+  if (std::find(policy.occupied.begin(), policy.occupied.end(), port) != policy.occupied.end())
+    return fail(refusal("port_occupied", fmt::format("a program of the gateway's host listened on {} when it was looked at", text),
+                        "choose another port; or end that program (ss -lntup shows it) and have the gateway read its configuration again"));
+  if (!tables_.leasable().contains(port))
+    return fail(refusal("port_reserved", fmt::format("{} is reserved for the gateway", text), "choose another port"));
   const auto* resting = tables_.quarantine_at(host_, port);
   if (resting && resting->last_holder != account_.account.id) {
     const auto left = std::chrono::ceil<std::chrono::seconds>(std::max(resting->until - draft_.now(), Duration::zero())).count();

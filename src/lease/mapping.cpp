@@ -178,7 +178,8 @@ Result<Decided<std::vector<Lease>>> MappingDecision::exactly() {
   if (fresh) return fresh;
   // Where no other number could be had either, that is what there is to know.
   const auto& code = fresh.error().code;
-  const bool about_number = code == "port_outside_pool" || code == "port_reserved" || code == "port_choice_not_allowed";
+  const bool about_number =
+      code == "port_outside_pool" || code == "port_reserved" || code == "port_occupied" || code == "port_choice_not_allowed";
   if (about_number && !automatic_run(1, Companion::any))
     if (auto any = ask_for(std::nullopt, 1); !any && any.error().code == "quota_exhausted") return any;
   return fresh;

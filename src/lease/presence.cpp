@@ -136,11 +136,22 @@ void suspend(Draft& draft, const Tables& tables, const DeviceEntry& device) {
 }
 
 void resume(Draft& draft, const Tables& tables, const DeviceEntry& device) {
-  if (!device.device.connected) return;
   const auto lifetime = tables.plan_of(tables.account(device.device.account)->account).lease_lifetime;
   for (const auto id : device.grants) {
     const auto& grant = *tables.grant(id);
-    draft.reshape(grant, grant, active_leases(draft, tables, grant, lifetime), device.device);
+    auto shape = grant;
+    if (grant.kept_until) shape.kept_until = draft.now() + tables.policy().grace;
+    draft.reshape(grant, shape, device.device.connected ? active_leases(draft, tables, grant, lifetime) : held_leases(tables, grant),
+                  device.device);
+  }
+}
+
+void rest_again(Draft& draft, const Tables& tables, const AccountEntry& account) {
+  for (const auto& [host, first] : account.quarantines) {
+    auto quarantine = tables.ports_of(host).quarantines.at(first);
+    draft.record(DropQuarantine{quarantine});
+    quarantine.until = draft.now() + std::max(tables.policy().quarantine, Policy::quarantine_min);
+    draft.record(PutQuarantine{std::move(quarantine)});
   }
 }
 

@@ -19,9 +19,11 @@ bool is_renewal_due(const Lease& lease, Duration lifetime, Time now);
 // Connected: activates and renews what the device has, and gives it its automatic ports where it has none. Returns the shortfall.
 std::optional<Error> arrive(Draft& draft, const Tables& tables, const DeviceEntry& device);
 void depart(Draft& draft, const Tables& tables, const DeviceEntry& device);
-// An account's suspension begins (all is held) or ends (leases of connected devices become active).
+// An account's suspension begins (all is held) or ends (leases of connected devices become active, a grace begins again).
 void suspend(Draft& draft, const Tables& tables, const DeviceEntry& device);
 void resume(Draft& draft, const Tables& tables, const DeviceEntry& device);
+// What rested while the account was suspended, and did not end meanwhile, rests once more from now on.
+void rest_again(Draft& draft, const Tables& tables, const AccountEntry& account);
 // The device is no more: all its ports go to the quarantine.
 void dissolve(Draft& draft, const Tables& tables, const DeviceEntry& device);
 

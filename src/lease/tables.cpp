@@ -43,6 +43,7 @@ void Tables::adopt(Policy policy) {
   leasable_ = {};
   leasable_.insert(policy_.pool);
   for (const auto& range : policy_.reserved) leasable_.erase(range);
+  for (const auto port : policy_.occupied) leasable_.erase(PortRange(port));
   leasable_.erase(PortRange(Port{0}));
   // A plan's lifetime may have changed, and with it the time of renewals.
   for (auto& [name, host] : hosts_)
@@ -138,11 +139,13 @@ PortSet Tables::free_ports(std::string_view host) const {
 
 void Tables::change(const PutAccount& put) {
   auto& entry = accounts_[put.account.id];
+  const bool pauses = put.account.suspended != entry.account.suspended;
   if (entry.account.name != put.account.name) {
     account_names_.erase(entry.account.name);
     account_names_.emplace(put.account.name, put.account.id);
   }
   entry.account = put.account;
+  if (pauses) schedule_ends(entry);
   // Another plan may have another lifetime.
   for (const auto device : entry.devices)
     for (const auto id : devices_.at(device).grants)
@@ -158,7 +161,29 @@ void Tables::change(const DropAccount& drop) {
   if (found == accounts_.end()) return;
   assert(found->second.devices.empty());
   account_names_.erase(found->second.account.name);
+  found->second.account.suspended = false;
+  schedule_ends(found->second);
   accounts_.erase(found);
+}
+
+// Nobody else gets the ports of a suspended account: its grace and its quarantines do not end.
+bool Tables::is_suspended(AccountId id) const {
+  const auto* entry = account(id);
+  return entry && entry->account.suspended;
+}
+
+void Tables::schedule_ends(const AccountEntry& entry) {
+  const auto set = [&](auto& ends, const auto& end) {
+    if (entry.account.suspended)
+      ends.erase(end);
+    else
+      ends.insert(end);
+  };
+  for (const auto device : entry.devices)
+    for (const auto id : devices_.at(device).grants)
+      if (const auto& until = grants_.at(id).kept_until) set(grace_ends_, std::pair(*until, id));
+  for (const auto& [host, first] : entry.quarantines)
+    set(quarantine_ends_, QuarantineEnd{host_by_index_[host]->quarantines.at(first).until, host, first});
 }
 
 void Tables::change(const PutDevice& put) {
@@ -203,7 +228,7 @@ void Tables::change(const PutGrant& put) {
   device.grants.insert(grant.id);
   if (grant.kind == LeaseKind::automatic) device.automatic_grants.insert(grant.id);
   accounts_.at(grant.account).ports_held += grant.ports.size();
-  if (grant.kept_until) grace_ends_.emplace(*grant.kept_until, grant.id);
+  if (grant.kept_until && !is_suspended(grant.account)) grace_ends_.emplace(*grant.kept_until, grant.id);
   grants_.insert_or_assign(grant.id, grant);
 }
 
@@ -249,7 +274,7 @@ void Tables::change(const PutQuarantine& put) {
   auto& host = host_ports(put.quarantine.host);
   host.quarantines.insert_or_assign(put.quarantine.ports.first(), put.quarantine);
   host.taken.insert(put.quarantine.ports);
-  quarantine_ends_.insert({put.quarantine.until, host.index, put.quarantine.ports.first()});
+  if (!is_suspended(put.quarantine.last_holder)) quarantine_ends_.insert({put.quarantine.until, host.index, put.quarantine.ports.first()});
   if (auto* holder = find_or_null(accounts_, put.quarantine.last_holder))
     holder->quarantines.emplace(host.index, put.quarantine.ports.first());
 }

@@ -75,7 +75,7 @@ class Tables {
   const PublicHost* host(std::string_view name) const;
   // The account's plan; the default one where its own is no longer defined.
   const Plan& plan_of(const Account& account) const;
-  const PortSet& leasable() const { return leasable_; }  // the pool without what is reserved
+  const PortSet& leasable() const { return leasable_; }  // what may be given anew: the pool without what is reserved or occupied
   PortSet free_ports(std::string_view host) const;
   bool generation_in_use(Generation generation) const { return generations_.contains(static_cast<std::uint32_t>(generation)); }
 
@@ -92,6 +92,7 @@ class Tables {
     auto operator<=>(const QuarantineEnd&) const = default;
   };
   const std::set<Due>& due_leases() const { return due_leases_; }
+  // Those of suspended accounts do not end.
   const std::set<std::pair<Time, GrantId>>& grace_ends() const { return grace_ends_; }
   const std::set<QuarantineEnd>& quarantine_ends() const { return quarantine_ends_; }
 
@@ -118,6 +119,8 @@ class Tables {
   void change(const DropQuarantine& drop);
 
   HostPorts& host_ports(const std::string& name);
+  bool is_suspended(AccountId id) const;
+  void schedule_ends(const AccountEntry& entry);
   void forget(const Grant& grant);
   Time due_time(const Lease& lease) const;
   void schedule(HostPorts& host, std::uint32_t key, LeaseEntry& entry);

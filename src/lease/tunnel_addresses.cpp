@@ -18,6 +18,10 @@ TunnelAddresses tunnel_addresses_at(const Prefix& v4, const std::optional<Prefix
 
 std::uint32_t tunnel_offset(const Prefix& v4, const Address& address) { return address.v4_host_order() - v4.address().v4_host_order(); }
 
+std::uint32_t same_place(const Prefix& v4, const Address& address) {
+  return static_cast<std::uint32_t>(address.v4_host_order() & (size_of(v4) - 1));
+}
+
 std::optional<TunnelAddresses> next_tunnel_addresses(const Prefix& v4, const std::optional<Prefix>& v6, std::uint32_t used_to,
                                                      const std::function<bool(const Address&)>& is_taken) {
   const auto size = size_of(v4);

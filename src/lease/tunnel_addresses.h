@@ -21,6 +21,9 @@ TunnelAddresses tunnel_addresses_at(const Prefix& v4, const std::optional<Prefix
 // `address` must be inside.
 std::uint32_t tunnel_offset(const Prefix& v4, const Address& address);
 
+// The place that `address` has in a prefix of v4's length: its last bits, whatever prefix it was given from.
+std::uint32_t same_place(const Prefix& v4, const Address& address);
+
 // The next one after `used_to`, round the prefix, that is not taken: an address comes back only after all others had their turn.
 std::optional<TunnelAddresses> next_tunnel_addresses(const Prefix& v4, const std::optional<Prefix>& v6, std::uint32_t used_to,
                                                      const std::function<bool(const Address&)>& is_taken);

@@ -137,7 +137,8 @@ struct Quarantine {
 struct Policy {
   std::vector<PublicHost> hosts;
   PortRange pool{Port{10000}, Port{31999}};
-  std::vector<PortRange> reserved;  // never leased (services of the gateway, observed listeners)
+  std::vector<PortRange> reserved;  // never leased
+  std::vector<Port> occupied;       // a program of this host listens there: not given anew, and nobody who has one loses it
   std::vector<Plan> plans;
   std::string default_plan = "personal";
   Duration grace = std::chrono::hours(24);

@@ -71,44 +71,48 @@ void end_grace(Draft& draft, const Tables& tables, const Grant& grant) {
   draft.reshape(grant, shape, std::move(leases), tables.device(grant.device)->device);
 }
 
-// Where every device is under the new tunnel prefixes: where it was if that is still possible.
+// Where every device is under the new tunnel prefixes. It keeps its place in the prefix, so that one which comes back gives every device
+// its old address: whoever is inside stays, then the oldest first, and who finds its place taken or outside gets another.
 class Relocation {
  public:
   Relocation(Draft& draft, const Tables& tables, const Policy& policy)
       : draft_(draft), policy_(policy), used_to_(tables.addresses_used_to()) {
-    for (const auto& [name, id] : tables.device_names()) {
-      const auto& address = tables.device(id)->device.tunnel_v4;
-      if (is_possible(address)) taken_.insert(address);
+    std::vector<const Device*> by_age;
+    for (const auto& [name, id] : tables.device_names()) by_age.push_back(&tables.device(id)->device);
+    std::sort(by_age.begin(), by_age.end(), [](const Device* a, const Device* b) { return a->id < b->id; });
+    std::stable_partition(by_age.begin(), by_age.end(), [&](const Device* one) { return policy.tunnel_v4.contains(one->tunnel_v4); });
+    for (const auto* device : by_age) {
+      const auto offset = same_place(policy.tunnel_v4, device->tunnel_v4);
+      if (is_device_offset(policy.tunnel_v4, offset) && taken_.insert(policy.tunnel_v4.nth(offset)).second)
+        kept_.emplace(device->id, offset);
     }
   }
 
   // nullopt: no address is left for it.
   std::optional<Device> place(const Device& device) {
-    auto placed = device;
-    if (is_possible(device.tunnel_v4)) {
-      placed.tunnel_v6 = tunnel_addresses_at(policy_.tunnel_v4, policy_.tunnel_v6, tunnel_offset(policy_.tunnel_v4, device.tunnel_v4)).v6;
-      return placed;
+    std::optional<TunnelAddresses> addresses;
+    if (const auto kept = kept_.find(device.id); kept != kept_.end()) {
+      addresses = tunnel_addresses_at(policy_.tunnel_v4, policy_.tunnel_v6, kept->second);
+    } else {
+      addresses = next_tunnel_addresses(policy_.tunnel_v4, policy_.tunnel_v6, used_to_,
+                                        [this](const Address& address) { return taken_.contains(address); });
+      if (!addresses) return std::nullopt;
+      used_to_ = addresses->offset;
+      draft_.address_given(used_to_);
+      taken_.insert(addresses->v4);
     }
-    const auto next = next_tunnel_addresses(policy_.tunnel_v4, policy_.tunnel_v6, used_to_,
-                                            [this](const Address& address) { return taken_.contains(address); });
-    if (!next) return std::nullopt;
-    used_to_ = next->offset;
-    draft_.address_given(used_to_);
-    taken_.insert(next->v4);
-    placed.tunnel_v4 = next->v4;
-    placed.tunnel_v6 = next->v6;
+    auto placed = device;
+    placed.tunnel_v4 = addresses->v4;
+    placed.tunnel_v6 = addresses->v6;
     return placed;
   }
 
  private:
-  bool is_possible(const Address& v4) const {
-    return policy_.tunnel_v4.contains(v4) && is_device_offset(policy_.tunnel_v4, tunnel_offset(policy_.tunnel_v4, v4));
-  }
-
   Draft& draft_;
   const Policy& policy_;
   std::uint32_t used_to_;
   std::unordered_set<Address> taken_;
+  std::map<DeviceId, std::uint32_t> kept_;  // offsets in the prefix
 };
 
 bool is_possible(const Policy& policy, const PublicPort& on) {

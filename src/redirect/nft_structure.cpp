@@ -46,6 +46,7 @@ Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> de
   unused_.clear();
   if (auto installed = dead_man().install(); !installed) return fail(installed.error());
   if (auto put = put_structure(); !put) return fail(put.error());
+  if (auto removed = dead_man().remove_others(); !removed) return fail(removed.error());  // of a gateway whose tunnel had other addresses
   if (auto probed = probe_kernel(); !probed) return fail(probed.error());
   if (here_.empty())
     if (auto taken = take_over_here(); !taken) return fail(taken.error());

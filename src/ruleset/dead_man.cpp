@@ -69,17 +69,24 @@ Status DeadMan::remove() const {
   return {};
 }
 
-Status DeadMan::remove_all() {
+Status DeadMan::remove_others() const {
+  const auto own = rules();
   auto routing = system::LinksAndRoutes::open();
   if (!routing) return fail(routing.error());
   for (const auto family : {Family::v4, Family::v6}) {
     const auto present = routing->rules(family);
     if (!present) return fail(present.error());
+    const auto refuses = [](const system::RoutingRule& rule) {
+      return (rule.priority == priority + 1 || rule.priority == priority + 2) && rule.mark == unseen &&
+             rule.action == system::RuleAction::unreachable;
+    };
+    // Without its companion it may be anybody's.
+    const auto passes_own = [&](const system::RoutingRule& rule) {
+      return rule.priority == priority && rule.incoming_interface == "lo" && rule.to && !rule.mark &&
+             std::any_of(present->begin(), present->end(), [&](const auto& other) { return refuses(other) && other.to == rule.to; });
+    };
     for (const auto& rule : *present) {
-      const bool passes_own = rule.priority == priority && rule.incoming_interface == "lo" && rule.to && !rule.mark;
-      const bool refuses = (rule.priority == priority + 1 || rule.priority == priority + 2) && rule.mark == unseen &&
-                           rule.action == system::RuleAction::unreachable;
-      if (!passes_own && !refuses) continue;
+      if ((!refuses(rule) && !passes_own(rule)) || std::find(own.begin(), own.end(), rule) != own.end()) continue;
       if (auto removed = routing->remove_rule(rule); !removed) return removed;
     }
   }

@@ -21,8 +21,9 @@ class DeadMan {
   Status remove() const;
   std::vector<system::RoutingRule> rules() const;
 
-  // Removes the rules that any gateway has left here, whatever its tunnel was called.
-  static Status remove_all();
+  // Removes the rules that any gateway has left here, whatever its tunnel was called; but not these.
+  Status remove_others() const;
+  static Status remove_all() { return DeadMan({}, {}, {}).remove_others(); }
 
   static constexpr std::uint32_t priority = 100;  // and the two after it
 

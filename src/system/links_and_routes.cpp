@@ -403,6 +403,23 @@ Status LinksAndRoutes::add_route(const Route& route, int flags) {
 
 Status LinksAndRoutes::put_route(const Route& route) { return add_route(route, NLM_F_CREATE | NLM_F_REPLACE); }
 
+Status LinksAndRoutes::remove_route(const Route& route) {
+  rtmsg header{};
+  header.rtm_family = kernel_family(route.destination.family());
+  header.rtm_dst_len = static_cast<std::uint8_t>(route.destination.length());
+  header.rtm_table = route.table < 256 ? static_cast<std::uint8_t>(route.table) : static_cast<std::uint8_t>(RT_TABLE_COMPAT);
+  header.rtm_type = kernel_type(route.type);
+  header.rtm_scope = RT_SCOPE_NOWHERE;  // any
+  NetlinkWriter message;
+  message.message(RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, socket_.next_sequence()).header(as_bytes(header));
+  message.u32(RTA_TABLE, route.table);
+  if (route.destination.length() > 0) message.attribute(RTA_DST, route.destination.address().bytes());
+  if (route.metric != 0) message.u32(RTA_PRIORITY, route.metric);
+  auto removed = socket_.request(message, fmt::format("remove route '{}'", to_string(route.destination)));
+  if (!removed && (is_errno(removed.error(), ENOENT) || is_errno(removed.error(), ESRCH))) return {};
+  return removed;
+}
+
 Result<bool> LinksAndRoutes::ensure_route(const Route& route) {
   auto added = add_route(route, NLM_F_CREATE | NLM_F_EXCL);
   if (added) return true;

@@ -96,6 +96,7 @@ class LinksAndRoutes {
 
   Result<std::vector<Route>> routes(Family family, std::uint32_t table = routing_table::main);
   Status put_route(const Route& route);           // adds, or replaces the one with the same destination, table and metric
+  Status remove_route(const Route& route);        // by destination, type, table and metric; one that is gone is no error
   Result<bool> ensure_route(const Route& route);  // adds it unless its destination, table and metric have one; true if it was missing
 
   Result<std::vector<RoutingRule>> rules(Family family);

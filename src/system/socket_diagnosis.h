@@ -6,11 +6,18 @@
 #include <optional>
 #include <vector>
 
+#include "core/address.h"
+#include "core/port.h"
 #include "core/result.h"
-#include "system/listening_sockets.h"
 #include "system/netlink_socket.h"
 
 namespace drpf::system {
+
+struct ListeningSocket {
+  Protocol protocol{};
+  Endpoint local;  // address unspecified = every address of the host
+  auto operator<=>(const ListeningSocket&) const = default;
+};
 
 struct OwnedSocket {
   ListeningSocket listening;

@@ -11,13 +11,13 @@
 #include "api/json_body.h"
 #include "client/ports/published_ports.h"
 #include "configuration/configuration_file.h"
+#include "daemon/ssh_ports.h"
 #include "firewall/foreign_rules.h"
 #include "net/http_message.h"
 #include "protocol/dns/address_query.h"
 #include "protocol/wireguard/control_request.h"
 #include "protocol/wireguard/wg_quick_file.h"
 #include "system/conntrack.h"
-#include "system/listening_sockets.h"
 #include "system/nft_elements.h"
 
 namespace drpf {
@@ -80,8 +80,7 @@ const std::vector<Case>& cases() {
          return told(api::JsonBody::parse(text.substr(std::min(text.find('\n'), text.size() - 1) + 1)), [](auto) { return 1; });
        }},
       {"foreign_rules_fuzz", [](std::string_view text) { return std::to_string(firewall::find_foreign_rules(text, {}).size()); }},
-      {"host_files_fuzz",
-       [](std::string_view text) { return std::to_string(system::parse_socket_table(text.substr(1), Protocol::tcp).size()); }},
+      {"host_files_fuzz", [](std::string_view text) { return std::to_string(daemon::parse_ssh_ports(text.substr(1)).size()); }},
       {"netlink_reply_fuzz", netlink},
   };
   return all;

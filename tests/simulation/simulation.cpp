@@ -88,7 +88,7 @@ bool Simulation::try_to_start() {
                       [this](const lease::Transaction& transaction) { committed(transaction); },
                       [this](const lease::Transaction& transaction) { (void)process_.redirect->carry_out(transaction, clock_.now()); }});
     const auto began = clock_.now();
-    auto book = gateway::load_book(*process_.store, policy_, {clock_.boot_id(), began, clock_.wall_now()});
+    auto book = gateway::load_book(*process_.store, policy_, {clock_.boot_id(), began, clock_.wall_now()}, true);
     if (!book) {
       say("start refused: " + book.error().message);
       crash("on a refused start", false);

@@ -114,6 +114,7 @@ class BookExercise {
     if ((variant & 2) == 0) policy.hosts.push_back(second);
     policy.pool = (variant & 4) != 0 ? PortRange(Port{10004}, Port{10019}) : PortRange(Port{10000}, Port{10023});
     if ((variant & 8) != 0) policy.reserved = {PortRange(Port{10008}, Port{10009})};
+    if ((variant & 256) != 0) policy.occupied = {Port{10005}, Port{10008}, Port{10012}};
     policy.tunnel_v4 = *parse_prefix((variant & 16) != 0 ? "10.78.0.0/28" : "10.77.0.0/27");
     if ((variant & 32) == 0) policy.tunnel_v6 = *parse_prefix("fd77::/64");
     Plan personal;
@@ -156,8 +157,7 @@ class BookExercise {
       for (const auto& [device, known] : naive_.devices)
         if (known.account == id) naive_.hold_all(device, now_);
     } else if (changed) {
-      for (const auto& [device, known] : naive_.devices)
-        if (known.account == id && known.connected) naive_.activate_all(device, now_);
+      naive_.resume(id, now_);
     }
     if (changed) account.suspended = *suspended;
     if (plan) account.plan = *plan;
@@ -333,7 +333,7 @@ class BookExercise {
   }
 
   void reconfigure() {
-    const auto policy = policy_variant(one_in(3) ? 0 : choose_(256));
+    const auto policy = policy_variant(one_in(3) ? 0 : choose_(512));
     must(validate(policy).has_value(), "the variant is sound");
     met_["reconfigure"]++;
     carry_out(book_.reconfigure(policy, now_));
@@ -395,8 +395,9 @@ class BookExercise {
       const auto hold = naive_.holds.find(place);
       if (hold != naive_.holds.end() && hold->second.device == request.device) continue;
       if (!naive_.policy.pool.contains(place.second)) return "port_outside_pool";
-      if (naive_.reserved(place.second)) return "port_reserved";
       if (hold != naive_.holds.end()) return "port_taken";
+      if (naive_.occupied(place.second)) return "port_occupied";
+      if (naive_.reserved(place.second)) return "port_reserved";
       if (!naive_.free_for(place, device.account)) return "port_quarantined";
       ++more;
     }

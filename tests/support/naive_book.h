@@ -62,10 +62,14 @@ struct NaiveBook {
   bool reserved(Port port) const {
     return std::any_of(policy.reserved.begin(), policy.reserved.end(), [&](PortRange range) { return range.contains(port); });
   }
-  bool free(const Place& place) const { return leasable(place) && !holds.contains(place) && !rests.contains(place); }
+  bool occupied(Port port) const { return std::find(policy.occupied.begin(), policy.occupied.end(), port) != policy.occupied.end(); }
+  bool free(const Place& place) const {
+    return leasable(place) && !occupied(place.second) && !holds.contains(place) && !rests.contains(place);
+  }
   bool free_for(const Place& place, AccountId account) const {
     const auto rest = rests.find(place);
-    return leasable(place) && !holds.contains(place) && (rest == rests.end() || rest->second.last_holder == account);
+    return leasable(place) && !occupied(place.second) && !holds.contains(place) &&
+           (rest == rests.end() || rest->second.last_holder == account);
   }
   std::uint32_t longest_free_run(const std::optional<std::string>& only) const {
     std::uint32_t longest = 0;
@@ -149,6 +153,19 @@ struct NaiveBook {
     for (auto& [place, hold] : holds)
       if (hold.device == id && hold.kind == LeaseKind::automatic) hold.kept_until = now + policy.grace;
   }
+  bool suspended(AccountId id) const {
+    const auto account = accounts.find(id);
+    return account != accounts.end() && account->second.suspended;
+  }
+  // Grace and rest stood still, and begin again.
+  void resume(AccountId id, Time now) {
+    for (const auto& [device, known] : devices)
+      if (known.account == id && known.connected) activate_all(device, now);
+    for (auto& [place, hold] : holds)
+      if (hold.kept_until && devices.at(hold.device).account == id) hold.kept_until = now + policy.grace;
+    for (auto& [place, rest] : rests)
+      if (rest.last_holder == id) rest.until = now + std::max(policy.quarantine, Policy::quarantine_min);
+  }
   void remove_device(DeviceId id, Time now) {
     for (const auto& on : leases_of(id)) end_lease(on, now);
     devices.erase(id);
@@ -170,7 +187,7 @@ struct NaiveBook {
     }
     std::vector<Place> over;
     for (const auto& [place, hold] : holds)
-      if (hold.kept_until && *hold.kept_until <= now) over.push_back(place);
+      if (hold.kept_until && *hold.kept_until <= now && !suspended(devices.at(hold.device).account)) over.push_back(place);
     for (const auto& place : over) {
       holds.at(place) = {holds.at(place).device, LeaseKind::fixed, std::nullopt};
       for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
@@ -178,7 +195,7 @@ struct NaiveBook {
         if (lease != leases.end() && lease->second.kind != LeaseKind::fixed) end_lease(lease->first, now);
       }
     }
-    std::erase_if(rests, [&](const auto& rest) { return rest.second.until <= now; });
+    std::erase_if(rests, [&](const auto& rest) { return rest.second.until <= now && !suspended(rest.second.last_holder); });
   }
   void reconfigure(const Policy& next, Time now) {
     policy = next;
@@ -259,8 +276,9 @@ struct NaiveBook {
       consider(lease.ends() ? lease.deadline : lease.deadline - half);
     }
     for (const auto& [place, hold] : holds)
-      if (hold.kept_until) consider(*hold.kept_until);
-    for (const auto& [place, rest] : rests) consider(rest.until);
+      if (hold.kept_until && !suspended(devices.at(hold.device).account)) consider(*hold.kept_until);
+    for (const auto& [place, rest] : rests)
+      if (!suspended(rest.last_holder)) consider(rest.until);
     return next;
   }
 };

@@ -407,5 +407,25 @@ TEST_F(GatewayTest, ListenersHearOfEachChangeUntilTheyLeave) {
   EXPECT_EQ(heard.size(), 2U);
 }
 
+TEST_F(GatewayTest, AStartUnderAFileThatEndsLeasesIsRefusedAndChangesNothing) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  const auto before = gateway_->book().leases_of(id("laptop")).size();
+  gateway_.reset();
+  auto smaller = configuration_;
+  smaller.pool = PortRange(Port{10000}, Port{10000});
+  const auto policy = configuration::make_policy(smaller, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
+  const store::ClockReading reading{"boot-1", clock_.now(), clock_.wall_now()};
+  const auto refused = load_book(store_, policy, reading);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "change_ends_leases");
+  restart();
+  EXPECT_EQ(gateway_->book().leases_of(id("laptop")).size(), before);
+  gateway_.reset();
+  const auto asked_for = load_book(store_, policy, reading, true);
+  ASSERT_TRUE(asked_for);
+  EXPECT_LT(asked_for->leases().size(), before);
+}
+
 }  // namespace
 }  // namespace drpf::gateway

@@ -74,6 +74,7 @@ TEST(Model, TheBookDoesWhatTheNaiveBookDoes) {
                            "not_connected",
                            "pool_exhausted",
                            "port_choice_not_allowed",
+                           "port_occupied",
                            "port_outside_pool",
                            "port_quarantined",
                            "port_reserved",
