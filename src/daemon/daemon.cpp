@@ -9,31 +9,23 @@
 #include <csignal>
 #include <filesystem>
 
-#include "configuration/configuration_file.h"
+#include "configuration/keys.h"
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
+#include "daemon/prove_configuration.h"
 #include "daemon/public_hosts.h"
 #include "daemon/ssh_ports.h"
-#include "firewall/port_plan.h"
 #include "lease/validation.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::daemon {
-namespace {
-
-constexpr const char* default_configuration_file = "/etc/drpf/drpf.toml";
-
-firewall::PortClaim claim(PortRange range, firewall::PortUse use, std::string origin) { return {range, use, std::move(origin)}; }
-
-}  // namespace
-
 Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::shared_ptr<spdlog::logger> log) {
   std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
   // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
-  for (const auto step : {&Daemon::read_configuration, &Daemon::confine, &Daemon::open_store, &Daemon::prove_port_plan,
-                          &Daemon::start_redirect, &Daemon::start_ways_in, &Daemon::open_gateway, &Daemon::open_doors})
+  for (const auto step : {&Daemon::read_configuration, &Daemon::confine, &Daemon::open_store, &Daemon::take_ports, &Daemon::start_redirect,
+                          &Daemon::start_ways_in, &Daemon::open_gateway, &Daemon::open_doors})
     if (auto done = ((*daemon).*step)(); !done) return fail(done.error());
   return daemon;
 }
@@ -45,26 +37,20 @@ Daemon::~Daemon() {
   if (redirect_) redirect_->when_settled({});
 }
 
-Result<configuration::Configuration> Daemon::load_configuration() const {
-  if (options_.config_file) return configuration::read_configuration_file(*options_.config_file);
-  if (std::filesystem::exists(default_configuration_file)) return configuration::read_configuration_file(default_configuration_file);
-  // Told nothing, the gateway closes the host to the outside: but not the door that its operator came in by.
-  auto configuration = configuration::default_configuration();
-  configuration.input_tcp = ssh_ports();
-  return configuration;
-}
-
 Status Daemon::read_configuration() {
-  auto configuration = load_configuration();
+  ssh_ports_ = ssh_ports();
+  auto configuration = load_configuration(options_.config_file, ssh_ports_);
   if (!configuration) return fail(configuration.error());
   configuration_ = std::move(*configuration);
 
   auto network = system::LinksAndRoutes::open();
   if (!network) return fail(network.error());
   network_ = std::make_unique<system::LinksAndRoutes>(std::move(*network));
-  auto hosts = find_public_hosts(configuration_, *network_);
-  if (!hosts) return fail(hosts.error());
-  hosts_ = std::move(*hosts);
+  auto proven = prove_configuration(configuration_, *network_, false);
+  if (!proven) return fail(proven.error());
+  hosts_ = std::move(proven->hosts);
+  listeners_ = std::move(proven->listeners);
+  policy_ = std::move(proven->policy);
   for (const auto& found : hosts_)
     log_->info("public host {}: {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "no IPv4",
                found.host.v6 ? " and " + to_string(*found.host.v6) : "", ", leased ports " + to_string(configuration_.pool));
@@ -83,28 +69,14 @@ Status Daemon::open_store() {
   if (!identity) return fail(identity.error());
   identity_ = *identity;
 
-  listeners_ = reachable_listeners(configuration_);
-  const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
-  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()});
+  auto book = gateway::load_book(*store_, policy_, {system::boot_id(), clock_.now(), clock_.wall_now()});
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
   return {};
 }
 
-Status Daemon::prove_port_plan() {
+Status Daemon::take_ports() {
   if (auto written = system::write_ephemeral_ports(configuration_.ephemeral); !written) return written;
-  using firewall::PortUse;
-  std::vector<firewall::PortClaim> claims{
-      claim(configuration_.pool, PortUse::lease_pool, "the lease pool ([ports] pool)"),
-      claim(configuration_.snat, PortUse::snat, "the range that devices' traffic is translated to ([ports] snat)"),
-      claim(configuration_.ephemeral, PortUse::ephemeral, "this host's own connections ([ports] ephemeral)"),
-      claim(PortRange(configuration_.wireguard_port), PortUse::service, "WireGuard ([tunnel] wireguard_port)"),
-      claim(PortRange(configuration_.api_port), PortUse::service, "the devices' API"),
-  };
-  for (const auto& port : configuration_.input_tcp)
-    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (tcp)"));
-  for (const auto& port : configuration_.input_udp)
-    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (udp)"));
   for (const auto& listener : listeners_) {
     const auto& stays = listener.protocol == Protocol::tcp ? configuration_.input_tcp : configuration_.input_udp;
     const bool ours = listener.protocol == Protocol::udp && listener.port == configuration_.wireguard_port;
@@ -113,16 +85,13 @@ Status Daemon::prove_port_plan() {
                  to_string(listener.protocol), to_string(listener.port), to_string(listener.protocol));
     const auto name =
         "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
-    if (configuration_.pool.contains(listener.port)) {
+    if (configuration_.pool.contains(listener.port))
       log_->warn("{} is inside the lease pool: the port is not leased", name);
-    } else if (listener.protocol == Protocol::tcp) {
-      claims.push_back(claim(PortRange(listener.port), PortUse::listener, name));
-    } else if (configuration_.snat.contains(listener.port)) {
+    else if (configuration_.snat.contains(listener.port))
       // Most often a client's socket that was opened before the ephemeral range was set; it goes away by itself.
       log_->warn("{} is inside the range that devices' traffic is translated to; `drpf check` shows whether it stays", name);
-    }
   }
-  return firewall::prove_disjoint(claims);
+  return {};
 }
 
 firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration& configuration,
@@ -344,9 +313,7 @@ Result<bool> Daemon::follow_hosts() {
   auto hosts = find_public_hosts(configuration_, *network_);
   if (!hosts) {
     // No address at all: nobody can visit, and the leases wait where they were.
-    if (hosts.error().code == "public_address_missing" || hosts.error().code == "default_route_missing" ||
-        hosts.error().code == "interface_unknown")
-      return false;
+    if (hosts.error().kind == Error::Kind::unavailable || hosts.error().kind == Error::Kind::not_found) return false;
     return fail(hosts.error());
   }
   if (*hosts == hosts_ && !leases_must_follow_) {
@@ -434,45 +401,32 @@ void Daemon::reload() {
 }
 
 Status Daemon::try_reload() {
-  auto configuration = load_configuration();
+  auto configuration = load_configuration(options_.config_file, ssh_ports_);
   if (!configuration) return fail(configuration.error());
-  const auto restart_needed = [](std::string_view key) {
-    return fail(refusal("restart_needed", "a change of " + std::string(key) + " needs a restart of the gateway",
+  auto proven = prove_configuration(*configuration, *network_, true);
+  if (!proven) return fail(proven.error());
+  if (const auto keys = configuration::keys_that_need_a_restart(configuration_, *configuration); !keys.empty())
+    return fail(refusal("restart_needed", fmt::format("a change of {} needs a restart of the gateway", fmt::join(keys, ", ")),
                         "leave it as it was, or restart: leases and keys stay"));
-  };
-  if (configuration->tunnel_interface != configuration_.tunnel_interface) return restart_needed("the tunnel interface");
-  if (configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6)
-    return restart_needed("the tunnel prefixes");
-  if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
-  if (configuration->engine != configuration_.engine) return restart_needed("the tunnel's engine");
-  if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
-  if (configuration->api_port != configuration_.api_port) return restart_needed("the API port");
-  if (configuration->upnp != configuration_.upnp) return restart_needed("[api] upnp");
-  if (configuration->disconnect_after != configuration_.disconnect_after) return restart_needed("disconnect_after");
-  if (configuration->user != configuration_.user) return restart_needed("[daemon] user");
-
-  auto hosts = find_public_hosts(*configuration, *network_);
-  if (!hosts) return fail(hosts.error());
-  auto listeners = reachable_listeners(*configuration);
-  auto policy = configuration::make_policy(*configuration, *hosts, listeners);
-  if (auto valid = lease::validate(policy); !valid) return valid;
+  auto& hosts = proven->hosts;
+  auto& listeners = proven->listeners;
 
   std::swap(configuration_, *configuration);
-  std::swap(hosts_, *hosts);
+  std::swap(hosts_, hosts);
   std::swap(listeners_, listeners);
   const auto take_back = [&](const Error& error) {
     std::swap(configuration_, *configuration);
-    std::swap(hosts_, *hosts);
+    std::swap(hosts_, hosts);
     std::swap(listeners_, listeners);
     return fail(error);
   };
-  if (auto proven = prove_port_plan(); !proven) return take_back(proven.error());
+  if (auto taken = take_ports(); !taken) return take_back(taken.error());
   // The rule set first: it is refused whole or taken whole. Then the leases, which fit both.
   if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
       !changed)
     return take_back(changed.error());
-  if (auto done = gateway_->reconfigure(configuration_, std::move(policy)); !done) return done;
-  if (hosts_ != *hosts) announce_hosts();
+  if (auto done = gateway_->reconfigure(configuration_, std::move(proven->policy)); !done) return done;
+  if (hosts_ != hosts) announce_hosts();
   return {};
 }
 

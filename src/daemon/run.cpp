@@ -4,27 +4,16 @@
 
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "terminal/exit_code.h"
 
 namespace drpf::daemon {
-namespace {
-
-// sysexits(3), as docs/exit-codes.md lists them.
-int exit_code_of(const Error& error) {
-  if (error.code.starts_with("config_") || error.code == "port_plan_overlap" || error.code == "policy_invalid") return 78;
-  if (error.code == "permission_denied" || error.code == "not_permitted") return 77;
-  if (error.code == "tun_missing" || error.code == "nft_missing" || error.code == "default_route_missing") return 69;
-  return 1;
-}
-
-}  // namespace
-
 int run(const RunOptions& options) {
   const auto log = make_log(options.log_json);
   auto daemon = Daemon::build(options, log);
   if (!daemon) {
     log->critical("the gateway does not start: {}{}", daemon.error().message,
                   daemon.error().cure.empty() ? "" : " Cure: " + daemon.error().cure);
-    return exit_code_of(daemon.error());
+    return terminal::exit_code_of(daemon.error());
   }
   return (*daemon)->serve() ? 0 : 1;
 }

@@ -100,8 +100,9 @@ Status Keeper::apply(const std::string& text) const {
   const auto output = system::run_nft(system::NftTask::apply, text, options_.nft_time_max);
   if (!output) {
     const bool missing = output.error().kind == Error::Kind::not_found;
-    return fail(failure(missing ? "nft_missing" : "nft_failed", "could not run nft to set up the firewall: " + output.error().message,
-                        "install nftables: apt install nftables"));
+    auto message = "could not run nft to set up the firewall: " + output.error().message;
+    if (missing) return fail(unavailable("nft_missing", std::move(message), "install nftables: apt install nftables"));
+    return fail(failure("nft_failed", std::move(message), "see whether `nft list tables` works"));
   }
   if (output->exit_code == 0) return {};
   const auto words = options_.brief ? output->err.substr(0, output->err.find('\n')) : output->err.substr(0, program_words_max);
