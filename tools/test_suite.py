@@ -160,6 +160,9 @@ class Suite:
     def check_house(self):
         return single(*run("house.log", [PYTHON, "-B", "tools/check_house.py"], 60))
 
+    def check_errors(self):
+        return single(*run("errors.log", [PYTHON, "-B", "tools/check_errors.py"], 60))
+
     def check_walls(self):
         return single(*run("walls.log", [PYTHON, "-B", "tools/check_walls.py"], 60))
 
@@ -284,7 +287,8 @@ class Suite:
         return Outcome(found.get("passed", 0), failed or int(code != 0 or not found), text="" if code == 0 and found else text)
 
     def steps(self):
-        lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house), ("table of walls", self.check_walls)]
+        lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house), ("table of walls", self.check_walls),
+                ("table of errors", self.check_errors)]
         tidy = [("clang-tidy", self.clang_tidy)]
         tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
         simulated = [("500 simulated gateways", self.simulated_gateways)] if not self.arguments.longer else []

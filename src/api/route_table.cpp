@@ -62,10 +62,15 @@ unsigned status_of(const Error& error) {
     case Error::Kind::refusal:
       return 409;
     case Error::Kind::invalid:
+    case Error::Kind::usage:
       return 400;
     case Error::Kind::not_found:
       return 404;
+    case Error::Kind::unavailable:
+      return 503;
     case Error::Kind::failure:
+    case Error::Kind::configuration:
+    case Error::Kind::not_permitted:
       return 500;
   }
   return 500;

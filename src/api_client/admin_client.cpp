@@ -27,7 +27,7 @@ Result<json::value> AdminClient::call(std::string_view method, std::string_view 
   json::error_code error;
   auto value = json::parse(json::string_view(response->body.data(), response->body.size()), error);
   if (error || response->status >= 300)
-    return fail(failure("gateway_confused", "the gateway's answer could not be read", "check that a drpf gateway is asked"));
+    return fail(unavailable("gateway_confused", "the gateway's answer could not be read", "check that a drpf gateway is asked"));
   return value;
 }
 

@@ -19,8 +19,7 @@ Result<LeaseDoor> LeaseDoor::open(const std::string& gateway, const std::string&
   if (!endpoint) {
     const auto address = parse_address(gateway);
     if (!address)
-      return fail(
-          invalid("usage", "'" + gateway + "' is not an address of a gateway", "for example 10.77.0.1, its address inside the tunnel"));
+      return fail(wrong_usage("'" + gateway + "' is not an address of a gateway", "for example 10.77.0.1, its address inside the tunnel"));
     endpoint = Endpoint{*address, Port(device_api_port)};
   }
   return LeaseDoor(AdminClient(net::HttpClient::over_tcp(*endpoint)), true);

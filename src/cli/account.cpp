@@ -61,7 +61,7 @@ int set_account(const AccountOptions& options) {
   json::object body;
   if (!options.plan.empty()) body["plan"] = options.plan;
   if (options.suspend || options.resume) body["suspended"] = options.suspend;
-  if (body.empty()) return terminal::report(invalid("usage", "nothing to change was named", "give --plan PLAN, --suspend or --resume"));
+  if (body.empty()) return terminal::report(wrong_usage("nothing to change was named", "give --plan PLAN, --suspend or --resume"));
   return print_answer(options.gateway().patch(options.target(), body), options.json, account_page);
 }
 

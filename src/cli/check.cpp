@@ -7,9 +7,9 @@
 #include "api/error_json.h"
 #include "api/json_text.h"
 #include "cli/command_line.h"
-#include "configuration/configuration_file.h"
 #include "daemon/host_check.h"
-#include "daemon/public_hosts.h"
+#include "daemon/prove_configuration.h"
+#include "daemon/ssh_ports.h"
 #include "system/links_and_routes.h"
 #include "terminal/terminal.h"
 
@@ -43,24 +43,21 @@ std::string as_list(const json::value& findings) {
 
 // `look_at_host`: unless the running gateway does that.
 Result<json::array> check_here(const std::string& file, bool look_at_host) {
-  auto configuration = Result<configuration::Configuration>(configuration::default_configuration());
   std::string source = "the defaults";
-  if (!file.empty() || std::filesystem::exists(configuration_default)) {
-    source = file.empty() ? configuration_default : file;
-    configuration = configuration::read_configuration_file(source);
-    if (!configuration) return fail(configuration.error());
-  }
+  if (!file.empty() || std::filesystem::exists(configuration_default)) source = file.empty() ? configuration_default : file;
+  const auto configuration = daemon::load_configuration(file.empty() ? std::nullopt : std::optional(file), daemon::ssh_ports());
+  if (!configuration) return fail(configuration.error());
+  auto network = system::LinksAndRoutes::open();
+  if (!network) return fail(network.error());
+  const auto proven = daemon::prove_configuration(*configuration, *network, !look_at_host);
+  if (!proven) return fail(proven.error());
   std::vector<api::Finding> findings{{api::Finding::Level::good, "configuration", source + " can be used", ""},
                                      {api::Finding::Level::good, "port plan",
                                       fmt::format("pool {}, SNAT {}, this host's own {}: no overlap", to_string(configuration->pool),
                                                   to_string(configuration->snat), to_string(configuration->ephemeral)),
                                       ""}};
-  auto network = system::LinksAndRoutes::open();
-  if (!network) return fail(network.error());
-  const auto hosts = daemon::find_public_hosts(*configuration, *network);
-  if (!hosts) findings.push_back({api::Finding::Level::problem, "public host", hosts.error().message, hosts.error().cure});
-  if (hosts && look_at_host)
-    for (auto& finding : daemon::check_host(*configuration, *hosts, false)) findings.push_back(std::move(finding));
+  if (look_at_host)
+    for (auto& finding : daemon::check_host(*configuration, proven->hosts, false)) findings.push_back(std::move(finding));
   json::array out;
   for (const auto& finding : findings) out.push_back(api::to_json(finding));
   return out;

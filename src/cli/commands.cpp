@@ -85,7 +85,7 @@ int run(int argc, char** argv) {
       std::fputs(root.help().c_str(), stderr);
       return terminal::exit_usage;
     }
-    return terminal::report(invalid("usage", error.what(), "`drpf --help` and `drpf COMMAND --help` show what is possible"));
+    return terminal::report(wrong_usage(error.what(), "`drpf --help` and `drpf COMMAND --help` show what is possible"));
   }
   return line.chosen ? line.chosen() : terminal::exit_usage;
 }

@@ -51,7 +51,7 @@ std::string leases_table(const json::value& leases) {
 Result<std::set<std::string>> find_targets(const LeaseOptions& options) {
   const auto argument = parse_port_argument(options.port);
   if (!argument) return fail(argument.error());
-  if (!argument->port) return fail(invalid("usage", "'any' names no lease", "give the public port's number"));
+  if (!argument->port) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
   const auto leases = options.gateway().get("/v1/leases");
   if (!leases) return fail(leases.error());
   std::set<std::string> hosts;
@@ -69,7 +69,7 @@ Result<std::set<std::string>> find_targets(const LeaseOptions& options) {
   if (hosts.size() > 1) {
     std::string names;
     for (const auto& host : hosts) names += (names.empty() ? "" : ", ") + host;
-    return fail(invalid("usage", "port " + options.port + " is leased on several hosts: " + names, "name one: --host HOST"));
+    return fail(wrong_usage("port " + options.port + " is leased on several hosts: " + names, "name one: --host HOST"));
   }
   return targets;
 }

@@ -54,7 +54,7 @@ int exit_code_of_finding(std::string_view finding) {
 Result<std::set<std::string>> targets(const api_client::LeaseDoor& door, const TestOptions& options) {
   const auto argument = parse_port_argument(options.port);
   if (!argument) return fail(argument.error());
-  if (!argument->port) return fail(invalid("usage", "'any' names no lease", "give the public port's number"));
+  if (!argument->port) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
   const auto leases = door.leases();
   if (!leases) return fail(leases.error());
   std::set<std::string> out;
@@ -156,7 +156,7 @@ int watch(const TestOptions& options) {
   for (;; std::this_thread::sleep_for(std::chrono::seconds(options.every_s))) {
     const auto tested = test_once(options);
     if (!tested) {
-      if (tested.error().code == "usage") return terminal::report(tested.error());
+      if (tested.error().kind == Error::Kind::usage) return terminal::report(tested.error());
       if (std::exchange(trouble, tested.error().message) != tested.error().message) (void)terminal::report(tested.error());
       continue;
     }
@@ -177,7 +177,7 @@ int watch(const TestOptions& options) {
 
 int test_lease(const TestOptions& options) {
   if (!options.on_change.empty() && !options.watch)
-    return terminal::report(invalid("usage", "--on-change needs --watch", "add --watch, or use the exit code"));
+    return terminal::report(wrong_usage("--on-change needs --watch", "add --watch, or use the exit code"));
   if (options.watch) return watch(options);
   const auto tested = test_once(options);
   if (!tested) return terminal::report(tested.error());

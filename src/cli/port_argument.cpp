@@ -8,12 +8,12 @@ Result<PortArgument> parse_port_argument(std::string_view text) {
   const auto number = text.substr(0, slash);
   if (number != "any") {
     const auto port = parse_port(number);
-    if (!port) return fail(invalid("usage", port.error().message, "write a port like 20000, 20000/tcp or any/udp"));
+    if (!port) return fail(wrong_usage(port.error().message, "write a port like 20000, 20000/tcp or any/udp"));
     argument.port = *port;
   }
   if (slash != std::string_view::npos) {
     const auto protocol = parse_protocol(text.substr(slash + 1));
-    if (!protocol) return fail(invalid("usage", protocol.error().message, "write a port like 20000, 20000/tcp or any/udp"));
+    if (!protocol) return fail(wrong_usage(protocol.error().message, "write a port like 20000, 20000/tcp or any/udp"));
     argument.protocol = *protocol;
   }
   return argument;

@@ -137,7 +137,7 @@ std::string overview(const PortRegistry& names) {
 
 int print_scan_list(const PortsOptions& options) {
   if (options.top < 1 || options.top > registry::scan_count_max)
-    return terminal::report(invalid("usage", fmt::format("--top {} is not possible", options.top), "give 1 to 65535"));
+    return terminal::report(wrong_usage(fmt::format("--top {} is not possible", options.top), "give 1 to 65535"));
   const auto list = registry::scan_list(options.top, options.udp ? Protocol::udp : Protocol::tcp);
   if (options.json) {
     json::array out;

@@ -140,12 +140,10 @@ Result<scan::Format> screen_format(const survey::Options& options) {
     if (flag) chosen.push_back(format);
   if (!options.format.empty()) {
     const auto format = scan::find_format(options.format);
-    if (!format)
-      return fail(invalid("usage", fmt::format("there is no format '{}'", options.format), "table, json, jsonl, xml, grepable, csv"));
+    if (!format) return fail(wrong_usage(fmt::format("there is no format '{}'", options.format), "table, json, jsonl, xml, grepable, csv"));
     chosen.push_back(*format);
   }
-  if (chosen.size() > 1)
-    return fail(invalid("usage", "two formats for the same output", "--output FORMAT:FILE writes further ones into files"));
+  if (chosen.size() > 1) return fail(wrong_usage("two formats for the same output", "--output FORMAT:FILE writes further ones into files"));
   return chosen.empty() ? scan::Format::table : chosen.front();
 }
 
@@ -169,12 +167,11 @@ Result<std::vector<survey::Output>> outputs_of(const survey::Options& options, s
     const auto colon = text.find(':');
     const auto format = scan::find_format(std::string_view(text).substr(0, colon));
     if (colon == std::string::npos || !format)
-      return fail(
-          invalid("usage", fmt::format("--output {} names no format and file", text), "e.g. --output xml:scan.xml, --output json:-"));
+      return fail(wrong_usage(fmt::format("--output {} names no format and file", text), "e.g. --output xml:scan.xml, --output json:-"));
     const auto path = text.substr(colon + 1);
     if (path == "-") {
       if (screen_taken || screen != scan::Format::table)
-        return fail(invalid("usage", "two formats for the same output", "write one of them into a file"));
+        return fail(wrong_usage("two formats for the same output", "write one of them into a file"));
       screen_taken = true;
       outputs.push_back(output_into({stdout, [](std::FILE*) {}}, "standard output", *format, options, &progress));
       continue;
@@ -219,8 +216,8 @@ Result<survey::Options> options_to_resume(const survey::Options& given, const st
   try {
     command.parse(std::move(all));
   } catch (const CLI::ParseError& error) {
-    return fail(invalid("usage", error.what(),
-                        "with --resume FILE and no target, the options come from the file; only output and rates may be given anew"));
+    return fail(wrong_usage(error.what(),
+                            "with --resume FILE and no target, the options come from the file; only output and rates may be given anew"));
   }
   options.i_own_these = given.i_own_these;
   options.more_than_65536 = given.more_than_65536;
@@ -238,7 +235,7 @@ struct Job {
 Result<Job> job_of(const survey::Options& options, const std::vector<std::string>& words, const survey::Environment& environment) {
   if (options.resume.empty()) return Job{options, survey::words_to_keep(words), std::nullopt};
   const auto text = environment.read_file(options.resume, scan::resume_file_max);
-  if (!text) return fail(text.error());
+  if (!text) return fail(text.error().kind == Error::Kind::not_found ? wrong_usage(text.error().message, text.error().cure) : text.error());
   auto file = scan::parse_resume_file(*text);
   if (!file) return fail(file.error());
   if (!options.targets.empty() || !options.targets_files.empty()) return Job{options, survey::words_to_keep(words), std::move(*file)};
@@ -328,7 +325,7 @@ int scan_targets(const survey::Options& given, const std::vector<std::string>& w
   if (!screen) return terminal::report(screen.error());
   const auto form = survey::progress_form(job->options.progress, isatty(STDERR_FILENO) == 1);
   if (!form)
-    return terminal::report(invalid("usage", fmt::format("there is no progress '{}'", job->options.progress), "auto, none, line or json"));
+    return terminal::report(wrong_usage(fmt::format("there is no progress '{}'", job->options.progress), "auto, none, line or json"));
   const auto plan = survey::make_plan(job->options, environment);
   if (!plan) return terminal::report(plan.error());
   for (const auto& sentence : plan->remarks) terminal::remark(sentence);

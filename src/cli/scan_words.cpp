@@ -58,9 +58,7 @@ std::optional<std::string_view> find(const auto& pairs, std::string_view word) {
   return std::nullopt;
 }
 
-Error missing_value(std::string_view word) {
-  return invalid("usage", fmt::format("{} needs a value behind it", word), "`drpf scan --help`");
-}
+Error missing_value(std::string_view word) { return wrong_usage(fmt::format("{} needs a value behind it", word), "`drpf scan --help`"); }
 
 }  // namespace
 
@@ -77,7 +75,7 @@ Result<TranslatedWords> translate(const std::vector<std::string>& words) {
       break;
     }
     const auto name = word.substr(0, word.find('='));
-    if (const auto why = find(refused, name)) return fail(invalid("usage", fmt::format("{} is not understood", name), std::string(*why)));
+    if (const auto why = find(refused, name)) return fail(wrong_usage(fmt::format("{} is not understood", name), std::string(*why)));
     if (const auto same = find(same_meaning, name)) {
       out.words.push_back(std::string(*same) + std::string(word.substr(name.size())));
     } else if (word.starts_with("-p") && !word.starts_with("--")) {
@@ -96,15 +94,15 @@ Result<TranslatedWords> translate(const std::vector<std::string>& words) {
       }
       const auto format = find(output_letters, letter);
       if (!format)
-        return fail(invalid("usage", fmt::format("{} is no form of output", word),
-                            "-oN table, -oX XML, -oG grepable, -oJ JSON, -oC CSV, -oA the first three"));
+        return fail(wrong_usage(fmt::format("{} is no form of output", word),
+                                "-oN table, -oX XML, -oG grepable, -oJ JSON, -oC CSV, -oA the first three"));
       out.words.push_back(fmt::format("--output={}:{}", *format, *file));
     } else if (word.starts_with("-s") && word.size() >= 3) {
       for (std::size_t at = 2; at < word.size(); ++at) {
         const auto option = find(scan_letters, word.substr(at, 1));
         if (!option)
-          return fail(invalid("usage", fmt::format("{} names no scan that drpf has", word),
-                              "-sS -sT -sA -sW -sF -sN -sX -sM -sU -sO -sI ZOMBIE -sn -sV"));
+          return fail(wrong_usage(fmt::format("{} names no scan that drpf has", word),
+                                  "-sS -sT -sA -sW -sF -sN -sX -sM -sU -sO -sI ZOMBIE -sn -sV"));
         if (*option == "--idle") {
           auto zombie = at + 1 < word.size() ? std::optional(std::string(word.substr(at + 1))) : value();
           if (!zombie) return fail(missing_value(word));

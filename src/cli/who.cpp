@@ -35,7 +35,7 @@ std::string holders_table(const json::value& found) {
 int who(const WhoOptions& options) {
   const auto argument = parse_port_argument(options.port);
   if (!argument) return terminal::report(argument.error());
-  if (!argument->port) return terminal::report(invalid("usage", "'any' names no port", "give the public port's number"));
+  if (!argument->port) return terminal::report(wrong_usage("'any' names no port", "give the public port's number"));
   auto target = fmt::format("/v1/history?address={}&port={}", net::percent_encode(options.address), to_string(*argument->port));
   if (argument->protocol) target += fmt::format("&protocol={}", to_string(*argument->protocol));
   if (!options.at.empty()) target += "&at=" + net::percent_encode(options.at);

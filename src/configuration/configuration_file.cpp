@@ -3,13 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
+#include "configuration/port_uses.h"
 #include "configuration/toml_table.h"
 #include "core/interface_name.h"
+#include "core/text.h"
 #include "firewall/port_plan.h"
+#include "lease/validation.h"
 #include "tunnel/wireguard/crypto_workers.h"
 
 namespace drpf::configuration {
@@ -19,37 +24,44 @@ using namespace std::chrono_literals;
 
 constexpr Duration day = std::chrono::hours(24);
 constexpr std::size_t hosts_max = 64;
+constexpr Port port_mapping_port{5351};  // NAT-PMP and PCP: RFC 6886 section 1.1, RFC 6887 section 19.1
+constexpr Port ssdp_port{1900};
 constexpr std::uint16_t mtu_smallest = 576;
 constexpr std::uint16_t mtu_smallest_v6 = 1280;  // RFC 8200 section 5
 constexpr std::uint16_t mtu_largest = 9000;
 constexpr unsigned tunnel_v4_shortest = 8;
 constexpr unsigned tunnel_v4_longest = 29;  // the gateway and five devices
 constexpr unsigned tunnel_v6_shortest = 32;
-constexpr unsigned name_length_max = 63;
+constexpr std::size_t host_name_length_max = 253;  // RFC 1035 section 2.3.4, without the dot at the end
 
-// As lease::validate_name() wants it.
-bool is_name(std::string_view name) {
-  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !name.empty() && name.size() <= name_length_max && plain(name.front()) &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
+bool is_name(std::string_view name) { return lease::validate_name("public host", name).has_value(); }
+
+// What nobody can have as the address of a device or of a server.
+bool is_special(const Prefix& prefix) {
+  static const std::array special = {*parse_prefix("0.0.0.0/8"),   *parse_prefix("127.0.0.0/8"), *parse_prefix("169.254.0.0/16"),
+                                     *parse_prefix("224.0.0.0/3"), *parse_prefix("::/64"),       *parse_prefix("fe80::/10"),
+                                     *parse_prefix("ff00::/8")};
+  return std::any_of(special.begin(), special.end(), [&](const Prefix& one) { return one.overlaps(prefix); });
 }
 
 class Reader {
  public:
-  Reader(const toml::table& file, FileFaults& faults) : root_(file, "the file", faults), faults_(faults) {}
+  Reader(const toml::table& file, FileFaults& faults, Configuration defaults)
+      : root_(file, "the file", faults), faults_(faults), out_(std::move(defaults)) {}
 
   Configuration read() {
-    section("entry", [this](TomlTable& table) { read_entry(table); });
     section("tunnel", [this](TomlTable& table) { read_tunnel(table); });
+    section("entry", [this](TomlTable& table) { read_entry(table); });
     root_.each_table("host", [this](const toml::table& table) { read_host(table); });
     root_.each_table("plan", [this](const toml::table& table) { read_plan(table); });
     section("ports", [this](TomlTable& table) { read_ports(table); });
-    prove_disjoint();
-    section("leases", [this](TomlTable& table) { read_leases(table); });
     section("api", [this](TomlTable& table) {
       table.port("port", out_.api_port);
       table.boolean("upnp", out_.upnp);
     });
+    prove_disjoint();
+    prove_sockets_apart();
+    section("leases", [this](TomlTable& table) { read_leases(table); });
     section("audit", [this](TomlTable& table) { table.duration("every", out_.audit_every, 0s, 30 * day); });
     section("limits", [this](TomlTable& table) { read_limits(table); });
     section("daemon", [this](TomlTable& table) { table.text("user", out_.user); });
@@ -70,13 +82,16 @@ class Reader {
   void read_entry(TomlTable& table) {
     table.address("ipv4", Family::v4, out_.entry_v4);
     table.address("ipv6", Family::v6, out_.entry_v6);
+    refuse_inside_tunnel(table, out_.entry_v4, out_.entry_v6);
     std::string name;
     table.text("name", name);
     if (!table.has("name")) return;
     const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':';
     });
-    if (name.empty() || name.size() > 253 || !plain)
+    const bool is_address = parse_address(name).has_value();
+    const bool is_host_name = plain && !name.empty() && name.find(':') == std::string::npos && is_letter_or_digit(name.front());
+    if (name.size() > host_name_length_max || !(is_address || is_host_name))
       return table.fault("name", "this is not a host name or address", "write it like vpn.example.org, without a port");
     out_.endpoint_name = name;
   }
@@ -85,11 +100,16 @@ class Reader {
     table.text("interface", out_.tunnel_interface);
     if (!is_interface_name(out_.tunnel_interface))
       table.fault("interface", "this cannot be the name of an interface", "use 1 to 15 letters, digits, '-' or '_'");
+    // The kernel's parameters of all interfaces, of those to come, and its own way back.
+    for (const auto* taken : {"all", "default", "lo"})
+      if (out_.tunnel_interface == taken)
+        table.fault("interface", fmt::format("'{}' means something else to the kernel", taken), "choose another name, like drpf0");
     table.prefix("ipv4", Family::v4, out_.tunnel_v4);
     if (out_.tunnel_v4.length() < tunnel_v4_shortest || out_.tunnel_v4.length() > tunnel_v4_longest)
       table.fault("ipv4",
                   fmt::format("a /{} is too {} for the tunnel", out_.tunnel_v4.length(), out_.tunnel_v4.length() > 16 ? "small" : "large"),
                   fmt::format("choose a prefix of /{} to /{}", tunnel_v4_shortest, tunnel_v4_longest));
+    refuse_special(table, "ipv4", out_.tunnel_v4, "choose a private prefix, like 10.77.0.0/16");
     read_tunnel_v6(table);
     table.port("wireguard_port", out_.wireguard_port);
     table.number<std::uint16_t>("mtu", out_.mtu, mtu_smallest, mtu_largest);
@@ -101,7 +121,14 @@ class Reader {
     if (table.has("crypto_workers"))
       table.number("crypto_workers", out_.crypto_workers.emplace(), std::size_t{0}, tunnel::wireguard::CryptoWorkers::count_max);
     table.addresses("dns", out_.dns);
+    for (const auto& server : out_.dns)
+      if (is_special(Prefix::host(server)))
+        table.fault("dns", to_string(server) + " is no address of a name server that devices can ask", "name one that they reach");
     table.duration("disconnect_after", out_.disconnect_after, 60s, 1h);
+  }
+
+  static void refuse_special(TomlTable& table, std::string_view key, const Prefix& prefix, std::string cure) {
+    if (is_special(prefix)) table.fault(key, to_string(prefix) + " holds addresses that no device can have", std::move(cure));
   }
 
   void read_tunnel_v6(TomlTable& table) {
@@ -117,6 +144,7 @@ class Reader {
     if (prefix.length() < tunnel_v6_shortest || prefix.length() > longest)
       table.fault("ipv6", fmt::format("a /{} does not go with the tunnel's {}", prefix.length(), to_string(out_.tunnel_v4)),
                   fmt::format("choose a prefix of /{} to /{}", tunnel_v6_shortest, longest));
+    refuse_special(table, "ipv6", prefix, "choose a private prefix, like fd77:6472:7066::/64");
     out_.tunnel_v6 = prefix;
   }
 
@@ -166,14 +194,18 @@ class Reader {
       if (host.v6 && other.v6 == host.v6)
         table.fault("ipv6", fmt::format("{} belongs to the host '{}' already", to_string(*host.v6), other.name), "give each address once");
     }
-    if (host.v4 && out_.tunnel_v4.contains(*host.v4))
-      table.fault("ipv4", fmt::format("{} lies inside the tunnel's {}", to_string(*host.v4), to_string(out_.tunnel_v4)),
-                  "choose another tunnel prefix: [tunnel] ipv4");
-    if (host.v6 && out_.tunnel_v6 && out_.tunnel_v6->contains(*host.v6))
-      table.fault("ipv6", fmt::format("{} lies inside the tunnel's {}", to_string(*host.v6), to_string(*out_.tunnel_v6)),
-                  "choose another tunnel prefix: [tunnel] ipv6");
+    refuse_inside_tunnel(table, host.v4, host.v6);
     if (out_.hosts.size() == hosts_max) return table.fault("name", fmt::format("there are more than {} hosts", hosts_max), "remove some");
     out_.hosts.push_back(std::move(host));
+  }
+
+  void refuse_inside_tunnel(TomlTable& table, const std::optional<Address>& v4, const std::optional<Address>& v6) {
+    if (v4 && out_.tunnel_v4.contains(*v4))
+      table.fault("ipv4", fmt::format("{} lies inside the tunnel's {}", to_string(*v4), to_string(out_.tunnel_v4)),
+                  "choose another tunnel prefix: [tunnel] ipv4");
+    if (v6 && out_.tunnel_v6 && out_.tunnel_v6->contains(*v6))
+      table.fault("ipv6", fmt::format("{} lies inside the tunnel's {}", to_string(*v6), to_string(*out_.tunnel_v6)),
+                  "choose another tunnel prefix: [tunnel] ipv6");
   }
 
   // A plan with the name of a built-in one changes that one.
@@ -196,7 +228,7 @@ class Reader {
     if (!connect_given)
       known->ports_at_connect = static_cast<std::uint16_t>(std::min<std::uint32_t>(known->ports_at_connect, known->ports_max));
     table.boolean("port_choice", known->port_choice);
-    table.duration("lease_lifetime", known->lease_lifetime, 2min, 30 * day);
+    table.duration("lease_lifetime", known->lease_lifetime, 2min, lease::Policy::lease_lifetime_max);
     table.finish();
     if (known->ports_at_connect > known->ports_max)
       table.fault("ports_at_connect",
@@ -220,20 +252,7 @@ class Reader {
 
   // An overlap would let a device take over another's port, or a service's (docs/security.md: Port Shadow).
   void prove_disjoint() {
-    using firewall::PortUse;
-    struct Use {
-      std::string_view section;
-      std::string_view key;
-      std::string_view what;
-      PortUse use;
-      PortRange range;
-    };
-    std::vector<Use> uses = {{"ports", "pool", "the pool", PortUse::lease_pool, out_.pool},
-                             {"ports", "snat", "the SNAT range", PortUse::snat, out_.snat},
-                             {"ports", "ephemeral", "the ephemeral range", PortUse::ephemeral, out_.ephemeral},
-                             {"tunnel", "wireguard_port", "WireGuard's port", PortUse::service, PortRange{out_.wireguard_port}}};
-    for (const auto port : out_.input_tcp) uses.push_back({"ports", "services_tcp", "the TCP service", PortUse::service, PortRange{port}});
-    for (const auto port : out_.input_udp) uses.push_back({"ports", "services_udp", "the UDP service", PortUse::service, PortRange{port}});
+    const auto uses = ports_of_keys(out_);
     for (std::size_t i = 0; i < uses.size(); ++i) {
       for (std::size_t j = i + 1; j < uses.size(); ++j) {
         if (firewall::may_overlap(uses[i].use, uses[j].use) || !uses[i].range.overlaps(uses[j].range)) continue;
@@ -243,6 +262,14 @@ class Reader {
                     "choose ranges and ports that share no number");
       }
     }
+  }
+
+  // Sockets of ours that take all addresses of the tunnel cannot share a number with WireGuard's.
+  void prove_sockets_apart() {
+    if (out_.wireguard_port == port_mapping_port || (out_.upnp && out_.wireguard_port == ssdp_port))
+      root_.fault("tunnel", "wireguard_port",
+                  fmt::format("at UDP port {} the gateway itself answers devices that ask for ports", to_string(out_.wireguard_port)),
+                  "choose another port, like 51820");
   }
 
   void read_leases(TomlTable& table) {
@@ -272,7 +299,7 @@ class Reader {
 
   TomlTable root_;
   FileFaults& faults_;
-  Configuration out_ = default_configuration();
+  Configuration out_;
   std::vector<std::string> plans_seen_;
 };
 
@@ -294,9 +321,9 @@ Result<std::string> only_ascii(std::string_view text, std::string_view file_name
       comment = true;
     } else if (static_cast<unsigned char>(out[i]) >= 0x80) {
       if (!comment)
-        return fail(invalid("config_malformed",
-                            fmt::format("{}:{}:{}: this character is possible in comments only", file_name, line, i - line_begin + 1),
-                            "write keys and values with letters, digits and signs of ASCII"));
+        return fail(misconfigured("config_malformed",
+                                  fmt::format("{}:{}:{}: this character is possible in comments only", file_name, line, i - line_begin + 1),
+                                  "write keys and values with letters, digits and signs of ASCII"));
       out[i] = '?';
     }
   }
@@ -325,40 +352,46 @@ std::size_t line_given_up_on(std::string_view text) {
 
 }  // namespace
 
-Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name) {
+Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name, const Configuration& defaults) {
   const auto ascii = only_ascii(text, file_name);
   if (!ascii) return fail(ascii.error());
   const auto result = try_to_parse(*ascii);
   if (!result)
-    return fail(invalid("config_malformed", fmt::format("{}:{}:1: this is not TOML", file_name, line_given_up_on(*ascii)),
-                        "see docs/configuration.md for an example"));
+    return fail(misconfigured("config_malformed", fmt::format("{}:{}:1: this is not TOML", file_name, line_given_up_on(*ascii)),
+                              "see docs/configuration.md for an example"));
   const auto& parsed = *result;
   if (!parsed) {
     const auto& error = parsed.error();
-    return fail(invalid("config_malformed",
-                        fmt::format("{}:{}:{}: this is not TOML: {}", file_name, error.source().begin.line, error.source().begin.column,
-                                    error.description()),
-                        "see docs/configuration.md for an example"));
+    return fail(misconfigured("config_malformed",
+                              fmt::format("{}:{}:{}: this is not TOML: {}", file_name, error.source().begin.line,
+                                          error.source().begin.column, error.description()),
+                              "see docs/configuration.md for an example"));
   }
   FileFaults faults(file_name);
-  auto configuration = Reader(parsed.table(), faults).read();
+  auto configuration = Reader(parsed.table(), faults, defaults).read();
   if (faults.first()) return fail(*faults.first());
   return configuration;
 }
 
-Result<Configuration> read_configuration_file(const std::string& path) {
+Result<Configuration> read_configuration_file(const std::string& path, const Configuration& defaults) {
+  const auto unreadable = [&](int error) {
+    return fail(misconfigured("config_unreadable", fmt::format("cannot read the configuration {}: {}", path, std::strerror(error)),
+                              "check the path and its permissions"));
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return unreadable(EISDIR);  // a stream opens it, and fails without a reason
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
+  if (!file.is_open()) return unreadable(errno);
   std::string text(configuration_bytes_max + 1, '\0');
   errno = 0;
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.is_open() || file.bad())
-    return fail(failure("config_unreadable", fmt::format("cannot read the configuration {}: {}", path, std::strerror(errno)),
-                        "check the path and its permissions"));
+  if (file.bad()) return unreadable(errno == 0 ? EIO : errno);
   text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.size() > configuration_bytes_max)
-    return fail(invalid("config_malformed", fmt::format("{}:1:1: the file is larger than {} bytes", path, configuration_bytes_max),
-                        "check that this is the configuration"));
-  return parse_configuration(text, path);
+    return fail(misconfigured("config_malformed", fmt::format("{}:1:1: the file is larger than {} bytes", path, configuration_bytes_max),
+                              "check that this is the configuration"));
+  return parse_configuration(text, path, defaults);
 }
 
 }  // namespace drpf::configuration

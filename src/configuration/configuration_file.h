@@ -12,7 +12,9 @@ namespace drpf::configuration {
 inline constexpr std::size_t configuration_bytes_max = 1024 * 1024;
 
 // Errors: config_unreadable, config_malformed, config_invalid; the message begins with "FILE:LINE:COLUMN: ".
-Result<Configuration> read_configuration_file(const std::string& path);
-Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name);
+// `defaults`: what holds where the file says nothing.
+Result<Configuration> read_configuration_file(const std::string& path, const Configuration& defaults = default_configuration());
+Result<Configuration> parse_configuration(std::string_view text, std::string_view file_name,
+                                          const Configuration& defaults = default_configuration());
 
 }  // namespace drpf::configuration

@@ -94,14 +94,14 @@ Result<LabConfiguration> make_lab_configuration(std::string_view text, std::stri
   LabConfiguration out;
   try {
     auto parsed = toml::parse(text, file_name);
-    if (!parsed) return fail(invalid("config_malformed", fmt::format("{} cannot be read again", file_name)));
+    if (!parsed) return fail(misconfigured("config_malformed", fmt::format("{} cannot be read again", file_name)));
     toml::table& root = parsed.table();
     Mapping(*given, network).apply(root, out);
     std::ostringstream written;
     written << root << "\n";
     out.text = written.str();
   } catch (const TomlAssertion&) {
-    return fail(invalid("config_malformed", fmt::format("{} cannot be read again", file_name)));
+    return fail(misconfigured("config_malformed", fmt::format("{} cannot be read again", file_name)));
   }
   auto settings = parse_configuration(out.text, "the lab's configuration");
   if (!settings) return fail(settings.error());

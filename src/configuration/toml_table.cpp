@@ -46,7 +46,8 @@ Result<Duration> parse_duration(std::string_view text) {
 void FileFaults::add(const toml::source_region& where, const std::string& what, std::string cure) {
   if (first_ && first_position_ <= where.begin) return;
   first_position_ = where.begin;
-  first_ = invalid("config_invalid", fmt::format("{}:{}:{}: {}", file_name_, where.begin.line, where.begin.column, what), std::move(cure));
+  first_ =
+      misconfigured("config_invalid", fmt::format("{}:{}:{}: {}", file_name_, where.begin.line, where.begin.column, what), std::move(cure));
 }
 
 const toml::node* TomlTable::find(std::string_view key) {

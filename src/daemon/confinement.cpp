@@ -13,8 +13,10 @@
 
 #include <fmt/format.h>
 
+#include "system/fd.h"
 #include "system/nft_program.h"
 #include "system/privileges.h"
+#include "system/process.h"
 #include "system/seccomp.h"
 
 namespace drpf::daemon {
@@ -76,9 +78,25 @@ Result<std::optional<system::User>> choose_user(const configuration::Configurati
   return user;
 }
 
+// Without these nothing works; said before anything is changed.
+Status prove_means() {
+  if (!system::has_capability(Capability::net_admin))
+    return fail(not_permitted("no_permission", "the gateway changes the network of this machine, which this process may not",
+                              "run it as root, or with the capability CAP_NET_ADMIN"));
+  if (system::find_program("nft").empty())
+    return fail(unavailable("nft_missing", "the program nft is not installed", "apt install nftables"));
+  const system::Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+  if (!tun.valid())
+    return fail((errno == EPERM || errno == EACCES ? not_permitted : unavailable)(
+        "tun_unavailable", fmt::format("/dev/net/tun cannot be opened: {}", std::strerror(errno)),
+        "modprobe tun; in a container, pass the device /dev/net/tun in"));
+  return {};
+}
+
 }  // namespace
 
 Status confine(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log) {
+  if (auto means = prove_means(); !means) return means;
   const auto user = choose_user(configuration, options, log);
   if (!user) return fail(user.error());
 

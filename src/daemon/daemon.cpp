@@ -11,14 +11,13 @@
 #include <filesystem>
 
 #include "configuration/changed_keys.h"
-#include "configuration/configuration_file.h"
+#include "configuration/keys.h"
 #include "core/encoding.h"
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
-#include "daemon/listeners.h"
+#include "daemon/prove_configuration.h"
 #include "daemon/public_hosts.h"
 #include "daemon/ssh_ports.h"
-#include "firewall/port_plan.h"
 #include "lease/losses.h"
 #include "lease/validation.h"
 #include "system/nft_program.h"
@@ -27,19 +26,11 @@
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::daemon {
-namespace {
-
-constexpr const char* default_configuration_file = "/etc/drpf/drpf.toml";
-
-firewall::PortClaim claim(PortRange range, firewall::PortUse use, std::string origin) { return {range, use, std::move(origin)}; }
-
-}  // namespace
-
 Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::shared_ptr<spdlog::logger> log) {
   std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
   // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
-  for (const auto step : {&Daemon::read_configuration, &Daemon::confine, &Daemon::open_store, &Daemon::prove_port_plan,
-                          &Daemon::start_redirect, &Daemon::start_ways_in, &Daemon::open_gateway, &Daemon::open_doors})
+  for (const auto step : {&Daemon::read_configuration, &Daemon::confine, &Daemon::open_store, &Daemon::take_ports, &Daemon::start_redirect,
+                          &Daemon::start_ways_in, &Daemon::open_gateway, &Daemon::open_doors})
     if (auto done = ((*daemon).*step)(); !done) return fail(done.error());
   return daemon;
 }
@@ -52,26 +43,20 @@ Daemon::~Daemon() {
   if (redirect_) redirect_->when_settled({});
 }
 
-Result<configuration::Configuration> Daemon::load_configuration() const {
-  if (options_.config_file) return configuration::read_configuration_file(*options_.config_file);
-  if (std::filesystem::exists(default_configuration_file)) return configuration::read_configuration_file(default_configuration_file);
-  // Told nothing, the gateway closes the host to the outside: but not the door that its operator came in by.
-  auto configuration = configuration::default_configuration();
-  configuration.input_tcp = ssh_ports();
-  return configuration;
-}
-
 Status Daemon::read_configuration() {
-  auto configuration = load_configuration();
+  ssh_ports_ = ssh_ports();
+  auto configuration = load_configuration(options_.config_file, ssh_ports_);
   if (!configuration) return fail(configuration.error());
   configuration_ = std::move(*configuration);
 
   auto network = system::LinksAndRoutes::open();
   if (!network) return fail(network.error());
   network_ = std::make_unique<system::LinksAndRoutes>(std::move(*network));
-  auto hosts = find_public_hosts(configuration_, *network_);
-  if (!hosts) return fail(hosts.error());
-  hosts_ = std::move(*hosts);
+  auto proven = prove_configuration(configuration_, *network_, false);
+  if (!proven) return fail(proven.error());
+  hosts_ = std::move(proven->hosts);
+  listeners_ = std::move(proven->listeners);
+  policy_ = std::move(proven->policy);
   for (const auto& found : hosts_)
     log_->info("public host {}: {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "no IPv4",
                found.host.v6 ? " and " + to_string(*found.host.v6) : "", ", leased ports " + to_string(configuration_.pool));
@@ -94,31 +79,15 @@ Status Daemon::open_store() {
     log_->warn("this gateway begins with an empty book and a key of its own, {}: devices of another gateway need new configurations",
                to_base64(crypto::x25519_public(identity_.private_key)));
 
-  auto listeners = reachable_listeners(configuration_, hosts_);
-  if (!listeners) return fail(listeners.error());
-  listeners_ = std::move(*listeners);
-  const auto policy = configuration::make_policy(configuration_, hosts_, listeners_);
-  auto book = gateway::load_book(*store_, policy, {system::boot_id(), clock_.now(), clock_.wall_now()},
+  auto book = gateway::load_book(*store_, policy_, {system::boot_id(), clock_.now(), clock_.wall_now()},
                                  options_.end_leases || configuration_.changes_may_end_leases, log_.get());
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
   return {};
 }
 
-Status Daemon::prove_port_plan() {
+Status Daemon::take_ports() {
   if (auto written = system::write_ephemeral_ports(configuration_.ephemeral); !written) return written;
-  using firewall::PortUse;
-  std::vector<firewall::PortClaim> claims{
-      claim(configuration_.pool, PortUse::lease_pool, "the lease pool ([ports] pool)"),
-      claim(configuration_.snat, PortUse::snat, "the range that devices' traffic is translated to ([ports] snat)"),
-      claim(configuration_.ephemeral, PortUse::ephemeral, "this host's own connections ([ports] ephemeral)"),
-      claim(PortRange(configuration_.wireguard_port), PortUse::service, "WireGuard ([tunnel] wireguard_port)"),
-      claim(PortRange(configuration_.api_port), PortUse::service, "the devices' API"),
-  };
-  for (const auto& port : configuration_.input_tcp)
-    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (tcp)"));
-  for (const auto& port : configuration_.input_udp)
-    claims.push_back(claim(PortRange(port), PortUse::service, "a service of this host (udp)"));
   for (const auto& listener : listeners_) {
     const auto& stays = listener.protocol == Protocol::tcp ? configuration_.input_tcp : configuration_.input_udp;
     const bool ours = listener.protocol == Protocol::udp && listener.port == configuration_.wireguard_port;
@@ -127,16 +96,13 @@ Status Daemon::prove_port_plan() {
                  to_string(listener.protocol), to_string(listener.port), to_string(listener.protocol));
     const auto name =
         "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
-    if (configuration_.pool.contains(listener.port)) {
+    if (configuration_.pool.contains(listener.port))
       warn_of_occupied(listener, name);
-    } else if (listener.protocol == Protocol::tcp) {
-      claims.push_back(claim(PortRange(listener.port), PortUse::listener, name));
-    } else if (configuration_.snat.contains(listener.port)) {
+    else if (configuration_.snat.contains(listener.port))
       // Most often a client's socket that was opened before the ephemeral range was set; it goes away by itself.
       log_->warn("{} is inside the range that devices' traffic is translated to; `drpf check` shows whether it stays", name);
-    }
   }
-  return firewall::prove_disjoint(claims);
+  return {};
 }
 
 // Visitors are led to devices before this host's own sockets are asked.
@@ -400,9 +366,7 @@ Result<bool> Daemon::follow_hosts() {
   auto hosts = find_public_hosts(configuration_, *network_);
   if (!hosts) {
     // No address at all: nobody can visit, and the leases wait where they were.
-    if (hosts.error().code == "public_address_missing" || hosts.error().code == "default_route_missing" ||
-        hosts.error().code == "interface_unknown")
-      return false;
+    if (hosts.error().kind == Error::Kind::unavailable || hosts.error().kind == Error::Kind::not_found) return false;
     return fail(hosts.error());
   }
   if (*hosts == hosts_ && !leases_must_follow_) {
@@ -508,46 +472,35 @@ Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions& option
 }
 
 Status Daemon::try_reload(bool may_end_leases) {
-  auto configuration = load_configuration();
+  auto configuration = load_configuration(options_.config_file, ssh_ports_);
   if (!configuration) return fail(configuration.error());
-  const auto restart_needed = [](std::string_view key) {
-    return fail(refusal("restart_needed", "a change of " + std::string(key) + " needs a restart of the gateway",
-                        "leave it as it was, or restart: leases and keys stay"));
-  };
-  if (configuration->tunnel_interface != configuration_.tunnel_interface) return restart_needed("the tunnel interface");
-  if (configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6)
-    return fail(refusal("restart_needed", "a change of the tunnel prefixes needs a restart of the gateway",
-                        "leave them as they were; or restart it with --end-leases: devices get other addresses, and need their "
-                        "configurations again"));
-  if (configuration->wireguard_port != configuration_.wireguard_port) return restart_needed("the WireGuard port");
-  if (configuration->engine != configuration_.engine) return restart_needed("the tunnel's engine");
-  if (configuration->mtu != configuration_.mtu || configuration->offload != configuration_.offload) return restart_needed("mtu or offload");
-  if (configuration->api_port != configuration_.api_port) return restart_needed("the API port");
-  if (configuration->upnp != configuration_.upnp) return restart_needed("[api] upnp");
-  if (configuration->disconnect_after != configuration_.disconnect_after) return restart_needed("disconnect_after");
-  if (configuration->user != configuration_.user) return restart_needed("[daemon] user");
-
-  auto hosts = find_public_hosts(*configuration, *network_);
-  if (!hosts) return fail(hosts.error());
-  auto listeners = reachable_listeners(*configuration, *hosts);
-  if (!listeners) return fail(listeners.error());
-  auto policy = configuration::make_policy(*configuration, *hosts, *listeners);
-  if (auto valid = lease::validate(policy); !valid) return valid;
+  auto proven = prove_configuration(*configuration, *network_, true);
+  if (!proven) return fail(proven.error());
+  if (const auto keys = configuration::keys_that_need_a_restart(configuration_, *configuration); !keys.empty()) {
+    const bool renumbers = configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6;
+    return fail(refusal("restart_needed", fmt::format("a change of {} needs a restart of the gateway", fmt::join(keys, ", ")),
+                        renumbers ? "leave it as it was; or restart it with --end-leases: devices get other addresses, and need their "
+                                    "configurations again"
+                                  : "leave it as it was, or restart: leases and keys stay"));
+  }
+  const auto& policy = proven->policy;
   if (!may_end_leases && !configuration->changes_may_end_leases) {
     const auto& book = gateway_->book();
     if (auto kept = lease::refuse_losses(book, book.reconfigure(policy, clock_.now())); !kept) return kept;
   }
+  auto& hosts = proven->hosts;
+  auto& listeners = proven->listeners;
 
   std::swap(configuration_, *configuration);
-  std::swap(hosts_, *hosts);
-  std::swap(listeners_, *listeners);
+  std::swap(hosts_, hosts);
+  std::swap(listeners_, listeners);
   const auto take_back = [&](const Error& error) {
     std::swap(configuration_, *configuration);
-    std::swap(hosts_, *hosts);
-    std::swap(listeners_, *listeners);
+    std::swap(hosts_, hosts);
+    std::swap(listeners_, listeners);
     return fail(error);
   };
-  if (auto proven = prove_port_plan(); !proven) return take_back(proven.error());
+  if (auto taken = take_ports(); !taken) return take_back(taken.error());
   // The rule set first: it is refused whole or taken whole. Then the leases, which fit both.
   if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
       !changed)
@@ -563,7 +516,7 @@ Status Daemon::try_reload(bool may_end_leases) {
     log_->warn("the new configuration holds; what the kernel did not take of it is repaired at the next tick: {}", done.error().message);
   }
   ruleset_is_ahead_ = false;
-  if (hosts_ != *hosts) announce_hosts();
+  if (hosts_ != hosts) announce_hosts();
   return {};
 }
 

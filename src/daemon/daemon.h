@@ -57,14 +57,13 @@ class Daemon {
   Status read_configuration();
   Status confine();
   Status open_store();
-  Status prove_port_plan();
+  Status take_ports();
   Status start_redirect();
   Status start_ways_in();
   Status open_gateway();
   Status open_doors();
   void open_upnp();
 
-  Result<configuration::Configuration> load_configuration() const;
   firewall::GatewayRuleset ruleset_for(const configuration::Configuration& configuration,
                                        const std::vector<configuration::FoundHost>& hosts) const;
   void warn_of_occupied(const configuration::Listener& listener, const std::string& name) const;
@@ -86,6 +85,7 @@ class Daemon {
   system::SystemClock clock_;
   crypto::SystemRandom random_;
   configuration::Configuration configuration_;
+  std::vector<Port> ssh_ports_;  // read while every file can be
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::vector<TunnelInterface> tunnel_interfaces_;
   std::unique_ptr<ProbeInterface> probe_interface_;
@@ -93,6 +93,7 @@ class Daemon {
   bool leases_must_follow_ = false;   // the rule set has the hosts of now, and the leases not yet
   std::optional<Time> address_lost_;  // since when a host has had fewer addresses than its leases are on
   std::vector<configuration::Listener> listeners_;
+  lease::Policy policy_;  // that the book is loaded with
   std::unique_ptr<store::sqlite::SqliteStore> store_;
   store::WireGuardIdentity identity_;
   std::unique_ptr<lease::LeaseBook> loaded_book_;  // between open_store() and open_gateway()

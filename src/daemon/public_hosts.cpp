@@ -17,8 +17,8 @@ Result<std::vector<std::string>> default_interfaces(system::LinksAndRoutes& netw
       interfaces.push_back(*route->interface);
   }
   if (interfaces.empty())
-    return fail(failure("default_route_missing", "no default route was found, so the public interface is not known",
-                        "name it in the configuration: [[host]] interfaces = [\"eth0\"]"));
+    return fail(unavailable("default_route_missing", "no default route was found, so the public interface is not known",
+                            "name it in the configuration: [[host]] interfaces = [\"eth0\"]"));
   return interfaces;
 }
 
@@ -71,9 +71,9 @@ Result<std::vector<configuration::FoundHost>> find_public_hosts(const configurat
       found.host.v6 = *v6;
     }
     if (!found.host.v4 && !found.host.v6)
-      return fail(failure("public_address_missing",
-                          "the public host '" + host.name + "' has no global address on " + found.interfaces.front(),
-                          "name one in the configuration: [[host]] ipv4 = \"198.51.100.7\""));
+      return fail(unavailable("public_address_missing",
+                              "the public host '" + host.name + "' has no global address on " + found.interfaces.front(),
+                              "name one in the configuration: [[host]] ipv4 = \"198.51.100.7\""));
     hosts.push_back(std::move(found));
   }
   return hosts;

@@ -3,22 +3,9 @@
 #include <spdlog/logger.h>
 
 #include "daemon/daemon.h"
+#include "terminal/exit_code.h"
 
 namespace drpf::daemon {
-namespace {
-
-// sysexits(3), as docs/exit-codes.md lists them.
-int exit_code_of(const Error& error) {
-  if (error.code.starts_with("config_") || error.code == "port_plan_overlap" || error.code == "policy_invalid" ||
-      error.code == "change_ends_leases")
-    return 78;
-  if (error.code == "permission_denied" || error.code == "not_permitted") return 77;
-  if (error.code == "tun_missing" || error.code == "nft_missing" || error.code == "default_route_missing") return 69;
-  return 1;
-}
-
-}  // namespace
-
 int run(const RunOptions& options) {
   system::hold_standard_streams();
   const auto log = system::make_log(options.log);
@@ -26,7 +13,7 @@ int run(const RunOptions& options) {
   if (!daemon) {
     log->critical("the gateway does not start: {}{}", daemon.error().message,
                   daemon.error().cure.empty() ? "" : " Cure: " + daemon.error().cure);
-    return exit_code_of(daemon.error());
+    return terminal::exit_code_of(daemon.error());
   }
   return (*daemon)->serve() ? 0 : 1;
 }

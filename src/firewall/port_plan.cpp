@@ -64,10 +64,10 @@ Status prove_disjoint(std::span<const PortClaim> claims) {
   const bool listener = std::any_of(found.begin(), found.end(), [](const PortConflict& conflict) {
     return conflict.first.use == PortUse::listener || conflict.second.use == PortUse::listener;
   });
-  return fail(invalid("port_plan_overlap", std::move(message),
-                      listener
-                          ? "stop that program or bind it elsewhere (find it with: ss -lntup), or change the range in the configuration"
-                          : "change one of the ranges in the configuration"));
+  return fail(
+      misconfigured("port_plan_overlap", std::move(message),
+                    listener ? "stop that program or bind it elsewhere (find it with: ss -lntup), or change the range in the configuration"
+                             : "change one of the ranges in the configuration"));
 }
 
 }  // namespace drpf::firewall

@@ -95,7 +95,7 @@ void Gateway::note_store(const Status& written) {
     return;
   }
   const auto& error = written.error();
-  if (error.kind != Error::Kind::failure) return;
+  if (is_askers(error.kind)) return;
   const bool told = store_trouble_told_ == error.code && store_trouble_logged_ && now() < *store_trouble_logged_ + store_trouble_repeat;
   store_trouble_ = error;
   store_trouble_told_ = error.code;

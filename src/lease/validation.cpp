@@ -17,7 +17,7 @@ bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && 
 long long seconds(Duration duration) { return std::chrono::duration_cast<std::chrono::seconds>(duration).count(); }
 
 tl::unexpected<Error> bad_policy(std::string message, std::string cure) {
-  return fail(invalid("policy_invalid", std::move(message), std::move(cure)));
+  return fail(misconfigured("policy_invalid", std::move(message), std::move(cure)));
 }
 
 Status validate_hosts(const Policy& policy) {

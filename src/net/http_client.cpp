@@ -17,13 +17,14 @@ std::string called(const StreamPeer& server, const HttpClient::Options& options)
 
 Error unreachable(const StreamPeer& server, const HttpClient::Options& options, int error) {
   const auto what = "cannot reach " + called(server, options) + ": " + std::strerror(error);
-  if (error == EACCES || error == EPERM) return failure("no_permission", what, "run it as root, or join the group that owns the socket");
+  if (error == EACCES || error == EPERM)
+    return not_permitted("no_permission", what, "run it as root, or join the group that owns the socket");
   if (std::holds_alternative<std::string>(server))
-    return failure("gateway_unreachable", what,
-                   "the gateway is not running, or its socket is elsewhere: start it with `drpf gateway`, or give --socket PATH");
+    return unavailable("gateway_unreachable", what,
+                       "the gateway is not running, or its socket is elsewhere: start it with `drpf gateway`, or give --socket PATH");
   if (options.who != HttpClient::Options{}.who)
     return failure("server_unreachable", what, "check that it runs, and that this is the address where it listens");
-  return failure("gateway_unreachable", what, "check that the tunnel is up and that the gateway runs");
+  return unavailable("gateway_unreachable", what, "check that the tunnel is up and that the gateway runs");
 }
 
 // One exchange on its way: connects, sends, and reads until its end. What is done with what was read is for the kind of exchange.
@@ -75,8 +76,8 @@ class Conversation : public Watch::State, public std::enable_shared_from_this<Co
     stream_.write_all(std::move(text), deadline_, [self = shared_from_this()](int error) {
       // A server that refused early may have closed: its answer is there to be read.
       if (error != 0 && error != EPIPE && error != ECONNRESET)
-        return self->end_with(error, failure("gateway_unreachable",
-                                             "sending to " + called(self->server_, self->options_) + " failed: " + std::strerror(error)));
+        return self->end_with(error, unavailable("gateway_unreachable", "sending to " + called(self->server_, self->options_) +
+                                                                            " failed: " + std::strerror(error)));
       self->receive();
     });
   }
@@ -99,8 +100,8 @@ class Conversation : public Watch::State, public std::enable_shared_from_this<Co
     const auto server = called(server_, options_);
     if (is_open_stream())
       return end(fail(failure("stream_silent", server + " has been silent for too long", "the connection to it is broken: connect again")));
-    end(fail(
-        failure("gateway_timeout", server + " did not answer in time", "look into the gateway's log; it may be overloaded or stopped")));
+    end(fail(unavailable("gateway_timeout", server + " did not answer in time",
+                         "look into the gateway's log; it may be overloaded or stopped")));
   }
 
   EventLoop& loop_;

@@ -41,8 +41,8 @@ HttpExchange::HttpExchange(HttpExchange&&) noexcept = default;
 HttpExchange::~HttpExchange() = default;
 
 Status HttpExchange::confused(std::string_view how) const {
-  return fail(failure("gateway_confused", "what answers as " + server_ + " does not speak as it does: " + std::string(how),
-                      "check that this is the right address or socket"));
+  return fail(unavailable("gateway_confused", "what answers as " + server_ + " does not speak as it does: " + std::string(how),
+                          "check that this is the right address or socket"));
 }
 
 Result<std::string> HttpExchange::encode(const ClientRequest& request, std::string_view host) const {

@@ -35,8 +35,8 @@ std::optional<WellKnown> meant_by(std::string_view digits) {
 
 Error no_port(std::string_view digits) {
   const auto meant = meant_by(digits);
-  return invalid("usage", std::string(digits) + " is no port number: port numbers have 16 bits, so they go from 0 to 65535",
-                 meant ? "did you mean " + to_string(meant->port) + " (" + std::string(meant->name) + ")?" : "the last one is 65535");
+  return wrong_usage(std::string(digits) + " is no port number: port numbers have 16 bits, so they go from 0 to 65535",
+                     meant ? "did you mean " + to_string(meant->port) + " (" + std::string(meant->name) + ")?" : "the last one is 65535");
 }
 
 }  // namespace
@@ -44,8 +44,8 @@ Error no_port(std::string_view digits) {
 Result<PortQuery> parse_port_query(std::string_view text) {
   PortQuery query;
   if (text.empty() || text.size() > port_query_length_max)
-    return fail(invalid("usage", text.empty() ? "an empty question" : "a question of more than 64 letters",
-                        "write a number, a range, a name or a word: 1720, 6881-6889, pop3, mail"));
+    return fail(wrong_usage(text.empty() ? "an empty question" : "a question of more than 64 letters",
+                            "write a number, a range, a name or a word: 1720, 6881-6889, pop3, mail"));
   // Some registered names have a slash, so only a protocol behind it is one.
   if (const auto slash = text.rfind('/'); slash != std::string_view::npos && slash > 0) {
     query.transport = find_transport(text.substr(slash + 1));
@@ -60,8 +60,7 @@ Result<PortQuery> parse_port_query(std::string_view text) {
   const auto last = port_in(last_digits);
   if (!first || !last) return fail(no_port(first ? last_digits : first_digits));
   if (*last < *first)
-    return fail(
-        invalid("usage", "the range " + std::string(text) + " runs backwards", "write " + to_string(*last) + "-" + to_string(*first)));
+    return fail(wrong_usage("the range " + std::string(text) + " runs backwards", "write " + to_string(*last) + "-" + to_string(*first)));
   query.ports = PortRange(*first, *last);
   return query;
 }

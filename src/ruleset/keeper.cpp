@@ -90,7 +90,8 @@ Status Keeper::lay_on(const Structure& structure) {
     // That nft was not run says nothing about the table, and one that stands as we have put it is not given up for another.
     if (applied.error().code != refused_by_nft) return applied;
     if (const auto stands = standing(); !stands || *stands == Standing::as_put) return applied;
-    // The remains of another version, or what others have made of ours, which this structure does not fit on: begin anew. What keeps the gap closed is the caller's.
+    // The remains of another version, or what others have made of ours, which this structure does not fit on: begin anew. What keeps the
+    // gap closed is the caller's.
     spdlog::warn("the table of the predecessor cannot be used, building a new one: {}", applied.error().message);
     if (auto removed = table_.remove(); !removed) return removed;
     if (auto created = table_.create(persistent); !created) return created;
@@ -122,10 +123,9 @@ Status Keeper::apply(const std::string& text) const {
   const auto output = system::run_nft(system::NftTask::apply, text, options_.nft_time_max);
   if (!output) {
     const bool missing = output.error().kind == Error::Kind::not_found;
-    if (missing)
-      return fail(failure("nft_missing", "could not run nft to set up the firewall: " + output.error().message,
-                          "install nftables: apt install nftables"));
-    return fail(failure("nft_not_run", "could not run nft to set up the firewall: " + output.error().message, output.error().cure));
+    auto message = "could not run nft to set up the firewall: " + output.error().message;
+    if (missing) return fail(unavailable("nft_missing", std::move(message), "install nftables: apt install nftables"));
+    return fail(failure("nft_not_run", std::move(message), output.error().cure));
   }
   if (output->exit_code == 0) return {};
   const auto words = options_.brief ? output->err.substr(0, output->err.find('\n')) : output->err.substr(0, program_words_max);

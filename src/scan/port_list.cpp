@@ -42,10 +42,11 @@ Result<std::uint32_t> parse_number(std::string_view text, const Bounds& bounds) 
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc::result_out_of_range || (error == std::errc() && end == text.data() + text.size() && value > bounds.most))
-    return fail(invalid("usage", fmt::format("there is no {} {}", bounds.what, shown(text)),
-                        fmt::format("{}s are numbers of {} bits: {} is the last", bounds.what, bounds.most == 255 ? 8 : 16, bounds.most)));
+    return fail(
+        wrong_usage(fmt::format("there is no {} {}", bounds.what, shown(text)),
+                    fmt::format("{}s are numbers of {} bits: {} is the last", bounds.what, bounds.most == 255 ? 8 : 16, bounds.most)));
   if (error != std::errc() || end != text.data() + text.size())
-    return fail(invalid("usage", fmt::format("'{}' is no {}", shown(text), bounds.what), std::string(forms)));
+    return fail(wrong_usage(fmt::format("'{}' is no {}", shown(text), bounds.what), std::string(forms)));
   return static_cast<std::uint32_t>(value);
 }
 
@@ -63,7 +64,7 @@ Result<std::pair<std::uint32_t, std::uint32_t>> parse_number_range(std::string_v
   const Result<std::uint32_t> last = high.empty() ? bounds.most : parse_number(high, bounds);
   if (!last) return fail(last.error());
   if (*last < *first)
-    return fail(invalid("usage", fmt::format("the range {} runs backwards", shown(text)), fmt::format("write {}-{}", *last, *first)));
+    return fail(wrong_usage(fmt::format("the range {} runs backwards", shown(text)), fmt::format("write {}-{}", *last, *first)));
   return std::pair(*first, *last);
 }
 
@@ -82,13 +83,13 @@ std::vector<std::uint16_t> ascending(const Numbers& numbers) {
 Error unknown_name(std::string_view name, const std::vector<std::string>& nearest) {
   std::string cure = "`drpf ports WORD` finds services; or give the number";
   if (!nearest.empty()) cure = fmt::format("nearest: {}", fmt::join(nearest, ", "));
-  return not_found("usage", fmt::format("no service is called '{}'", shown(name)), std::move(cure));
+  return wrong_usage(fmt::format("no service is called '{}'", shown(name)), std::move(cure));
 }
 
 template <class Each>
 Status for_each_item(std::string_view text, Each each) {
   if (text.size() > port_list_text_max)
-    return fail(invalid("usage", fmt::format("the port list is longer than {} characters", port_list_text_max), std::string(forms)));
+    return fail(wrong_usage(fmt::format("the port list is longer than {} characters", port_list_text_max), std::string(forms)));
   while (true) {
     const auto comma = text.find(',');
     auto item = text.substr(0, comma);
@@ -111,12 +112,12 @@ Result<PortList> parse_port_list(std::string_view text, const ServiceNames& name
     while (item.size() >= 2 && item[1] == ':') {
       const char letter = item[0];
       if (letter != 'T' && letter != 't' && letter != 'U' && letter != 'u')
-        return fail(invalid("usage", fmt::format("'{}' begins with no known protocol", shown(item)), "T: is TCP, U: is UDP"));
+        return fail(wrong_usage(fmt::format("'{}' begins with no known protocol", shown(item)), "T: is TCP, U: is UDP"));
       only = letter == 'T' || letter == 't' ? Protocol::tcp : Protocol::udp;
       (only == Protocol::tcp ? list.names_tcp : list.names_udp) = true;
       item.remove_prefix(2);
     }
-    if (item.empty()) return fail(invalid("usage", "the port list has an empty place", std::string(forms)));
+    if (item.empty()) return fail(wrong_usage("the port list has an empty place", std::string(forms)));
     if (!has_letter(item)) {
       const auto range = parse_number_range(item, port_bounds);
       if (!range) return fail(range.error());
@@ -144,7 +145,7 @@ Result<PortList> parse_port_list(std::string_view text, const ServiceNames& name
 Result<std::vector<std::uint16_t>> parse_protocol_list(std::string_view text) {
   Numbers numbers;
   const auto status = for_each_item(text, [&](std::string_view item) -> Status {
-    if (item.empty()) return fail(invalid("usage", "the list of IP protocols has an empty place", "write 1,6,17 or 0-255"));
+    if (item.empty()) return fail(wrong_usage("the list of IP protocols has an empty place", "write 1,6,17 or 0-255"));
     if (!has_letter(item)) {
       const auto range = parse_number_range(item, protocol_bounds);
       if (!range) return fail(range.error());
@@ -157,7 +158,7 @@ Result<std::vector<std::uint16_t>> parse_protocol_list(std::string_view text) {
       numbers.set(number);
       return {};
     }
-    return fail(not_found("usage", fmt::format("no IP protocol is known here as '{}'", shown(item)), "give its number, 0 to 255"));
+    return fail(wrong_usage(fmt::format("no IP protocol is known here as '{}'", shown(item)), "give its number, 0 to 255"));
   });
   if (!status) return fail(status.error());
   return ascending(numbers);

@@ -27,14 +27,14 @@ Result<std::string> read_whole(const std::string& path, std::size_t size_max) {
   std::ifstream file(path, std::ios::binary);
   const int error = errno;
   const auto unreadable = [&](const char* why) { return fmt::format("cannot read {}: {}", path, why); };
-  if (!file && error == ENOENT) return fail(not_found("usage", unreadable("there is no such file"), "check the path"));
+  if (!file && error == ENOENT) return fail(not_found("file_missing", unreadable("there is no such file"), "check the path"));
   if (!file) return fail(failure("file_unreadable", unreadable(std::strerror(error)), "check the path and its rights"));
   std::string text;
   std::array<char, 65'536> part{};
   while (text.size() <= size_max && (file.read(part.data(), part.size()) || file.gcount() > 0))
     text.append(part.data(), static_cast<std::size_t>(file.gcount()));
   if (file.bad()) return fail(failure("file_unreadable", unreadable("reading failed"), "check the disk"));
-  if (text.size() > size_max) return fail(invalid("usage", fmt::format("{} is larger than {} bytes", path, size_max), "divide it"));
+  if (text.size() > size_max) return fail(wrong_usage(fmt::format("{} is larger than {} bytes", path, size_max), "divide it"));
   return text;
 }
 

@@ -140,7 +140,7 @@ json::object as_json(const View& view, const registry::PortRegistry& names, cons
 
 int scan_own_leases(const Options& options) {
   if (!options.targets.empty() || !options.targets_files.empty() || !options.ports.empty() || !options.resume.empty())
-    return terminal::report(invalid("usage", "--mine looks at your own leases, and takes no targets and ports", "leave them away"));
+    return terminal::report(wrong_usage("--mine looks at your own leases, and takes no targets and ports", "leave them away"));
   const auto names = guard::port_names();
   if (!names) return terminal::report(names.error());
   const auto door = api_client::LeaseDoor::open(options.gateway, options.socket);

@@ -11,7 +11,7 @@ namespace {
 using scan::Kind;
 
 Error wrong(std::string message, std::string cure = "`drpf scan --help` shows what is possible") {
-  return invalid("usage", std::move(message), std::move(cure));
+  return wrong_usage(std::move(message), std::move(cure));
 }
 
 class Planner {
@@ -49,13 +49,18 @@ class Planner {
     return {};
   }
 
+  // A file that was named and is not there is a slip of who typed its name.
+  static Error as_usage(const Error& error) {
+    return error.kind == Error::Kind::not_found ? wrong_usage(error.message, error.cure) : error;
+  }
+
   // A list that cannot be read or understood ends the scan: nobody is asked because of a slip of the pen.
   Status add_file(const std::string& path, bool optional, std::vector<scan::AddressRange>& to) {
     const auto text = environment_.read_file(path, list_file_max);
     if (!text && optional && text.error().kind == Error::Kind::not_found) return {};
-    if (!text) return fail(text.error());
+    if (!text) return fail(as_usage(text.error()));
     const auto targets = scan::parse_target_list(*text);
-    if (!targets) return fail(invalid("usage", fmt::format("{}: {}", path, targets.error().message), targets.error().cure));
+    if (!targets) return fail(wrong_usage(fmt::format("{}: {}", path, targets.error().message), targets.error().cure));
     return add_ranges(*targets, to);
   }
 
@@ -129,8 +134,9 @@ class Planner {
     if (numbers.empty()) return fail(wrong(fmt::format("-p names no port for the {} scan", to_string(kind)), "T: is TCP, U: is UDP"));
     if (needs_raw_sockets(kind) && !environment_.raw_sockets_allowed) {
       if (kind != Kind::syn)
-        return fail(refusal("no_permission", fmt::format("a {} scan needs raw sockets, which this process may not open", to_string(kind)),
-                            "run it as root or give it CAP_NET_RAW; --connect needs no right"));
+        return fail(not_permitted("no_permission",
+                                  fmt::format("a {} scan needs raw sockets, which this process may not open", to_string(kind)),
+                                  "run it as root or give it CAP_NET_RAW; --connect needs no right"));
       kind = Kind::connect;  // its answers mean the same
       say_connect();
     }
@@ -147,9 +153,9 @@ class Planner {
     }
     for (const auto& path : options_.targets_files) {
       const auto text = environment_.read_file(path, list_file_max);
-      if (!text) return fail(text.error());
+      if (!text) return fail(as_usage(text.error()));
       auto listed = scan::parse_target_list(*text);
-      if (!listed) return fail(invalid("usage", fmt::format("{}: {}", path, listed.error().message), listed.error().cure));
+      if (!listed) return fail(wrong_usage(fmt::format("{}: {}", path, listed.error().message), listed.error().cure));
       targets.insert(targets.end(), listed->begin(), listed->end());
     }
     if (targets.empty()) return fail(wrong("no target is named", "drpf scan 192.168.1.1, drpf scan 192.168.1.0/24"));

@@ -31,15 +31,15 @@ std::size_t set_buffer(int fd, int forced_option, int option, std::size_t bytes)
 
 }  // namespace
 
-bool is_errno(const Error& error, int number) { return error.kind == Error::Kind::failure && error.code == errno_name(number); }
+bool is_errno(const Error& error, int number) { return error.code == errno_name(number); }
 
 Error errno_failure(int number, std::string_view attempt, std::string_view explanation) {
   std::string message = fmt::format("could not {}: {} ({})", attempt, strerrordesc_np(number) ? strerrordesc_np(number) : "unknown error",
                                     errno_name(number));
   if (!explanation.empty()) message += fmt::format("; the kernel says: {}", explanation);
-  std::string cure;
-  if (number == EPERM || number == EACCES) cure = "run as root or with the capability CAP_NET_ADMIN";
-  return failure(errno_name(number), std::move(message), std::move(cure));
+  if (number == EPERM || number == EACCES)
+    return not_permitted(errno_name(number), std::move(message), "run as root or with the capability CAP_NET_ADMIN");
+  return failure(errno_name(number), std::move(message));
 }
 
 Result<NetlinkSocket> NetlinkSocket::open(int protocol) {

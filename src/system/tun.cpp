@@ -50,7 +50,8 @@ Result<Tun> Tun::open(const TunOptions& options) {
                         "use 1 to " + std::to_string(IFNAMSIZ - 1) + " characters"));
   Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!fd.valid())
-    return fail(failure("tun_unavailable", std::string("opening /dev/net/tun failed: ") + std::strerror(errno), open_cure()));
+    return fail((errno == EPERM || errno == EACCES ? not_permitted : unavailable)(
+        "tun_unavailable", std::string("opening /dev/net/tun failed: ") + std::strerror(errno), open_cure()));
 
   ifreq request{};
   options.name.copy(request.ifr_name, IFNAMSIZ - 1);

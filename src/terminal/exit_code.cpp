@@ -7,10 +7,21 @@
 namespace drpf::terminal {
 
 ExitCode exit_code_of(const Error& error) {
-  if (error.code == "gateway_unreachable" || error.code == "gateway_timeout" || error.code == "gateway_confused") return exit_unavailable;
-  if (error.code == "no_permission") return exit_no_permission;
-  if (error.code.starts_with("config_") || error.code == "port_plan_overlap" || error.code == "policy_invalid") return exit_configuration;
-  if (error.code == "usage") return exit_usage;
+  switch (error.kind) {
+    case Error::Kind::usage:
+      return exit_usage;
+    case Error::Kind::configuration:
+      return exit_configuration;
+    case Error::Kind::unavailable:
+      return exit_unavailable;
+    case Error::Kind::not_permitted:
+      return exit_no_permission;
+    case Error::Kind::refusal:
+    case Error::Kind::invalid:
+    case Error::Kind::not_found:
+    case Error::Kind::failure:
+      break;
+  }
   return exit_refused;
 }
 

@@ -100,7 +100,7 @@ def test_listeners_and_a_small_connection_table_are_found_without_a_gateway(gate
     assert check("") == ([], 0)
     found, code = check("[limits]\nconnections_per_device = 60000\n")
     assert len(found) == 1 and "nf_conntrack_max" in found[0]["message"] and "sysctl -w" in found[0]["cure"] and code == 0
-    for port, protocol, says, level in ((20001, "TCP4-LISTEN", "inside the pool", "warning"), (40000, "TCP6-LISTEN", "translated to", "problem"),
+    for port, protocol, says, level in ((20001, "TCP4-LISTEN", "inside the pool", "warning"), (40001, "UDP6-RECV", "translated to", "warning"),
                                         (51820, "UDP4-RECV", "devices are to connect to", "problem")):
         listener = host.popen("socat", "-u", f"{protocol}:{port}", "OPEN:/dev/null")
         try:
@@ -109,6 +109,14 @@ def test_listeners_and_a_small_connection_table_are_found_without_a_gateway(gate
             assert code == (1 if level == "problem" else 0) and found[0]["cure"]
         finally:
             listener.stop()
+    # With this one the gateway does not start at all.
+    listener = host.popen("socat", "-u", "TCP6-LISTEN:40000", "OPEN:/dev/null")
+    try:
+        command = (DRPF, "check", "--json", "--config", config, "--socket", "/nonexistent")
+        done = wait_for(lambda: (answer := host.run(*command, check=False)).returncode and answer, 5, "the listener on 40000 is found")
+        assert done.returncode == 78 and "listens on tcp port 40000" in done.stderr and "cure: " in done.stderr, done.stderr
+    finally:
+        listener.stop()
     listener = host.popen("socat", "-u", "TCP4-LISTEN:20002,bind=127.0.0.1", "OPEN:/dev/null")
     try:
         wait_for(lambda: ":20002" in host.run("ss", "-Hltn").stdout, 5, "it listens")

@@ -130,8 +130,8 @@ OrStop<void> find_passwords(ConnectOptions& options, Screen& screen) {
 OrStop<void> check_machine(const std::string& interface) {
   if (!has_net_admin()) {
     return stop(exit_no_permission,
-                failure("no_permission", "setting up a tunnel needs the capability CAP_NET_ADMIN, which this process does not have",
-                        "Run it as root (sudo drpf connect ...), or in a network of its own: unshare -rn"));
+                not_permitted("no_permission", "setting up a tunnel needs the capability CAP_NET_ADMIN, which this process does not have",
+                              "Run it as root (sudo drpf connect ...), or in a network of its own: unshare -rn"));
   }
   const system::Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
   if (!tun.valid()) {
@@ -145,8 +145,9 @@ OrStop<void> check_machine(const std::string& interface) {
                     : "Load the module (modprobe tun); for a container, pass the device in: --device /dev/net/tun --cap-add NET_ADMIN"));
   }
   if (system::find_program("nft").empty()) {
-    return stop(exit_missing, failure("nft_missing", "the program nft is not here, and without it the tunnel's addresses cannot be guarded",
-                                      "apt install nftables"));
+    return stop(exit_missing,
+                unavailable("nft_missing", "the program nft is not here, and without it the tunnel's addresses cannot be guarded",
+                            "apt install nftables"));
   }
   if (::if_nametoindex(interface.c_str()) != 0) {
     return stop(
@@ -232,7 +233,7 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
   Connection connection(options, std::move(*file), std::move(plan), screen, note, std::move(*programs));
   const auto error = connection.run();
   if (!error) return {};
-  return stop(error->code == "nft_missing" ? exit_missing : exit_failed, *error);
+  return stop(error->kind == Error::Kind::unavailable ? exit_missing : exit_failed, *error);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ bool is_same(const Wish& a, const Wish& b) {
 }
 
 tl::unexpected<Error> not_now() {
-  return fail(
-      failure("gateway_unreachable", "the gateway does not answer, so nothing can be asked of it", "drpf connect tries again by itself"));
+  return fail(unavailable("gateway_unreachable", "the gateway does not answer, so nothing can be asked of it",
+                          "drpf connect tries again by itself"));
 }
 
 }  // namespace

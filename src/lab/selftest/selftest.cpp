@@ -160,12 +160,12 @@ int run_selftest(const SelftestOptions& options) {
   if (chosen.empty()) {
     std::vector<std::string> names;
     for (const Threat& threat : threats()) names.emplace_back(threat.name);
-    return terminal::report(invalid("usage", fmt::format("no threat has '{}' in its name", options.only),
-                                    fmt::format("the names are: {}", fmt::join(names, ", "))));
+    return terminal::report(
+        wrong_usage(fmt::format("no threat has '{}' in its name", options.only), fmt::format("the names are: {}", fmt::join(names, ", "))));
   }
   if (::geteuid() != 0)
-    return terminal::report(failure("no_permission", "the self-test makes networks and a gateway of its own, which needs root",
-                                    "run it as root: sudo drpf selftest"));
+    return terminal::report(not_permitted("no_permission", "the self-test makes networks and a gateway of its own, which needs root",
+                                          "run it as root: sudo drpf selftest"));
   const auto missing = lab::find_missing(requirements, command_name);
   for (const lab::Missing& one : missing) fmt::print(stderr, "{}: {}\n  cure: {}\n", command_name, one.what, one.cure);
   if (!missing.empty()) return terminal::exit_unavailable;

@@ -51,7 +51,7 @@ std::string lifetime_text(Duration lifetime) {
 }
 
 Fault fault_of(const Error& error, Fault no_ports_left, Fault about_port) {
-  if (error.kind == Error::Kind::failure) return Fault::action_failed;
+  if (!is_askers(error.kind)) return Fault::action_failed;
   if (error.code == "quota_exhausted" || error.code == "pool_exhausted" || error.code == "no_contiguous_range") return no_ports_left;
   if (error.code == "not_connected" || error.code == "account_suspended" || error.code == "nonce_mismatch") return Fault::not_authorized;
   return about_port;

@@ -132,13 +132,13 @@ Status admit_zombie(const Address& zombie, const AdmittedTargets& targets, const
 Result<Pace> admit_pace(const WantedPace& wanted) {
   const auto check = [](double rate, std::string_view option) -> Status {
     if (!std::isfinite(rate) || rate <= 0)
-      return fail(invalid("usage", fmt::format("{} {} is no rate", option, rate), "give packets per second, e.g. 1000 or 0.5"));
+      return fail(wrong_usage(fmt::format("{} {} is no rate", option, rate), "give packets per second, e.g. 1000 or 0.5"));
     if (rate < rate_floor)
-      return fail(invalid("usage", fmt::format("{} {} is slower than one packet in 17 minutes", option, rate),
-                          fmt::format("the least is {}", rate_floor)));
+      return fail(wrong_usage(fmt::format("{} {} is slower than one packet in 17 minutes", option, rate),
+                              fmt::format("the least is {}", rate_floor)));
     if (rate > rate_ceiling)
-      return fail(invalid("usage", fmt::format("{} {:.0f} is above the ceiling of {:.0f} packets per second", option, rate, rate_ceiling),
-                          "faster scans break networks and miss ports; no option lifts the ceiling"));
+      return fail(wrong_usage(fmt::format("{} {:.0f} is above the ceiling of {:.0f} packets per second", option, rate, rate_ceiling),
+                              "faster scans break networks and miss ports; no option lifts the ceiling"));
     return {};
   };
   Pace pace;
@@ -149,14 +149,14 @@ Result<Pace> admit_pace(const WantedPace& wanted) {
   if (wanted.start) {
     if (const auto status = check(*wanted.start, "--start-rate"); !status) return fail(status.error());
     if (*wanted.start > pace.ceiling)
-      return fail(invalid("usage", fmt::format("--start-rate {} is above --max-rate {}", *wanted.start, pace.ceiling),
-                          "raise the one or lower the other"));
+      return fail(wrong_usage(fmt::format("--start-rate {} is above --max-rate {}", *wanted.start, pace.ceiling),
+                              "raise the one or lower the other"));
     pace.start = wanted.start;
   }
   if (wanted.probes_max) {
     if (*wanted.probes_max == 0 || *wanted.probes_max > probes_per_port_max)
-      return fail(invalid("usage", fmt::format("{} probes per port make no scan", *wanted.probes_max),
-                          fmt::format("from 1 to {}", probes_per_port_max)));
+      return fail(wrong_usage(fmt::format("{} probes per port make no scan", *wanted.probes_max),
+                              fmt::format("from 1 to {}", probes_per_port_max)));
     pace.probes_max = wanted.probes_max;
   }
   return pace;
@@ -172,7 +172,7 @@ Result<double> parse_rate(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed);
   if (error != std::errc() || end != digits.data() + digits.size() || !std::isfinite(value))
-    return fail(invalid("usage", fmt::format("'{}' is no rate", text.substr(0, 40)), "give packets per second: 1000, 0.5 or 20k"));
+    return fail(wrong_usage(fmt::format("'{}' is no rate", text.substr(0, 40)), "give packets per second: 1000, 0.5 or 20k"));
   return value * factor;
 }
 

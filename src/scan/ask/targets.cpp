@@ -17,7 +17,7 @@ constexpr std::size_t label_max = 63;      // the same
 constexpr std::size_t interface_max = 15;  // IFNAMSIZ without the end
 
 Error bad(std::string_view text, std::string why, std::string cure = std::string(forms)) {
-  return invalid("usage", fmt::format("the target '{}' {}", text.substr(0, target_text_max), why), std::move(cure));
+  return wrong_usage(fmt::format("the target '{}' {}", text.substr(0, target_text_max), why), std::move(cure));
 }
 
 std::optional<unsigned> number(std::string_view text, unsigned most, int base = 10) {
@@ -191,8 +191,7 @@ Result<std::vector<Target>> parse_target_list(std::string_view text) {
         error.message = fmt::format("line {}: {}", line_number, error.message);
         return fail(std::move(error));
       }
-      if (targets.size() == target_list_max)
-        return fail(invalid("usage", fmt::format("the list has more than {} targets", target_list_max)));
+      if (targets.size() == target_list_max) return fail(wrong_usage(fmt::format("the list has more than {} targets", target_list_max)));
       targets.push_back(std::move(*target));
       line.remove_prefix(word.size());
     }

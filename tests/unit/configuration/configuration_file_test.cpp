@@ -136,7 +136,7 @@ TEST_P(BadConfigurationFile, IsRefusedWithPlaceReasonAndCure) {
   EXPECT_THAT(read.error().message, StartsWith(std::string("/etc/drpf/drpf.toml:") + GetParam().place + ": "));
   EXPECT_THAT(read.error().message, HasSubstr(GetParam().message));
   EXPECT_FALSE(read.error().cure.empty());
-  EXPECT_EQ(read.error().kind, Error::Kind::invalid);
+  EXPECT_EQ(read.error().kind, Error::Kind::configuration);
 }
 
 constexpr BadFile bad_files[] = {
@@ -170,6 +170,26 @@ constexpr BadFile bad_files[] = {
     {"[[host]]\ninterfaces = [\"an-interface-too-long\"]", "2:14", "cannot be the name of an interface"},
     {"[[host]]\ninterfaces = [\"eth0\\\" accept\"]", "2:14", "cannot be the name of an interface"},
     {"[entry]\nname = \"a b\"", "2:8", "not a host name"},
+    {"[entry]\nname = \"vpn.example.org:51820\"", "2:8", "not a host name"},
+    {"[entry]\nname = \"::::\"", "2:8", "not a host name"},
+    {"[entry]\nname = \".\"", "2:8", "not a host name"},
+    {"[entry]\nipv4 = \"10.77.3.4\"", "2:8", "inside the tunnel's 10.77.0.0/16"},
+    {"[tunnel]\ninterface = \"all\"", "2:13", "means something else"},
+    {"[tunnel]\nipv4 = \"127.0.0.0/8\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv4 = \"169.254.8.0/24\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv4 = \"0.0.0.0/8\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv4 = \"224.0.0.0/8\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv4 = \"255.255.255.0/24\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv6 = \"fe80::/64\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv6 = \"ff02::/64\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv6 = \"::/64\"", "2:8", "no device can have"},
+    {"[tunnel]\nipv6 = \"::ffff:0:0/96\"", "2:8", "no device can have"},
+    {"[tunnel]\ndns = [\"0.0.0.0\"]", "2:7", "no address of a name server"},
+    {"[tunnel]\nwireguard_port = 5351\n[api]\nport = 80", "2:18", "the gateway itself answers"},
+    {"[tunnel]\nwireguard_port = 1900", "2:18", "the gateway itself answers"},
+    {"[ports]\npool = \"23-31999\"", "2:8", "overlaps the devices' API 5351"},
+    {"[api]\nport = 20000", "2:8", "the pool 10000-31999 overlaps the devices' API 20000"},
+    {"[[plan]]\nname = \"a\"\nlease_lifetime = \"10d\"", "3:18", "10d is out of bounds"},
     {"[entry]\nname = \"a\\nPostUp = x\"", "2:8", "not a host name"},
     {"[tunnel]\ninterface = \"a/b\"", "2:13", "cannot be the name of an interface"},
     {"[tunnel]\nipv4 = \"10.77.0.1/16\"", "2:8", "bits set behind its prefix length"},
@@ -215,6 +235,22 @@ constexpr BadFile bad_files[] = {
     {"[leases]\ngrace = \"1h\"\nquarantine = \"1s\"\n[ports]\npool = \"x\"", "3:14", "out of bounds"},  // the first fault in the file
 };
 INSTANTIATE_TEST_SUITE_P(Table, BadConfigurationFile, testing::ValuesIn(bad_files));
+
+TEST(ConfigurationFile, WhatTheFileLeavesOutIsAsTheDefaultsSay) {
+  auto defaults = default_configuration();
+  defaults.input_tcp = {Port{2222}};
+  EXPECT_THAT(parse_configuration("[leases]\ngrace = \"1h\"", "f", defaults)->input_tcp, ElementsAre(Port{2222}));
+  EXPECT_THAT(parse_configuration("[ports]\nservices_tcp = [22]", "f", defaults)->input_tcp, ElementsAre(Port{22}));
+  EXPECT_THAT(parse_configuration("[ports]\nservices_tcp = []", "f", defaults)->input_tcp, testing::IsEmpty());
+  EXPECT_EQ(parse_configuration("", "f", defaults), defaults);
+}
+
+TEST(ConfigurationFile, SaysWhyAFileCannotBeRead) {
+  const test::TemporaryFolder folder;
+  EXPECT_THAT(read_configuration_file(folder / "absent.toml").error().message, HasSubstr("No such file or directory"));
+  EXPECT_THAT(read_configuration_file(folder / "").error().message, HasSubstr("Is a directory"));
+  EXPECT_EQ(read_configuration_file(folder / "absent.toml").error().kind, Error::Kind::configuration);
+}
 
 TEST(ConfigurationFile, NamesAFileThatIsNotThereOrTooLarge) {
   const test::TemporaryFolder folder;

@@ -1,0 +1,43 @@
+// Proves a configuration against this host: what `drpf check` calls good, the gateway starts with and takes at a reload. Changes nothing.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "configuration/configuration.h"
+#include "configuration/policy.h"
+#include "core/result.h"
+#include "lease/types.h"
+#include "system/links_and_routes.h"
+
+namespace drpf::daemon {
+
+// What a host has that a configuration can contradict.
+struct HostFacts {
+  std::vector<system::Link> links;
+  std::vector<system::InterfaceAddress> addresses;
+  std::vector<configuration::Listener> listeners;
+  bool running = false;          // our own gateway, whose sockets are among the listeners
+  Port unprivileged_from{1024};  // net.ipv4.ip_unprivileged_port_start
+  std::function<bool(const std::string&)> has_user;
+};
+
+struct Proven {
+  std::vector<configuration::FoundHost> hosts;
+  std::vector<configuration::Listener> listeners;
+  lease::Policy policy;
+};
+
+// The configuration of `file`, or of the default file if that exists, or the one of a gateway that was told nothing. Where none names
+// the services to keep open, these stay: the door that the operator came in by is not closed.
+Result<configuration::Configuration> load_configuration(const std::optional<std::string>& file, const std::vector<Port>& ssh_ports);
+
+// The first key that `facts` contradict.
+Status prove_against(const configuration::Configuration& configuration, const HostFacts& facts);
+
+// `running`: our own gateway in this network namespace.
+Result<Proven> prove_configuration(const configuration::Configuration& configuration, system::LinksAndRoutes& network, bool running);
+
+}  // namespace drpf::daemon
