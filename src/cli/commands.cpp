@@ -25,7 +25,7 @@ void add_log_level_option(CLI::App& command, system::LogLevel& level) {
           "--log-level", [&level](const std::string& word) { level = *system::parse_log_level(word); },
           "What is logged: this and what is graver (default: info)")
       ->envname("DRPF_LOG_LEVEL")
-      ->type_name("debug|info|warning|error")
+      ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
 }
 
