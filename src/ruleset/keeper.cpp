@@ -13,8 +13,6 @@ namespace {
 
 using State = system::NftTable::State;
 
-constexpr const char* refused_by_nft = "nft_failed";
-
 // As many chains and rules as were written; a chain that another program has put there is one too many.
 bool is_whole(const std::string& fingerprint, const Structure::Parts& parts) {
   const auto count = [&](std::string_view word) {
@@ -88,7 +86,7 @@ Status Keeper::lay_on(const Structure& structure) {
       return applied;
     }
     // That nft was not run says nothing about the table, and one that stands as we have put it is not given up for another.
-    if (applied.error().code != refused_by_nft) return applied;
+    if (applied.error().code != "nft_failed") return applied;
     if (const auto stands = standing(); !stands || *stands == Standing::as_put) return applied;
     // The remains of another version, or what others have made of ours, which this structure does not fit on: begin anew. What keeps the
     // gap closed is the caller's.
@@ -129,7 +127,7 @@ Status Keeper::apply(const std::string& text) const {
   }
   if (output->exit_code == 0) return {};
   const auto words = options_.brief ? output->err.substr(0, output->err.find('\n')) : output->err.substr(0, program_words_max);
-  return fail(failure(refused_by_nft, fmt::format("{}: {}", options_.refused, words), options_.cure));
+  return fail(failure("nft_failed", fmt::format("{}: {}", options_.refused, words), options_.cure));
 }
 
 // The generation first: whoever flushes meanwhile is noticed by look() and does not become what we compare with.

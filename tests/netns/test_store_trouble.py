@@ -225,7 +225,7 @@ def test_a_reload_that_the_book_does_not_take_leaves_the_rule_set_as_it_was(lab)
         with open(book, "w", encoding="ascii") as file:
             file.write("another book")
         before = lab.gw.run("nft", "-t", "list", "table", "inet", "drpf").stdout
-        gateway.write_config(f'[ports]\npool = "{port + 1}-31999"\n')
+        gateway.write_config(f'[ports]\npool = "{port + 1}-31999"\n[leases]\nchanges_may_end = true\n')
         assert "another file now" in gateway.reload(refused=True)
         assert lab.gw.run("nft", "-t", "list", "table", "inet", "drpf").stdout.count(f"{port + 1}-31999") == 0
         assert [line for line in before.splitlines() if "counter" not in line] == [
