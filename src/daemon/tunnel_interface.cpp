@@ -70,7 +70,9 @@ Status TunnelInterface::put_up(system::LinksAndRoutes& network) const {
   link_up.up = true;
   if (auto up = network.change_link(name_, link_up); !up) return up;
   // Leased packets keep their visitors' addresses, which are not reached through the tunnel: strict reverse-path filtering would drop them.
-  return system::write_sysctl("net.ipv4.conf." + name_ + ".rp_filter", "0");
+  auto in_sysctl = name_;
+  std::replace(in_sysctl.begin(), in_sysctl.end(), '.', '/');  // as sysctl(8) writes the dots of a name
+  return system::write_sysctl("net.ipv4.conf." + in_sysctl + ".rp_filter", "0");
 }
 
 Status TunnelInterface::add_address(const Address& address, unsigned length, system::LinksAndRoutes& network) {

@@ -132,7 +132,6 @@ GOOD = [
     "[limits]\nconnections_per_device = 16\npackets_per_lease_per_s = 0\nrequests_per_device_per_s = 0",
     "[limits]\naccounts_max = 1\ndevices_per_account_max = 1\napi_body_max = 1024\napi_connections_max = 8",
     "[daemon]\nuser = \"root\"",
-    "[daemon]\nuser = \"nobody\"",
 ]
 
 
