@@ -13,8 +13,8 @@ PAGE = "docs/errors.md"
 BEGIN, END = "<!-- written by tools/check_errors.py --write -->\n", "<!-- end of the table -->\n"
 # By the function of src/core/result.h: the kind, the exit code (src/terminal/exit_code.cpp) and the HTTP status (src/api/route_table.cpp).
 KINDS = {"refusal": ("refusal", 1, 409), "invalid": ("invalid", 1, 400), "not_found": ("not found", 1, 404), "failure": ("failure", 1, 500),
-         "wrong_usage": ("usage", 64, 400), "misconfigured": ("configuration", 78, 500), "unavailable": ("unavailable", 69, 503),
-         "not_permitted": ("not permitted", 77, 500)}
+         "wrong_usage": ("usage", 64, 400), "misconfigured": ("configuration", 78, 422), "unavailable": ("unavailable", 69, 503),
+         "not_permitted": ("not permitted", 77, 403)}
 SAID = re.compile(r'\b(%s)\(\s*"([a-z0-9_]+)"' % "|".join(KINDS))
 EITHER = re.compile(r'\? (\w+) : (\w+)\)\(\s*"([a-z0-9_]+)"')
 COMPARED = re.compile(r'\bcode [=!]= "([a-z0-9_]+)"')

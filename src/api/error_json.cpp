@@ -47,6 +47,9 @@ Error error_from_json(unsigned status, std::string_view body) {
   Error error;
   error.kind = status == 409   ? Error::Kind::refusal
                : status == 404 ? Error::Kind::not_found
+               : status == 403 ? Error::Kind::not_permitted
+               : status == 422 ? Error::Kind::configuration
+               : status == 503 ? Error::Kind::unavailable
                : status < 500  ? Error::Kind::invalid
                                : Error::Kind::failure;
   error.code = "http_" + std::to_string(status);

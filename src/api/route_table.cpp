@@ -68,9 +68,11 @@ unsigned status_of(const Error& error) {
       return 404;
     case Error::Kind::unavailable:
       return 503;
-    case Error::Kind::failure:
-    case Error::Kind::configuration:
     case Error::Kind::not_permitted:
+      return 403;
+    case Error::Kind::configuration:
+      return 422;
+    case Error::Kind::failure:
       return 500;
   }
   return 500;

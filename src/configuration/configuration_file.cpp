@@ -118,8 +118,9 @@ class Reader {
                   fmt::format("write {} or more, or ipv6 = \"none\"", mtu_smallest_v6));
     read_engine(table);
     read_offload(table);
-    if (table.has("crypto_workers"))
-      table.number("crypto_workers", out_.crypto_workers.emplace(), std::size_t{0}, tunnel::wireguard::CryptoWorkers::count_max);
+    auto workers = out_.crypto_workers.value_or(0);
+    table.number("crypto_workers", workers, std::size_t{0}, tunnel::wireguard::CryptoWorkers::count_max);
+    if (table.has("crypto_workers")) out_.crypto_workers = workers;
     table.addresses("dns", out_.dns);
     for (const auto& server : out_.dns)
       if (is_special(Prefix::host(server)))

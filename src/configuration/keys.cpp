@@ -52,6 +52,7 @@ constexpr std::array all_keys{
     live("[leases]", "quarantine"),
     history,
     live("[leases]", "default_plan"),
+    live("[leases]", "changes_may_end"),
     restart<&C::audit_every>("[audit]", "every"),
     live("[[plan]]", "name"),
     live("[[plan]]", "ports_max"),

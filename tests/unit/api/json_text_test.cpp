@@ -41,6 +41,13 @@ TEST(ErrorJson, ComesBackWhole) {
   EXPECT_EQ(error.code, "port_taken");
   EXPECT_EQ(error.message, "m");
   EXPECT_EQ(error.cure, "c");
+  for (const auto& [status, kind] : {std::pair{400U, Error::Kind::invalid},
+                                     {403U, Error::Kind::not_permitted},
+                                     {404U, Error::Kind::not_found},
+                                     {422U, Error::Kind::configuration},
+                                     {500U, Error::Kind::failure},
+                                     {503U, Error::Kind::unavailable}})
+    EXPECT_EQ(error_from_json(status, R"({"error":{"code":"c"}})").kind, kind) << status;
   for (const auto* body : {"", "<html>", "[]", "{}", R"({"error":1})"}) EXPECT_EQ(error_from_json(502, body).code, "http_502") << body;
 }
 
