@@ -5,33 +5,50 @@
 namespace drpf::configuration {
 namespace {
 
-constexpr Key live(std::string_view section, std::string_view name) { return {section, name, TakenUp::live, nullptr}; }
+template <auto member>
+constexpr bool same(const Configuration& now, const Configuration& then) {
+  return now.*member == then.*member;
+}
+
+template <auto member>
+constexpr bool same_limit(const Configuration& now, const Configuration& then) {
+  return now.limits.*member == then.limits.*member;
+}
+
+template <auto member>
+constexpr Key live(std::string_view section, std::string_view name) {
+  return {section, name, TakenUp::live, same<member>};
+}
 
 template <auto member>
 constexpr Key restart(std::string_view section, std::string_view name) {
-  return {section, name, TakenUp::restart, [](const Configuration& now, const Configuration& then) { return now.*member == then.*member; }};
+  return {section, name, TakenUp::restart, same<member>};
+}
+
+template <auto member>
+constexpr Key live_limit(std::string_view name) {
+  return {"[limits]", name, TakenUp::live, same_limit<member>};
 }
 
 template <auto member>
 constexpr Key restart_of_limit(std::string_view name) {
-  return {"[limits]", name, TakenUp::restart,
-          [](const Configuration& now, const Configuration& then) { return now.limits.*member == then.limits.*member; }};
+  return {"[limits]", name, TakenUp::restart, same_limit<member>};
 }
 
 // Whether a history is kept at all; for how long is taken up live.
-constexpr Key history{"[leases]", "history", TakenUp::restart, [](const Configuration& now, const Configuration& then) {
-                        return (now.history > Duration::zero()) == (then.history > Duration::zero());
-                      }};
+constexpr bool is_history_kept_as_before(const Configuration& now, const Configuration& then) {
+  return (now.history > Duration::zero()) == (then.history > Duration::zero());
+}
 
 using C = Configuration;
 constexpr std::array all_keys{
-    live("[[host]]", "name"),
-    live("[[host]]", "interfaces"),
-    live("[[host]]", "ipv4"),
-    live("[[host]]", "ipv6"),
-    live("[entry]", "ipv4"),
-    live("[entry]", "ipv6"),
-    live("[entry]", "name"),
+    live<&C::hosts>("[[host]]", "name"),
+    live<&C::hosts>("[[host]]", "interfaces"),
+    live<&C::hosts>("[[host]]", "ipv4"),
+    live<&C::hosts>("[[host]]", "ipv6"),
+    live<&C::entry_v4>("[entry]", "ipv4"),
+    live<&C::entry_v6>("[entry]", "ipv6"),
+    live<&C::endpoint_name>("[entry]", "name"),
     restart<&C::engine>("[tunnel]", "engine"),
     restart<&C::tunnel_interface>("[tunnel]", "interface"),
     restart<&C::tunnel_v4>("[tunnel]", "ipv4"),
@@ -40,33 +57,33 @@ constexpr std::array all_keys{
     restart<&C::mtu>("[tunnel]", "mtu"),
     restart<&C::offload>("[tunnel]", "offload"),
     restart<&C::crypto_workers>("[tunnel]", "crypto_workers"),
-    live("[tunnel]", "dns"),
+    live<&C::dns>("[tunnel]", "dns"),
     restart<&C::disconnect_after>("[tunnel]", "disconnect_after"),
-    live("[ports]", "pool"),
-    live("[ports]", "snat"),
-    live("[ports]", "ephemeral"),
-    live("[ports]", "reserved"),
-    live("[ports]", "services_tcp"),
-    live("[ports]", "services_udp"),
-    live("[leases]", "grace"),
-    live("[leases]", "quarantine"),
-    history,
-    live("[leases]", "default_plan"),
-    live("[leases]", "changes_may_end"),
+    live<&C::pool>("[ports]", "pool"),
+    live<&C::snat>("[ports]", "snat"),
+    live<&C::ephemeral>("[ports]", "ephemeral"),
+    live<&C::reserved>("[ports]", "reserved"),
+    live<&C::input_tcp>("[ports]", "services_tcp"),
+    live<&C::input_udp>("[ports]", "services_udp"),
+    live<&C::grace>("[leases]", "grace"),
+    live<&C::quarantine>("[leases]", "quarantine"),
+    Key{"[leases]", "history", TakenUp::restart, same<&C::history>, is_history_kept_as_before},
+    live<&C::default_plan>("[leases]", "default_plan"),
+    live<&C::changes_may_end_leases>("[leases]", "changes_may_end"),
     restart<&C::audit_every>("[audit]", "every"),
-    live("[[plan]]", "name"),
-    live("[[plan]]", "ports_max"),
-    live("[[plan]]", "ports_at_connect"),
-    live("[[plan]]", "port_choice"),
-    live("[[plan]]", "lease_lifetime"),
+    live<&C::plans>("[[plan]]", "name"),
+    live<&C::plans>("[[plan]]", "ports_max"),
+    live<&C::plans>("[[plan]]", "ports_at_connect"),
+    live<&C::plans>("[[plan]]", "port_choice"),
+    live<&C::plans>("[[plan]]", "lease_lifetime"),
     restart<&C::api_port>("[api]", "port"),
     restart<&C::upnp>("[api]", "upnp"),
-    live("[limits]", "connections_per_device"),
-    live("[limits]", "packets_per_lease_per_s"),
-    live("[limits]", "connection_table_alarm"),
-    live("[limits]", "accounts_max"),
-    live("[limits]", "devices_per_account_max"),
-    live("[limits]", "requests_per_device_per_s"),
+    live_limit<&Limits::connections_per_device>("connections_per_device"),
+    live_limit<&Limits::packets_per_lease_per_s>("packets_per_lease_per_s"),
+    live_limit<&Limits::connection_table_alarm>("connection_table_alarm"),
+    live_limit<&Limits::accounts_max>("accounts_max"),
+    live_limit<&Limits::devices_per_account_max>("devices_per_account_max"),
+    live_limit<&Limits::requests_per_device_per_s>("requests_per_device_per_s"),
     restart_of_limit<&Limits::api_body_max>("api_body_max"),
     restart_of_limit<&Limits::api_connections_max>("api_connections_max"),
     restart<&C::user>("[daemon]", "user"),
@@ -76,10 +93,23 @@ constexpr std::array all_keys{
 
 std::span<const Key> keys() { return all_keys; }
 
+std::vector<std::string> changed_keys(const Configuration& before, const Configuration& after) {
+  std::vector<std::string> changed;
+  for (const auto& key : all_keys) {
+    if (key.same(before, after)) continue;
+    // Of tables that there may be several of only the whole list is compared.
+    const bool is_list = key.section.starts_with("[[");
+    auto name = is_list ? std::string(key.section) : std::string(key.section) + " " + std::string(key.name);
+    if (changed.empty() || changed.back() != name) changed.push_back(std::move(name));
+  }
+  return changed;
+}
+
 std::vector<std::string> keys_that_need_a_restart(const Configuration& now, const Configuration& then) {
   std::vector<std::string> changed;
   for (const auto& key : all_keys)
-    if (key.taken_up == TakenUp::restart && !key.same(now, then)) changed.push_back(std::string(key.section) + " " + std::string(key.name));
+    if (key.taken_up == TakenUp::restart && !(key.held ? key.held : key.same)(now, then))
+      changed.push_back(std::string(key.section) + " " + std::string(key.name));
   return changed;
 }
 

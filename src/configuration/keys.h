@@ -21,10 +21,15 @@ struct Key {
   std::string_view section;  // as it stands in the file: "[ports]"
   std::string_view name;
   TakenUp taken_up{};
-  bool (*same)(const Configuration& now, const Configuration& then);  // nullptr where it is taken up live
+  bool (*same)(const Configuration& now, const Configuration& then) = nullptr;
+  // Where not every change of it needs the restart: whether this one does not.
+  bool (*held)(const Configuration& now, const Configuration& then) = nullptr;
 };
 
 std::span<const Key> keys();
+
+// "[ports] pool", "[[host]]": those that the two say differently.
+std::vector<std::string> changed_keys(const Configuration& before, const Configuration& after);
 
 // "[tunnel] mtu": those that differ and are not taken up live.
 std::vector<std::string> keys_that_need_a_restart(const Configuration& now, const Configuration& then);

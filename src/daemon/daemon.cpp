@@ -10,7 +10,6 @@
 #include <csignal>
 #include <filesystem>
 
-#include "configuration/changed_keys.h"
 #include "configuration/keys.h"
 #include "core/encoding.h"
 #include "daemon/confinement.h"

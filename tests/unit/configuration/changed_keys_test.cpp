@@ -1,4 +1,4 @@
-#include "configuration/changed_keys.h"
+#include "configuration/keys.h"
 
 #include <gmock/gmock.h>
 
@@ -42,9 +42,10 @@ TEST(ChangedKeys, NoneIsForgotten) {
   other.default_plan = "";
   other.grace = other.history = other.quarantine = other.disconnect_after = other.audit_every = std::chrono::seconds(1);
   other.upnp = false;
+  other.changes_may_end_leases = true;
   other.limits = {1, 1, 1, 1, 1, 1, 1, 1};
   other.user = "root";
-  EXPECT_EQ(changed_keys(one, other).size(), 37U);
+  EXPECT_EQ(changed_keys(one, other).size(), 38U);
 }
 
 }  // namespace
