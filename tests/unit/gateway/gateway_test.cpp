@@ -10,10 +10,10 @@
 #include "core/encoding.h"
 #include "gateway/port_mappings.h"
 #include "protocol/wireguard/tai64n.h"
-#include "support/memory_store.h"
 #include "support/fake_clock.h"
 #include "support/fake_redirect.h"
 #include "support/fake_tunnel.h"
+#include "support/memory_store.h"
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::gateway {
@@ -128,8 +128,15 @@ TEST_F(GatewayTest, ALeaseThatAFileEndsWhileNobodyServesIsToldOfAtTheStart) {
   connect("laptop");
   said_.str("");
   const auto held = gateway_->book().leases().size();
-  const auto elsewhere = configuration::make_policy(configuration_, {{{"other", *parse_address("198.51.100.9"), {}}, {"wan"}}}, {});
-  ASSERT_TRUE(load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, log_.get()));
+  auto smaller = configuration_;
+  smaller.pool = PortRange(Port{40000}, Port{40999});
+  smaller.snat = PortRange(Port{33000}, Port{39999});
+  const auto elsewhere = configuration::make_policy(smaller, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
+  const auto refused = load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, false, log_.get());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "change_ends_leases");
+  EXPECT_EQ(said_.str(), "");
+  ASSERT_TRUE(load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, true, log_.get()));
   const auto text = said_.str();
   std::size_t lines = 0;
   for (auto at = text.find("ended: by a change of the configuration"); at != std::string::npos; at = text.find("ended:", at + 1)) ++lines;
