@@ -60,11 +60,12 @@ Losses losses(const LeaseBook& book, const Transaction& change) {
 Status refuse_losses(const LeaseBook& book, const Transaction& change) {
   const auto found = losses(book, change);
   if (found.empty()) return {};
-  return fail(misconfigured("change_ends_leases",
-                      fmt::format("it would end {} leases and give {} devices another tunnel address: {}", found.leases.size(),
-                                  found.devices.size(), text_of(found)),
-                      "take the change of the configuration back; or ask for it: changes_may_end = true under [leases], or at a start "
-                      "drpf gateway --end-leases"));
+  return fail(
+      misconfigured("change_ends_leases",
+                    fmt::format("it would end {} leases and give {} devices another tunnel address: {}", found.leases.size(),
+                                found.devices.size(), text_of(found)),
+                    "take the change of the configuration back; or ask for it: changes_may_end = true under [leases], or at a start "
+                    "drpf gateway --end-leases"));
 }
 
 }  // namespace drpf::lease

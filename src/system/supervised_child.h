@@ -33,7 +33,7 @@ class SupervisedChild {
   bool take_up(Duration limit);
   // Readable when a new child is there, or nothing will be any more.
   int news() const { return control_.get(); }
-  bool lost() const { return lost_; }     // the supervisor is gone
+  bool lost() const { return lost_; }                 // the supervisor is gone
   std::size_t taken_up() const { return taken_up_; }  // children after the first
 
  private:

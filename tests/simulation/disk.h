@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "simulation/durable.h"
-#include "support/memory_store.h"
 #include "store/store.h"
+#include "support/memory_store.h"
 
 namespace drpf::simulation {
 

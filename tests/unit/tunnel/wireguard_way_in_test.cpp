@@ -5,9 +5,9 @@
 #include <spdlog/sinks/null_sink.h>
 
 #include "core/encoding.h"
-#include "support/memory_store.h"
 #include "support/fake_clock.h"
 #include "support/fake_tunnel.h"
+#include "support/memory_store.h"
 
 namespace drpf::tunnel::wireguard_devices {
 namespace {
