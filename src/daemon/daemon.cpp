@@ -456,7 +456,7 @@ Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions& option
   system::notify_service_manager("RELOADING=1");
   const auto before = configuration_;
   const auto done = try_reload(options.end_leases);
-  const auto changed = configuration::changed_keys(before, configuration_);
+  auto changed = configuration::changed_keys(before, configuration_);
   if (done) {
     log_->info("configuration read again: {}",
                changed.empty() ? "nothing has changed" : fmt::format("changed are {}", fmt::join(changed, ", ")));

@@ -194,9 +194,9 @@ TEST_F(Commands, ReloadSaysWhatHasChangedOrWhyNothingHas) {
   const auto refused = drpf({"reload"});
   EXPECT_EQ(refused.code, 1);
   EXPECT_EQ(refused.err, "drpf: a change of the WireGuard port needs a restart of the gateway\n  cure: leave it as it was\n");
-  service_.failure = invalid("config_unknown_key", "drpf.toml:2:1: unknown key 'pol'", "write pool");
+  service_.failure = misconfigured("config_unknown_key", "drpf.toml:2:1: unknown key 'pol'", "write pool");
   EXPECT_EQ(drpf({"reload"}).code, 78);
-  service_.failure = invalid("port_plan_overlap", "the pool and the SNAT range overlap", "move one");
+  service_.failure = misconfigured("port_plan_overlap", "the pool and the SNAT range overlap", "move one");
   EXPECT_EQ(drpf({"reload"}).code, 78);
 }
 

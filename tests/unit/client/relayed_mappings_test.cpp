@@ -148,7 +148,7 @@ TEST_F(RelayedMappingsTest, NothingForStrangersAndNothingWhileTheGatewayIsAway) 
   mappings.offline();
   EXPECT_EQ(mappings.client(console)->external_v4, std::nullopt);
   map(wish(console, 80));
-  EXPECT_EQ(answers.at(1).error().kind, Error::Kind::failure);
+  EXPECT_EQ(answers.at(1).error().kind, Error::Kind::unavailable);
   EXPECT_THAT(gateway.asked, IsEmpty());
 }
 
