@@ -107,7 +107,7 @@ class Process:
 
     def wait(self, seconds=10):
         try:
-            return self.outer.wait(seconds)
+            return self.outer.wait(max(seconds, PATIENCE_MIN))
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds} s: {shlex.join(self.command)}\n{self.output()}") from None
 

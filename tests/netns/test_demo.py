@@ -113,7 +113,7 @@ class RunningDemo:
 
     def end(self, number):
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(SHOW_SECONDS_MAX)
 
     def what_is_left(self):
         return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if namespaces_of(pid) & self.namespaces.keys()]
