@@ -10,15 +10,13 @@
 #include <csignal>
 #include <filesystem>
 
-#include "configuration/keys.h"
 #include "core/encoding.h"
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
+#include "daemon/listener_warnings.h"
 #include "daemon/prove_configuration.h"
-#include "daemon/public_hosts.h"
+#include "daemon/ruleset_for.h"
 #include "daemon/ssh_ports.h"
-#include "lease/losses.h"
-#include "lease/validation.h"
 #include "system/nft_program.h"
 #include "system/service_notification.h"
 #include "system/sysctl.h"
@@ -44,25 +42,21 @@ Daemon::~Daemon() {
 
 Status Daemon::read_configuration() {
   ssh_ports_ = ssh_ports();
-  auto configuration = load_configuration(options_.config_file, ssh_ports_);
+  const auto configuration = load_configuration(options_.config_file, ssh_ports_);
   if (!configuration) return fail(configuration.error());
-  configuration_ = std::move(*configuration);
-
   auto network = system::LinksAndRoutes::open();
   if (!network) return fail(network.error());
   network_ = std::make_unique<system::LinksAndRoutes>(std::move(*network));
-  auto proven = prove_configuration(configuration_, *network_, false);
+  auto proven = prove_configuration(*configuration, *network_, false);
   if (!proven) return fail(proven.error());
-  hosts_ = std::move(proven->hosts);
-  listeners_ = std::move(proven->listeners);
-  policy_ = std::move(proven->policy);
-  for (const auto& found : hosts_)
+  setup_ = std::move(*proven);
+  for (const auto& found : setup_.hosts)
     log_->info("public host {}: {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "no IPv4",
-               found.host.v6 ? " and " + to_string(*found.host.v6) : "", ", leased ports " + to_string(configuration_.pool));
+               found.host.v6 ? " and " + to_string(*found.host.v6) : "", ", leased ports " + to_string(setup_.configuration.pool));
   return {};
 }
 
-Status Daemon::confine() { return daemon::confine(configuration_, options_, *log_); }
+Status Daemon::confine() { return daemon::confine(setup_.configuration, options_, *log_); }
 
 Status Daemon::open_store() {
   auto store = store::sqlite::SqliteStore::open(options_.state_directory);
@@ -78,88 +72,29 @@ Status Daemon::open_store() {
     log_->warn("this gateway begins with an empty book and a key of its own, {}: devices of another gateway need new configurations",
                to_base64(crypto::x25519_public(identity_.private_key)));
 
-  auto book = gateway::load_book(*store_, policy_, {system::boot_id(), clock_.now(), clock_.wall_now()},
-                                 options_.end_leases || configuration_.changes_may_end_leases, log_.get());
+  const bool may_end_leases = options_.end_leases || setup_.configuration.changes_may_end_leases;
+  auto book = gateway::load_book(*store_, setup_.policy(), {system::boot_id(), clock_.now(), clock_.wall_now()},
+                                 may_end_leases ? gateway::OnLosses::accept : gateway::OnLosses::refuse, *log_);
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
   return {};
 }
 
 Status Daemon::take_ports() {
-  if (auto written = system::write_ephemeral_ports(configuration_.ephemeral); !written) return written;
-  for (const auto& listener : listeners_) {
-    const auto& stays = listener.protocol == Protocol::tcp ? configuration_.input_tcp : configuration_.input_udp;
-    const bool ours = listener.protocol == Protocol::udp && listener.port == configuration_.wireguard_port;
-    if (!ours && std::find(stays.begin(), stays.end(), listener.port) == stays.end())
-      log_->warn("{} port {} of this host is closed to the outside from now on; to keep it open add it to services_{} in [ports]",
-                 to_string(listener.protocol), to_string(listener.port), to_string(listener.protocol));
-    const auto name =
-        "a program of this host that listens on " + std::string(to_string(listener.protocol)) + " port " + to_string(listener.port);
-    if (configuration_.pool.contains(listener.port))
-      warn_of_occupied(listener, name);
-    else if (configuration_.snat.contains(listener.port))
-      // Most often a client's socket that was opened before the ephemeral range was set; it goes away by itself.
-      log_->warn("{} is inside the range that devices' traffic is translated to; `drpf check` shows whether it stays", name);
-  }
+  if (auto written = system::write_ephemeral_ports(setup_.configuration.ephemeral); !written) return written;
+  warn_of_listeners(setup_, *loaded_book_, *log_);
   return {};
-}
-
-// Visitors are led to devices before this host's own sockets are asked.
-void Daemon::warn_of_occupied(const configuration::Listener& listener, const std::string& name) const {
-  const auto& book = gateway_ ? gateway_->book() : *loaded_book_;
-  bool leased = false;
-  for (const auto& found : hosts_) {
-    const auto* lease = book.lease({found.host.name, listener.protocol, listener.port});
-    if (lease == nullptr) continue;
-    leased = true;
-    log_->warn(
-        "{} is inside the lease pool, and host {} port {}/{} is leased to device {}: while the lease is active its visitors go to the "
-        "device, and that program gets none",
-        name, found.host.name, to_string(listener.port), to_string(listener.protocol), book.device(lease->device)->name);
-  }
-  if (!leased) log_->warn("{} is inside the lease pool: the port is given to nobody who does not have it", name);
-}
-
-firewall::GatewayRuleset Daemon::ruleset_for(const configuration::Configuration& configuration,
-                                             const std::vector<configuration::FoundHost>& hosts) const {
-  firewall::GatewayRuleset ruleset;
-  bool shares_address = !configuration.entry_v4 && !configuration.entry_v6;
-  for (const auto& found : hosts) {
-    ruleset.hosts.push_back(found.host);
-    for (const auto& interface : found.interfaces)
-      if (std::find(ruleset.public_interfaces.begin(), ruleset.public_interfaces.end(), interface) == ruleset.public_interfaces.end())
-        ruleset.public_interfaces.push_back(interface);
-    if ((configuration.entry_v4 && configuration.entry_v4 == found.host.v4) ||
-        (configuration.entry_v6 && configuration.entry_v6 == found.host.v6))
-      shares_address = true;
-  }
-  ruleset.entry_shares_lease_address = shares_address;
-  ruleset.tunnel_interfaces = tunnel_interfaces(configuration);
-  ruleset.tunnel_v4 = configuration.tunnel_v4;
-  ruleset.tunnel_v6 = configuration.tunnel_v6;
-  ruleset.pool = configuration.pool;
-  ruleset.snat = configuration.snat;
-  ruleset.probe = ProbeInterface::door();
-  ruleset.wireguard_port = configuration.wireguard_port;
-  ruleset.api_port = configuration.api_port;
-  ruleset.upnp = configuration.upnp;
-  for (const auto port : configuration.input_tcp) ruleset.input_tcp.emplace_back(port);
-  for (const auto port : configuration.input_udp) ruleset.input_udp.emplace_back(port);
-  ruleset.connections_per_device = configuration.limits.connections_per_device;
-  ruleset.new_connections_per_lease_per_s = configuration.limits.packets_per_lease_per_s;
-  ruleset.requests_per_device_per_s = configuration.limits.requests_per_device_per_s;
-  return ruleset;
 }
 
 Status Daemon::start_redirect() {
   // When the tunnel device is gone (a crash), packets to devices must not leave by the default route.
-  for (const auto& interface : tunnel_interfaces(configuration_))
-    tunnel_interfaces_.emplace_back(interface, configuration_.tunnel_v4, configuration_.tunnel_v6);
+  for (const auto& interface : tunnel_interfaces(setup_.configuration))
+    tunnel_interfaces_.emplace_back(interface, setup_.configuration.tunnel_v4, setup_.configuration.tunnel_v6);
   for (const auto& interface : tunnel_interfaces_)
     if (auto put = interface.put_blackholes(*network_); !put) return put;
   redirect::NftRedirect::Options options;
   options.use_ownership = !options_.plain_table;
-  auto redirect = redirect::NftRedirect::start(ruleset_for(configuration_, hosts_), loaded_book_->redirections(), clock_.now(), options);
+  auto redirect = redirect::NftRedirect::start(ruleset_for(setup_), loaded_book_->redirections(), clock_.now(), options);
   if (!redirect) return fail(redirect.error());
   redirect_ = std::move(*redirect);
   for (const auto& interface : tunnel_interfaces_)
@@ -182,7 +117,7 @@ Status Daemon::start_ways_in() {
     loop_.stop();
   };
   auto started = daemon::start_ways_in(
-      {configuration_, *store_, identity_, *network_, tunnel_interfaces_, loop_, clock_, random_, log_, on_event, on_failed});
+      {setup_.configuration, *store_, identity_, *network_, tunnel_interfaces_, loop_, clock_, random_, log_, on_event, on_failed});
   if (!started) return fail(started.error());
   ways_in_ = std::move(*started);
   return {};
@@ -190,7 +125,7 @@ Status Daemon::start_ways_in() {
 
 // Without a history there is a gateway all the same, but it says so.
 void Daemon::open_history() {
-  if (configuration_.history > Duration::zero()) {
+  if (setup_.configuration.history > Duration::zero()) {
     auto history = store::sqlite::SqliteLeaseHistory::open(options_.state_directory);
     if (history) {
       history_ = std::move(*history);
@@ -207,7 +142,7 @@ void Daemon::open_history() {
 
 // A disk that was full at the start has room by now.
 void Daemon::retry_history() {
-  if (history_ || configuration_.history <= Duration::zero()) return;
+  if (history_ || setup_.configuration.history <= Duration::zero()) return;
   auto history = store::sqlite::SqliteLeaseHistory::open(options_.state_directory);
   if (!history) return;
   history_ = std::move(*history);
@@ -221,23 +156,26 @@ Status Daemon::open_gateway() {
   std::vector<tunnel::WayIn*> ways_in;
   for (const auto& way_in : ways_in_) ways_in.push_back(way_in.get());
   auto gateway =
-      gateway::Gateway::open(configuration_, std::move(*loaded_book_),
+      gateway::Gateway::open(setup_.configuration, std::move(*loaded_book_),
                              gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, log_, system::boot_id(),
-                                            [this] { return check_host(configuration_, hosts_, true); },
+                                            [this] { return check_host(setup_.configuration, setup_.hosts, true); },
                                             [this](const lease::Device& device) { return add_gateway_address(device); },
                                             [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
-  if (configuration_.history > Duration::zero() && !history_)
+  if (setup_.configuration.history > Duration::zero() && !history_)
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
   loaded_book_.reset();
+  host_ = std::make_unique<GatewayHost>(
+      GatewayHost::Parts{options_.config_file, ssh_ports_, *network_, *redirect_, log_, [this] { announce_addresses(); }});
+  reconfiguration_ = std::make_unique<gateway::Reconfiguration>(gateway::Reconfiguration::Parts{*gateway_, *host_, setup_, clock_, log_});
   return {};
 }
 
 // The gateway answers at x.y.z.1 of each device's own /24: without a next hop in WireGuard, programs guess it there.
 Status Daemon::add_gateway_address(const lease::Device& device) {
   const auto address = configuration::gateway_address_for(device.tunnel_v4);
-  if (address == configuration_.tunnel_v4.nth(1)) return {};
+  if (address == setup_.configuration.tunnel_v4.nth(1)) return {};
   for (auto& interface : tunnel_interfaces_)
     if (auto added = interface.add_address(address, address.bits(), *network_); !added) return added;
   return {};
@@ -253,8 +191,8 @@ Status Daemon::open_doors() {
   admin_api_ = std::make_unique<api::AdminApi>(*gateway_, hold, audit);
   device_api_ = std::make_unique<api::DeviceApi>(*gateway_, hold, audit);
   net::HttpLimits limits;
-  limits.body_bytes = configuration_.limits.api_body_max;
-  limits.connections = configuration_.limits.api_connections_max;
+  limits.body_bytes = setup_.configuration.limits.api_body_max;
+  limits.connections = setup_.configuration.limits.api_connections_max;
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(options_.socket_path).parent_path(), error);
   auto admin = net::HttpServer::listen_unix(
@@ -264,43 +202,44 @@ Status Daemon::open_doors() {
   servers_.push_back(std::move(*admin));
 
   port_mappings_ = std::make_unique<gateway::PortMappings>(*gateway_, log_, hold);
-  const auto interfaces = tunnel_interfaces(configuration_);
+  const auto interfaces = tunnel_interfaces(setup_.configuration);
   for (const auto& interface : interfaces) {
     port_mapping_doors_.push_back(std::make_unique<PortMappingDoor>(*port_mappings_));
-    if (auto opened = port_mapping_doors_.back()->open(loop_, interface, configuration_.tunnel_v6.has_value()); !opened) return opened;
+    if (auto opened = port_mapping_doors_.back()->open(loop_, interface, setup_.configuration.tunnel_v6.has_value()); !opened)
+      return opened;
   }
-  if (configuration_.upnp) open_upnp();
+  if (setup_.configuration.upnp) open_upnp();
 
   const auto answer_device = [this](const net::Request& request, const net::Respond& respond) {
     if (upnp_door_ && UpnpDoor::is_for(request)) return upnp_door_->handle(request, respond);
     device_api_->handle(request, respond);
   };
   std::vector<Address> inside{Address::v4(0)};
-  if (configuration_.tunnel_v6) inside.push_back(configuration_.tunnel_v6->nth(1));
+  if (setup_.configuration.tunnel_v6) inside.push_back(setup_.configuration.tunnel_v6->nth(1));
   for (const auto& interface : interfaces)
     for (const auto& address : inside) {
       // Bound to the tunnel device, so that it stays closed to the outside even without a rule set.
-      auto server = net::HttpServer::listen_tcp(loop_, {address, configuration_.api_port}, answer_device, limits, interface);
+      auto server = net::HttpServer::listen_tcp(loop_, {address, setup_.configuration.api_port}, answer_device, limits, interface);
       if (!server) return fail(server.error());
       servers_.push_back(std::move(*server));
     }
 
-  probe_interface_ = std::make_unique<ProbeInterface>(configuration_.tunnel_v6.has_value());
+  probe_interface_ = std::make_unique<ProbeInterface>(setup_.configuration.tunnel_v6.has_value());
   auto doctor = PortDoctor::start({*gateway_, *redirect_, *network_, *probe_interface_, loop_, clock_, random_, log_});
   if (!doctor) return fail(doctor.error());
   port_doctor_ = std::move(*doctor);
   gateway_->set_port_doctor(
       [this](const api::LeaseTest& test, api::Service::LeaseTested done) { port_doctor_->test(test, std::move(done)); });
 
-  if (configuration_.audit_every > Duration::zero()) {
+  if (setup_.configuration.audit_every > Duration::zero()) {
     lease_audit_ = std::make_unique<LeaseAudit>(LeaseAudit::Parts{
         *gateway_, loop_, log_, options_.state_directory, [this](auto warning) { gateway_->set_condition("audit", std::move(warning)); }});
-    watches_.push_back(loop_.every(configuration_.audit_every, [this] { lease_audit_->begin(); }));
+    watches_.push_back(loop_.every(setup_.configuration.audit_every, [this] { lease_audit_->begin(); }));
   }
 
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
-  auto self_repair = SelfRepair::start(
-      {*redirect_, *network_, tunnel_interfaces_, *probe_interface_, *gateway_, loop_, clock_, log_, [this] { return follow_hosts(); }});
+  auto self_repair = SelfRepair::start({*redirect_, *network_, tunnel_interfaces_, *probe_interface_, *gateway_, loop_, clock_, log_,
+                                        [this] { return reconfiguration_->follow_hosts(); }});
   if (!self_repair) return fail(self_repair.error());
   self_repair_ = std::move(*self_repair);
   gateway_->set_reload([this](const api::ReloadOptions& options) { return reload(options); });
@@ -308,12 +247,12 @@ Status Daemon::open_doors() {
   watches_.push_back(loop_.every(gauge_interval, [this] { gauge_connection_table(); }));
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
   watches_.push_back(loop_.every(save_interval, [this] { retry_history(); }));
-  watches_.push_back(loop_.every(save_interval, [this] { bring_ruleset_back(); }));
+  watches_.push_back(loop_.every(save_interval, [this] { reconfiguration_->mend(); }));
   watches_.push_back(loop_.every(forget_interval, [this] { gateway_->forget_history(); }));
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
-  watches_.push_back(loop_.on_signal(SIGHUP, [this] { (void)reload({}); }));
+  watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload_soon(); }));
   if (const int news = system::nft_process_news(); news >= 0) nft_watch_ = loop_.watch_readable(news, [this] { look_after_nft(); });
   return {};
 }
@@ -332,16 +271,16 @@ void Daemon::look_after_nft() {
 
 void Daemon::open_upnp() {
   upnp_door_ =
-      std::make_unique<UpnpDoor>(*gateway_, *port_mappings_, crypto::x25519_public(identity_.private_key), configuration_.api_port);
-  const auto gateway_v6 = configuration_.tunnel_v6 ? std::optional(configuration_.tunnel_v6->nth(1)) : std::nullopt;
-  for (const auto& interface : tunnel_interfaces(configuration_))
+      std::make_unique<UpnpDoor>(*gateway_, *port_mappings_, crypto::x25519_public(identity_.private_key), setup_.configuration.api_port);
+  const auto gateway_v6 = setup_.configuration.tunnel_v6 ? std::optional(setup_.configuration.tunnel_v6->nth(1)) : std::nullopt;
+  for (const auto& interface : tunnel_interfaces(setup_.configuration))
     if (auto opened = upnp_door_->open(loop_, interface, gateway_v6); !opened)
       log_->warn("programs do not find this gateway by UPnP, and must be told http://{}:{}/upnp: {}",
-                 to_string(configuration_.tunnel_v4.nth(1)), to_string(configuration_.api_port), opened.error().message);
+                 to_string(setup_.configuration.tunnel_v4.nth(1)), to_string(setup_.configuration.api_port), opened.error().message);
 }
 
 bool Daemon::serve() {
-  log_->info("READY: WireGuard on UDP port {}, administration at {}", to_string(configuration_.wireguard_port), options_.socket_path);
+  log_->info("READY: WireGuard on UDP port {}, administration at {}", to_string(setup_.configuration.wireguard_port), options_.socket_path);
   system::notify_service_manager("READY=1\nSTATUS=serving");
   loop_.run();
   system::notify_service_manager("STOPPING=1");
@@ -360,49 +299,7 @@ void Daemon::save() {
   log_repairs_of_store();
 }
 
-// A public address that is taken from an interface or the configuration's default route may change while we run (DHCP, a moved cable).
-Result<bool> Daemon::follow_hosts() {
-  auto hosts = find_public_hosts(configuration_, *network_);
-  if (!hosts) {
-    // No address at all: nobody can visit, and the leases wait where they were.
-    if (hosts.error().kind == Error::Kind::unavailable || hosts.error().kind == Error::Kind::not_found) return false;
-    return fail(hosts.error());
-  }
-  if (*hosts == hosts_ && !leases_must_follow_) {
-    address_lost_.reset();
-    return false;
-  }
-  const auto has_fewer = [&](const configuration::FoundHost& before) {
-    const auto now =
-        std::find_if(hosts->begin(), hosts->end(), [&](const configuration::FoundHost& one) { return one.host.name == before.host.name; });
-    return now != hosts->end() && ((before.host.v4 && !now->host.v4) || (before.host.v6 && !now->host.v6));
-  };
-  if (std::any_of(hosts_.begin(), hosts_.end(), has_fewer)) {
-    // It cannot be reached meanwhile; ending its leases for the moment until the next address comes would cut the other family twice.
-    if (!address_lost_) address_lost_ = clock_.now();
-    if (clock_.now() - *address_lost_ < lost_address_grace) return false;
-  }
-  address_lost_.reset();
-
-  const auto policy = configuration::make_policy(configuration_, *hosts, listeners_);
-  if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
-  // The rule set first, as at a reload: it is refused whole or taken whole.
-  if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, *hosts), gateway_->book().redirections(), clock_.now());
-      !changed)
-    return fail(changed.error());
-  std::swap(hosts_, *hosts);
-  for (const auto& found : hosts_)
-    log_->warn("public host {} is now {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "without IPv4",
-               found.host.v6 ? " and " : "", found.host.v6 ? to_string(*found.host.v6) : "");
-  leases_must_follow_ = true;  // tried again where the store does not take it now
-  if (auto done = gateway_->reconfigure(configuration_, policy); !done) return fail(done.error());
-  leases_must_follow_ = false;
-  announce_hosts();
-  return true;
-}
-
-// Programs that asked for a port are to learn that it has another address now.
-void Daemon::announce_hosts() {
+void Daemon::announce_addresses() {
   for (const auto& door : port_mapping_doors_) {
     std::vector<Address> devices;
     for (const auto* device : gateway_->book().devices()) {
@@ -424,7 +321,7 @@ void Daemon::gauge_connection_table() {
   using Change = ConnectionTableGauge::Change;
   const auto entries = read("net.netfilter.nf_conntrack_count");
   const auto entries_max = read("net.netfilter.nf_conntrack_max");
-  const auto change = connection_table_.look(entries, entries_max, configuration_.limits.connection_table_alarm);
+  const auto change = connection_table_.look(entries, entries_max, setup_.configuration.limits.connection_table_alarm);
   if (change == Change::lowered) log_->info("the connection table is no longer near its end: {} of {}", entries, entries_max);
   if (change == Change::raised)
     log_->error(
@@ -440,83 +337,31 @@ void Daemon::gauge_connection_table() {
                                         entries, entries_max));
 }
 
-// After a reload that was refused half-way; tried again until it is done.
-void Daemon::bring_ruleset_back() {
-  if (!ruleset_is_ahead_) return;
-  const auto back = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
-  ruleset_is_ahead_ = !back;
-  constexpr const char* condition = "rule set";
-  if (back) return gateway_->set_condition(condition, std::nullopt);
-  const auto what = fmt::format("the rule set is that of a configuration that was refused, and is not back yet: {}", back.error().message);
-  log_->error("{}", what);
-  gateway_->set_condition(condition, what);
-}
-
 Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions& options) {
   system::notify_service_manager("RELOADING=1");
-  const auto before = configuration_;
-  const auto done = try_reload(options.end_leases);
-  auto changed = configuration::changed_keys(before, configuration_);
-  if (done) {
+  auto changed = reconfiguration_->reload(options);
+  if (changed) {
     log_->info("configuration read again: {}",
-               changed.empty() ? "nothing has changed" : fmt::format("changed are {}", fmt::join(changed, ", ")));
+               changed->empty() ? "nothing has changed" : fmt::format("changed are {}", fmt::join(*changed, ", ")));
+    warn_of_listeners(setup_, gateway_->book(), *log_);
   } else {
-    log_->error("the configuration stays as it was: {}{}", done.error().message,
-                done.error().cure.empty() ? "" : " (" + done.error().cure + ")");
+    log_->error("the configuration stays as it was: {}{}", changed.error().message,
+                changed.error().cure.empty() ? "" : " (" + changed.error().cure + ")");
   }
   self_repair_->forget_author();
   system::notify_service_manager("READY=1");
-  if (!done) return fail(done.error());
   return changed;
 }
 
-Status Daemon::try_reload(bool may_end_leases) {
-  auto configuration = load_configuration(options_.config_file, ssh_ports_);
-  if (!configuration) return fail(configuration.error());
-  auto proven = prove_configuration(*configuration, *network_, true);
-  if (!proven) return fail(proven.error());
-  if (const auto keys = configuration::keys_that_need_a_restart(configuration_, *configuration); !keys.empty()) {
-    const bool renumbers = configuration->tunnel_v4 != configuration_.tunnel_v4 || configuration->tunnel_v6 != configuration_.tunnel_v6;
-    return fail(refusal("restart_needed", fmt::format("a change of {} needs a restart of the gateway", fmt::join(keys, ", ")),
-                        renumbers ? "leave it as it was; or restart it with --end-leases: devices get other addresses, and need their "
-                                    "configurations again"
-                                  : "leave it as it was, or restart: leases and keys stay"));
-  }
-  const auto& policy = proven->policy;
-  if (!may_end_leases && !configuration->changes_may_end_leases) {
-    const auto& book = gateway_->book();
-    if (auto kept = lease::refuse_losses(book, book.reconfigure(policy, clock_.now())); !kept) return kept;
-  }
-  auto& hosts = proven->hosts;
-  auto& listeners = proven->listeners;
-
-  std::swap(configuration_, *configuration);
-  std::swap(hosts_, hosts);
-  std::swap(listeners_, listeners);
-  const auto take_back = [&](const Error& error) {
-    std::swap(configuration_, *configuration);
-    std::swap(hosts_, hosts);
-    std::swap(listeners_, listeners);
-    return fail(error);
-  };
-  if (auto taken = take_ports(); !taken) return take_back(taken.error());
-  // The rule set first: it is refused whole or taken whole. Then the leases, which fit both.
-  if (auto changed = redirect_->change_ruleset(ruleset_for(configuration_, hosts_), gateway_->book().redirections(), clock_.now());
-      !changed)
-    return take_back(changed.error());
-  if (auto done = gateway_->reconfigure(configuration_, policy); !done) {
-    if (gateway_->book().policy() != policy) {
-      // The book did not take it: the rule set goes back to what the leases are made for.
-      const auto error = take_back(done.error());
-      ruleset_is_ahead_ = true;
-      bring_ruleset_back();
-      return error;
-    }
-    log_->warn("the new configuration holds; what the kernel did not take of it is repaired at the next tick: {}", done.error().message);
-  }
-  ruleset_is_ahead_ = false;
-  if (hosts_ != hosts) announce_hosts();
-  return {};
+// Whoever sends signals faster than files can be read is answered for all of them together.
+void Daemon::reload_soon() {
+  if (reload_timer_.active()) return;
+  const auto rest = reloaded_ ? *reloaded_ + reload_rest - clock_.now() : Duration::zero();
+  reload_timer_ = loop_.after(std::max(rest, Duration::zero()), [this] {
+    reload_timer_.cancel();
+    (void)reload({});
+    reloaded_ = clock_.now();
+  });
 }
 
 }  // namespace drpf::daemon

@@ -9,11 +9,11 @@
 
 #include "api/admin_api.h"
 #include "api/device_api.h"
-#include "configuration/configuration.h"
-#include "configuration/policy.h"
+#include "configuration/setup.h"
 #include "core/result.h"
 #include "crypto/wireguard_primitives.h"
 #include "daemon/connection_table_gauge.h"
+#include "daemon/gateway_host.h"
 #include "daemon/held_answers.h"
 #include "daemon/lease_audit.h"
 #include "daemon/port_doctor.h"
@@ -24,9 +24,9 @@
 #include "daemon/tunnel_interface.h"
 #include "daemon/upnp_door.h"
 #include "daemon/ways_in.h"
-#include "firewall/gateway_ruleset.h"
 #include "gateway/gateway.h"
 #include "gateway/port_mappings.h"
+#include "gateway/reconfiguration.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
 #include "redirect/nft_redirect.h"
@@ -40,7 +40,7 @@ namespace drpf::daemon {
 class Daemon {
  public:
   static constexpr Duration tick_interval = std::chrono::milliseconds(500);
-  static constexpr Duration lost_address_grace = std::chrono::seconds(10);  // a public address that goes may be about to come back
+  static constexpr Duration reload_rest = std::chrono::seconds(1);  // between two that signals ask for
   static constexpr Duration save_interval = std::chrono::seconds(5);
   static constexpr Duration gauge_interval = std::chrono::seconds(2);    // how full the connection table is
   static constexpr Duration forget_interval = std::chrono::minutes(10);  // the old part of the history
@@ -64,36 +64,26 @@ class Daemon {
   Status open_doors();
   void open_upnp();
 
-  firewall::GatewayRuleset ruleset_for(const configuration::Configuration& configuration,
-                                       const std::vector<configuration::FoundHost>& hosts) const;
-  void warn_of_occupied(const configuration::Listener& listener, const std::string& name) const;
   Status add_gateway_address(const lease::Device& device);
   Result<std::vector<std::string>> reload(const api::ReloadOptions& options);  // says which keys have changed
-  Status try_reload(bool may_end_leases);  // false: what would end leases is refused, unless the configuration itself allows it
-  Result<bool> follow_hosts();
-  void announce_hosts();
+  void reload_soon();
+  void announce_addresses();
   void open_history();
   void retry_history();
   void look_after_nft();
   void gauge_connection_table();
   void save();
   void log_repairs_of_store();
-  void bring_ruleset_back();
 
   RunOptions options_;
   std::shared_ptr<spdlog::logger> log_;
   system::SystemClock clock_;
   crypto::SystemRandom random_;
-  configuration::Configuration configuration_;
+  configuration::Setup setup_;
   std::vector<Port> ssh_ports_;  // read while every file can be
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::vector<TunnelInterface> tunnel_interfaces_;
   std::unique_ptr<ProbeInterface> probe_interface_;
-  std::vector<configuration::FoundHost> hosts_;
-  bool leases_must_follow_ = false;   // the rule set has the hosts of now, and the leases not yet
-  std::optional<Time> address_lost_;  // since when a host has had fewer addresses than its leases are on
-  std::vector<configuration::Listener> listeners_;
-  lease::Policy policy_;  // that the book is loaded with
   std::unique_ptr<store::sqlite::SqliteStore> store_;
   store::WireGuardIdentity identity_;
   std::unique_ptr<lease::LeaseBook> loaded_book_;  // between open_store() and open_gateway()
@@ -103,6 +93,8 @@ class Daemon {
   net::EventLoop loop_;
   std::vector<std::unique_ptr<tunnel::WayIn>> ways_in_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<GatewayHost> host_;
+  std::unique_ptr<gateway::Reconfiguration> reconfiguration_;
   std::unique_ptr<HeldAnswers> held_answers_;
   std::unique_ptr<gateway::PortMappings> port_mappings_;
   std::vector<std::unique_ptr<PortMappingDoor>> port_mapping_doors_;  // one for each tunnel
@@ -113,10 +105,11 @@ class Daemon {
   std::unique_ptr<api::DeviceApi> device_api_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;
   net::Watch nft_watch_;
+  net::Timer reload_timer_;
+  std::optional<Time> reloaded_;  // by a signal
   std::vector<net::Watch> watches_;
   std::unique_ptr<SelfRepair> self_repair_;
   std::size_t store_repairs_logged_ = 0;
-  bool ruleset_is_ahead_ = false;  // of the configuration and the book
   bool failed_ = false;
 };
 

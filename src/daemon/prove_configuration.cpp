@@ -124,7 +124,7 @@ Status prove_against(const Configuration& configuration, const HostFacts& facts)
   return {};
 }
 
-Result<Proven> prove_configuration(const Configuration& configuration, system::LinksAndRoutes& network, bool running) {
+Result<configuration::Setup> prove_configuration(const Configuration& configuration, system::LinksAndRoutes& network, bool running) {
   auto links = network.links();
   if (!links) return fail(links.error());
   auto addresses = network.addresses();
@@ -133,7 +133,7 @@ Result<Proven> prove_configuration(const Configuration& configuration, system::L
                   running,           unprivileged_from(),   [](const std::string& name) { return system::find_user(name).has_value(); }};
   // What the file says of hosts comes before what is found of them.
   if (auto proven = prove_public_hosts(configuration, facts); !proven) return fail(proven.error());
-  Proven out;
+  configuration::Setup out{configuration, {}, {}};
   auto hosts = find_public_hosts(configuration, network);
   if (!hosts) return fail(hosts.error());
   out.hosts = std::move(*hosts);
@@ -141,8 +141,7 @@ Result<Proven> prove_configuration(const Configuration& configuration, system::L
   if (!listeners) return fail(listeners.error());
   facts.listeners = out.listeners = std::move(*listeners);
   if (auto proven = prove_against(configuration, facts); !proven) return fail(proven.error());
-  out.policy = configuration::make_policy(configuration, out.hosts, out.listeners);
-  if (auto valid = lease::validate(out.policy); !valid) return fail(valid.error());
+  if (auto valid = lease::validate(out.policy()); !valid) return fail(valid.error());
   return out;
 }
 

@@ -7,9 +7,8 @@
 #include <vector>
 
 #include "configuration/configuration.h"
-#include "configuration/policy.h"
+#include "configuration/setup.h"
 #include "core/result.h"
-#include "lease/types.h"
 #include "system/links_and_routes.h"
 
 namespace drpf::daemon {
@@ -24,12 +23,6 @@ struct HostFacts {
   std::function<bool(const std::string&)> has_user;
 };
 
-struct Proven {
-  std::vector<configuration::FoundHost> hosts;
-  std::vector<configuration::Listener> listeners;
-  lease::Policy policy;
-};
-
 // The configuration of `file`, or of the default file if that exists, or the one of a gateway that was told nothing. Where none names
 // the services to keep open, these stay: the door that the operator came in by is not closed.
 Result<configuration::Configuration> load_configuration(const std::optional<std::string>& file, const std::vector<Port>& ssh_ports);
@@ -37,7 +30,8 @@ Result<configuration::Configuration> load_configuration(const std::optional<std:
 // The first key that `facts` contradict.
 Status prove_against(const configuration::Configuration& configuration, const HostFacts& facts);
 
-// `running`: our own gateway in this network namespace.
-Result<Proven> prove_configuration(const configuration::Configuration& configuration, system::LinksAndRoutes& network, bool running);
+// With what was found of this host for it. `running`: our own gateway in this network namespace.
+Result<configuration::Setup> prove_configuration(const configuration::Configuration& configuration, system::LinksAndRoutes& network,
+                                                 bool running);
 
 }  // namespace drpf::daemon

@@ -16,8 +16,8 @@ Gateway::Gateway(configuration::Configuration configuration, lease::LeaseBook bo
 
 Gateway::~Gateway() = default;
 
-Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading,
-                                   bool may_end_leases, spdlog::logger* log) {
+Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading, OnLosses on_losses,
+                                   spdlog::logger& log) {
   if (auto valid = lease::validate(policy); !valid) return fail(valid.error());
   auto state = store.load(reading);
   if (!state) return fail(state.error());
@@ -25,14 +25,14 @@ Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& pol
   lease::LeaseBook book(policy, std::move(*state));
   // What the policy and the passed time changed while nobody served comes first, so that nothing stale is ever put into the kernel.
   auto due = book.reconfigure(policy, reading.boot);
-  if (!may_end_leases)
+  if (on_losses == OnLosses::refuse)
     if (auto kept = lease::refuse_losses(book, due); !kept) return fail(kept.error());
-  auto ended = log != nullptr ? ended_leases(book, due) : std::vector<std::string>();
+  auto ended = ended_leases(book, due);
   do {
     if (!due.empty())
       if (auto committed = store.commit(due, reading); !committed) return fail(committed.error());
     book.apply(due);
-    for (const auto& lease : std::exchange(ended, {})) log->warn("{} ended: by a change of the configuration", lease);
+    for (const auto& lease : std::exchange(ended, {})) log.warn("{} ended: by a change of the configuration", lease);
     due = book.tick(reading.boot);
   } while (!due.empty());
   return book;
@@ -212,6 +212,7 @@ void Gateway::call_back_lost(const lease::Transaction& transaction) {
 
 Result<std::size_t> Gateway::reconcile() {
   if (book_due_) return fail(book_unknown());
+  reconcile_due_ = true;  // until it is done
   const auto repaired = parts_.redirect.reconcile(book_.redirections(), now());
   if (!repaired) return repaired;
   reconcile_due_ = false;
@@ -235,6 +236,7 @@ Status Gateway::save_tunnel_state() {
 }
 
 Status Gateway::reconfigure(configuration::Configuration configuration, lease::Policy policy) {
+  if (book_due_) return fail(book_unknown());
   const auto transaction = book_.reconfigure(policy, now());
   if (!transaction.empty())
     if (auto committed = commit(transaction); !committed) return committed;

@@ -41,10 +41,15 @@ struct Parts {
   store::LeaseHistory* history = nullptr;                                // none = no history is kept
 };
 
-// The book as it was committed, with what the policy and the time that passed since have changed, committed too. A policy under which
-// leases would end or devices get other addresses is refused (change_ends_leases), unless `may_end_leases`; then nothing has been changed.
-Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading,
-                                   bool may_end_leases = false, spdlog::logger* log = nullptr);
+// Whether a change of the policy may end leases and give devices other addresses.
+enum class OnLosses : std::uint8_t {
+  refuse,  // change_ends_leases, and nothing has been changed
+  accept,
+};
+
+// The book as it was committed, with what the policy and the time that passed since have changed, committed too.
+Result<lease::LeaseBook> load_book(store::Store& store, const lease::Policy& policy, const store::ClockReading& reading, OnLosses on_losses,
+                                   spdlog::logger& log);
 
 class Gateway final : public api::Service {
  public:
@@ -86,6 +91,7 @@ class Gateway final : public api::Service {
   api::Settling settling(const lease::Lease& lease) const;
   Status commit_staged();  // after an error of the store the book is again as it was committed, at the latest when the store can be read
   bool is_book_committed() const { return !book_due_; }
+  static Error book_unknown();  // why nothing can be changed while it is not
 
   // --- api::Service
   const lease::LeaseBook& book() const override { return book_; }
@@ -132,7 +138,6 @@ class Gateway final : public api::Service {
   Status fence(const lease::Transaction& transaction);
   void stage(lease::Transaction transaction, std::string_view ended_by);
   Status read_book_back();
-  static Error book_unknown();
   Status bring_in(lease::DeviceId device);
   Status let_in(lease::DeviceId device);
   void forget_device(lease::DeviceId device);

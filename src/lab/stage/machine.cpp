@@ -20,6 +20,24 @@
 namespace drpf::lab {
 namespace {
 
+// A file of the host's that says what is not so in here. Where the host has none, or one that leads nowhere, nothing is to be replaced.
+Status replace_file(const char* path, const std::string& own, const std::string& content) {
+  const system::Fd file(::open(own.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!file.valid() || ::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()))
+    return fail(failure("write", fmt::format("cannot write {}: {}", own, std::strerror(errno))));
+  if (::access(path, F_OK) != 0) return {};
+  return system::mount_bind(file, path);
+}
+
+// There is no name server in here, and programs that ask for one (Dovecot, for this host's own name) would wait for it.
+Status furnish_names() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) != 0) return fail(failure("gethostname", "this machine has no name"));
+  if (const Status put = replace_file("/etc/hosts", "/run/hosts", fmt::format("127.0.0.1 localhost {0}\n::1 localhost {0}\n", name)); !put)
+    return put;
+  return replace_file("/etc/resolv.conf", "/run/resolv.conf", "nameserver 127.0.0.1\n");
+}
+
 // Inside the new namespaces of a machine: /run is its own, so that two machines can have the same socket names.
 Status furnish_machine() {
   if (const Status separate = system::make_mounts_private(); !separate) return separate;
@@ -28,6 +46,7 @@ Status furnish_machine() {
   if (::mkdir(stage_folder, 0755) != 0)
     return fail(failure("mkdir", fmt::format("cannot make {}: {}", stage_folder, std::strerror(errno))));
   if (const Status shown = system::mount_bind(shared, stage_folder); !shown) return shown;
+  if (const Status named = furnish_names(); !named) return named;
   // What /sys/class/net shows belongs to one network; containers may forbid a fresh one, and little looks there.
   ::mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, nullptr);
   return {};

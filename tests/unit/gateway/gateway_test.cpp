@@ -30,7 +30,7 @@ class GatewayTest : public ::testing::Test {
   void restart() {
     gateway_.reset();
     const auto policy = configuration::make_policy(configuration_, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
-    auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()});
+    auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()}, OnLosses::refuse, *log_);
     ASSERT_TRUE(book) << book.error().message;
     ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
     const auto identity = store_.load_wireguard_identity()->value_or(store::WireGuardIdentity{});
@@ -132,11 +132,11 @@ TEST_F(GatewayTest, ALeaseThatAFileEndsWhileNobodyServesIsToldOfAtTheStart) {
   smaller.pool = PortRange(Port{40000}, Port{40999});
   smaller.snat = PortRange(Port{33000}, Port{39999});
   const auto elsewhere = configuration::make_policy(smaller, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
-  const auto refused = load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, false, log_.get());
+  const auto refused = load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, OnLosses::refuse, *log_);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "change_ends_leases");
   EXPECT_EQ(said_.str(), "");
-  ASSERT_TRUE(load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, true, log_.get()));
+  ASSERT_TRUE(load_book(store_, elsewhere, {"boot-1", clock_.now(), clock_.wall_now()}, OnLosses::accept, *log_));
   const auto text = said_.str();
   std::size_t lines = 0;
   for (auto at = text.find("ended: by a change of the configuration"); at != std::string::npos; at = text.find("ended:", at + 1)) ++lines;
@@ -423,13 +423,13 @@ TEST_F(GatewayTest, AStartUnderAFileThatEndsLeasesIsRefusedAndChangesNothing) {
   smaller.pool = PortRange(Port{10000}, Port{10000});
   const auto policy = configuration::make_policy(smaller, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
   const store::ClockReading reading{"boot-1", clock_.now(), clock_.wall_now()};
-  const auto refused = load_book(store_, policy, reading);
+  const auto refused = load_book(store_, policy, reading, OnLosses::refuse, *log_);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "change_ends_leases");
   restart();
   EXPECT_EQ(gateway_->book().leases_of(id("laptop")).size(), before);
   gateway_.reset();
-  const auto asked_for = load_book(store_, policy, reading, true);
+  const auto asked_for = load_book(store_, policy, reading, OnLosses::accept, *log_);
   ASSERT_TRUE(asked_for);
   EXPECT_LT(asked_for->leases().size(), before);
 }

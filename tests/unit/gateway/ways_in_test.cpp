@@ -39,7 +39,7 @@ class WaysInTest : public ::testing::Test {
       ways_in.push_back(wireguard_.get());
     }
     const auto policy = configuration::make_policy(configuration_, {{{"main", *parse_address("198.51.100.1"), {}}, {"wan"}}}, {});
-    auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()});
+    auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()}, OnLosses::refuse, *log_);
     ASSERT_TRUE(book) << book.error().message;
     ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
     auto opened = Gateway::open(configuration_, std::move(*book),
