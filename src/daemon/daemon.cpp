@@ -3,7 +3,6 @@
 #include <spdlog/logger.h>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -340,14 +339,7 @@ void Daemon::gauge_connection_table() {
 Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions& options) {
   system::notify_service_manager("RELOADING=1");
   auto changed = reconfiguration_->reload(options);
-  if (changed) {
-    log_->info("configuration read again: {}",
-               changed->empty() ? "nothing has changed" : fmt::format("changed are {}", fmt::join(*changed, ", ")));
-    warn_of_listeners(setup_, gateway_->book(), *log_);
-  } else {
-    log_->error("the configuration stays as it was: {}{}", changed.error().message,
-                changed.error().cure.empty() ? "" : " (" + changed.error().cure + ")");
-  }
+  if (changed) warn_of_listeners(setup_, gateway_->book(), *log_);
   self_repair_->forget_author();
   system::notify_service_manager("READY=1");
   return changed;

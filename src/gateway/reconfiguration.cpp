@@ -15,6 +15,8 @@
 namespace drpf::gateway {
 namespace {
 
+constexpr const char* kernel_behind = "kernel_behind";
+
 using configuration::FoundHost;
 using configuration::Setup;
 
@@ -28,6 +30,19 @@ bool has_fewer_addresses(const std::vector<FoundHost>& before, const std::vector
 }  // namespace
 
 Result<std::vector<std::string>> Reconfiguration::reload(const api::ReloadOptions& options) {
+  auto changed = try_reload(options);
+  if (changed)
+    parts_.log->info("configuration read again: {}",
+                     changed->empty() ? "nothing has changed" : fmt::format("changed are {}", fmt::join(*changed, ", ")));
+  else if (changed.error().code == kernel_behind)
+    parts_.log->error("{}", changed.error().message);
+  else
+    parts_.log->error("the configuration stays as it was: {}{}", changed.error().message,
+                      changed.error().cure.empty() ? "" : " (" + changed.error().cure + ")");
+  return changed;
+}
+
+Result<std::vector<std::string>> Reconfiguration::try_reload(const api::ReloadOptions& options) {
   auto proposed = parts_.host.propose();
   if (!proposed) return fail(proposed.error());
   if (auto proven = prove_change(*proposed, options.end_leases); !proven) return fail(proven.error());
@@ -59,11 +74,12 @@ Status Reconfiguration::prove_change(const Setup& next, bool may_end_leases) con
 Status Reconfiguration::change_to(const Setup& next) {
   if (auto put = parts_.host.put_parameters(next); !put) return take_back(put.error(), {.parameters = true});
   if (auto put = put_ruleset(next); !put) return take_back(put.error(), {.parameters = true, .ruleset = true});
-  if (auto done = reconfigure_leases(next); !done) return take_back(done.error(), {.parameters = true, .ruleset = true});
+  const auto taken = reconfigure_leases(next);
+  if (!taken) return take_back(taken.error(), {.parameters = true, .ruleset = true});
   adopt(next);
   due_ = {};
   mend();
-  return {};
+  return *taken;
 }
 
 Status Reconfiguration::take_back(const Error& why, Due due) {
@@ -77,14 +93,15 @@ Status Reconfiguration::put_ruleset(const Setup& setup) {
   return parts_.host.put_ruleset(setup, parts_.gateway.book().redirections(), parts_.clock.now());
 }
 
-// What the kernel alone has not taken is no failure: the book holds it, and the gateway repairs the kernel by the book.
-Status Reconfiguration::reconfigure_leases(const Setup& setup) {
+// The kernel alone takes nothing back: the book holds the change, and the gateway repairs the kernel by the book.
+Result<Status> Reconfiguration::reconfigure_leases(const Setup& setup) {
   const auto policy = setup.policy();
-  auto done = parts_.gateway.reconfigure(setup.configuration, policy);
-  if (done || parts_.gateway.book().policy() != policy) return done;
-  parts_.log->warn("the new configuration holds; what the kernel did not take of it is repaired at the next tick: {}",
-                   done.error().message);
-  return {};
+  const auto done = parts_.gateway.reconfigure(setup.configuration, policy);
+  if (done) return Status{};
+  if (parts_.gateway.book().policy() != policy) return fail(done.error());
+  return Status(
+      fail(failure(kernel_behind, "the new configuration holds, and the kernel did not take all of it yet: " + done.error().message,
+                   "the gateway repairs it by itself; `drpf status` and the log tell when that fails again")));
 }
 
 void Reconfiguration::adopt(Setup next) {
@@ -114,10 +131,7 @@ Result<bool> Reconfiguration::follow_hosts() {
   auto next = parts_.setup;
   next.hosts = std::move(*found);
   if (auto valid = lease::validate(next.policy()); !valid) return fail(valid.error());
-  if (auto put = put_ruleset(next); !put) {
-    due_.ruleset = true;  // what the kernel has now is not known; the hosts are looked for again anyway
-    return fail(put.error());
-  }
+  if (auto put = put_ruleset(next); !put) return take_back(put.error(), {.ruleset = true}).map([] { return false; });
   // A fact that no refusal takes back: the leases follow it, now or as soon as the store lets them.
   adopt(std::move(next));
   due_.ruleset = false;
@@ -156,7 +170,8 @@ Status Reconfiguration::mend_next() {
     due_.ruleset = false;
   }
   if (due_.leases) {
-    if (auto done = reconfigure_leases(parts_.setup); !done) return done;
+    const auto taken = reconfigure_leases(parts_.setup);
+    if (!taken) return fail(taken.error());
     due_.leases = false;
   }
   return {};

@@ -52,7 +52,8 @@ class Reconfiguration {
 
   explicit Reconfiguration(Parts parts) : parts_(std::move(parts)) {}
 
-  // Reads the configuration again. After an error everything is, or will be as soon as host and kernel let it, as it was before.
+  // Reads the configuration again, and says so in the log. After an error everything is, or will be as soon as host and kernel let it, as
+  // it was before; but after kernel_behind the new configuration holds, and what it ended may still pass for a moment.
   // Refused: restart_needed, change_ends_leases. Returns which keys have changed.
   Result<std::vector<std::string>> reload(const api::ReloadOptions& options);
   // Looks for the public addresses, and follows them. Returns whether they had changed.
@@ -69,10 +70,12 @@ class Reconfiguration {
   };
 
   Status prove_change(const configuration::Setup& next, bool may_end_leases) const;
+  Result<std::vector<std::string>> try_reload(const api::ReloadOptions& options);
   Status change_to(const configuration::Setup& next);
   Status take_back(const Error& why, Due due);
   Status put_ruleset(const configuration::Setup& setup);
-  Status reconfigure_leases(const configuration::Setup& setup);
+  // The second is what the kernel did not take of it.
+  Result<Status> reconfigure_leases(const configuration::Setup& setup);
   void adopt(configuration::Setup next);
   Status mend_next();
 

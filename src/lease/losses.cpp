@@ -34,6 +34,14 @@ std::string text_of(const Losses& losses) {
   return text;
 }
 
+std::string what_of(const Losses& losses) {
+  const auto counted = [](std::size_t count, const char* what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); };
+  const auto leases = "end " + counted(losses.leases.size(), "lease");
+  const auto devices = "give " + counted(losses.devices.size(), "device") + " another tunnel address";
+  if (losses.devices.empty()) return leases;
+  return losses.leases.empty() ? devices : leases + " and " + devices;
+}
+
 }  // namespace
 
 Losses losses(const LeaseBook& book, const Transaction& change) {
@@ -61,9 +69,7 @@ Status refuse_losses(const LeaseBook& book, const Transaction& change) {
   const auto found = losses(book, change);
   if (found.empty()) return {};
   return fail(
-      misconfigured("change_ends_leases",
-                    fmt::format("it would end {} leases and give {} devices another tunnel address: {}", found.leases.size(),
-                                found.devices.size(), text_of(found)),
+      misconfigured("change_ends_leases", fmt::format("it would {}: {}", what_of(found), text_of(found)),
                     "take the change of the configuration back; or ask for it: changes_may_end = true under [leases], or at a start "
                     "drpf gateway --end-leases"));
 }

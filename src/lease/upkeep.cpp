@@ -127,6 +127,8 @@ void review(Draft& draft, const Tables& tables, const Policy& policy, const Devi
     if (entry.device.connected) depart(draft, tables, entry);
     return;
   }
+  // Also where no address of the host tells the two apart now: a connection that is still known leads to the former place.
+  const bool moves = placed->tunnel_v4 != entry.device.tunnel_v4 || placed->tunnel_v6 != entry.device.tunnel_v6;
   if (*placed != entry.device) draft.record(PutDevice{*placed});
   for (const auto id : entry.grants) {
     const auto& grant = *tables.grant(id);
@@ -137,7 +139,7 @@ void review(Draft& draft, const Tables& tables, const Policy& policy, const Devi
       leases.push_back(*lease);
       const auto now = redirections(*lease, tables.host(grant.host), entry.device);
       const auto then = redirections(*lease, &*host, *placed);
-      if (now != then) leases.back() = draft.activated(*lease, lease->deadline);
+      if (now != then || (moves && lease->state == LeaseState::active)) leases.back() = draft.activated(*lease, lease->deadline);
     }
     draft.reshape(grant, grant, std::move(leases), *placed);
   }

@@ -36,12 +36,12 @@ bool may_drop(const lease::Lease& lease, const Durable& before, const Durable& a
   const bool away = device_after != after.devices.end() && !device_after->second.connected;
   const auto& kept_until = before.grants.at(lease.grant).kept_until;
   switch (cause.kind) {
+    case Kind::start:
     case Kind::time:
+      if (cause.kind == Kind::start && cause.may_end_leases) return true;
       return (requested && (lease.deadline <= now || away)) || (kept_until && *kept_until <= now);
     case Kind::mappings:
       return requested && lease.mapping && cause.ending.contains(lease.device);
-    case Kind::start:
-      return true;  // the policy may be another one
     case Kind::disconnect:
       return requested && own;
     case Kind::remove_device:
@@ -53,11 +53,14 @@ bool may_drop(const lease::Lease& lease, const Durable& before, const Durable& a
     case Kind::remove_lease:
       return cause.on == lease.on;
     case Kind::reconfigure:
-      return true;
+      return cause.may_end_leases;
     default:
       return false;
   }
 }
+
+// Both prefixes of the simulation are /16.
+std::uint16_t offset_of(const Address& address) { return static_cast<std::uint16_t>(address.bytes()[2] << 8 | address.bytes()[3]); }
 
 }  // namespace
 
@@ -77,8 +80,53 @@ std::map<Place, lease::AccountId> Durable::holders() const {
   return all;
 }
 
+void Durable::rename(const std::string& from, const std::string& to) {
+  for (auto& [id, grant] : grants)
+    if (grant.host == from) grant.host = to;
+  std::map<lease::PublicPort, lease::Lease> named;
+  for (auto [on, lease] : leases) {
+    if (on.host == from) lease.on.host = to;
+    named.emplace(lease.on, lease);
+  }
+  leases = std::move(named);
+  std::map<Place, lease::Quarantine> resting;
+  for (auto [place, rest] : quarantines) {
+    if (place.first == from) rest.host = to;
+    resting.emplace(Place{rest.host, place.second}, rest);
+  }
+  quarantines = std::move(resting);
+  std::map<Place, Rest> still;
+  for (const auto& [place, rest] : rests) still.emplace(Place{place.first == from ? to : place.first, place.second}, rest);
+  rests = std::move(still);
+}
+
+namespace {
+
+// At a start only the names of former hosts are known: what the one host held that is no longer named goes on under the first that holds
+// nothing.
+std::optional<std::pair<std::string, std::string>> renamed_host(const lease::Transaction& transaction, const Durable& before,
+                                                                const lease::Policy& policy) {
+  for (const auto& record : transaction.records) {
+    const auto* put = std::get_if<lease::PutGrant>(&record);
+    const auto known = put == nullptr ? before.grants.end() : before.grants.find(put->grant.id);
+    if (known == before.grants.end() || known->second.host == put->grant.host) continue;
+    const auto& from = known->second.host;
+    const auto& to = put->grant.host;
+    must(std::none_of(policy.hosts.begin(), policy.hosts.end(), [&](const auto& host) { return host.name == from; }),
+         fmt::format("host {} is still there, and its ports went to {}", from, to));
+    for (const auto& [place, account] : before.holders())
+      must(place.first != to, fmt::format("the ports of {} went to {}, which has ports of its own", from, to));
+    return std::pair(from, to);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 void Durable::commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& new_peers, const Cause& cause,
                      const lease::Policy& policy, const VirtualClock& now) {
+  if (cause.kind == Kind::start)
+    if (const auto renamed = renamed_host(transaction, *this, policy)) rename(renamed->first, renamed->second);
   const auto before_holders = holders();
   const Durable before = *this;
   std::set<lease::PublicPort> touched;
@@ -111,6 +159,13 @@ void Durable::commit(const lease::Transaction& transaction, const std::vector<st
   for (const auto& [id, device] : before.devices)
     must(devices.contains(id) || cause.kind == Kind::remove_account || (cause.kind == Kind::remove_device && cause.device == id),
          fmt::format("device {} was lost", device.name));
+  for (const auto& [id, device] : before.devices) {
+    const auto same = devices.find(id);
+    if (same == devices.end() || same->second.tunnel_v4 == device.tunnel_v4) continue;
+    must(cause.may_end_leases, fmt::format("device {} got another address, and nobody asked for that", device.name));
+    must(offset_of(same->second.tunnel_v4) == offset_of(device.tunnel_v4),
+         fmt::format("device {} lost its place in the tunnel's prefix", device.name));
+  }
   for (const auto& on : touched) {
     const auto old = before.leases.find(on);
     const auto lease = leases.find(on);
@@ -132,7 +187,8 @@ void Durable::commit(const lease::Transaction& transaction, const std::vector<st
       must(is.deadline <= at + lease::Policy::lease_lifetime_max, "a deadline is beyond every lifetime");
       const bool fresh = old == before.leases.end() || old->second.generation != is.generation;
       must(!fresh || static_cast<std::uint32_t>(is.generation) > before.generations_used_to,
-           fmt::format("generation {} was given a second time", static_cast<std::uint32_t>(is.generation)));
+           fmt::format("generation {} was given a second time, to {}; used are {}, cause {}", static_cast<std::uint32_t>(is.generation),
+                       text(on), before.generations_used_to, static_cast<int>(cause.kind)));
     } else if (old != before.leases.end() && old->second.state == lease::LeaseState::active) {
       must(!device.connected || accounts.at(device.account).suspended, fmt::format("the lease on {} was closed without a cause", text(on)));
     }
@@ -152,6 +208,8 @@ void Durable::commit(const lease::Transaction& transaction, const std::vector<st
     if (old != before_holders.end() && old->second == account) continue;
     must(old == before_holders.end(),
          fmt::format("port {} of {} went from one account to another without a rest", to_string(place.second), place.first));
+    must(std::find(policy.occupied.begin(), policy.occupied.end(), place.second) == policy.occupied.end(),
+         fmt::format("port {} of {} was given away while a program of the host has it", to_string(place.second), place.first));
     ++more[account];
     const auto rest = rests.find(place);
     if (rest == rests.end()) continue;

@@ -40,6 +40,7 @@ struct Cause {
   std::string name{};  // of the account
   std::optional<lease::PublicPort> on{};
   std::set<lease::DeviceId> ending{};  // devices that give mappings up
+  bool may_end_leases = false;         // the operator asked for it by name
 };
 
 struct Durable {
@@ -63,6 +64,8 @@ struct Durable {
   store::ClockReading clock;  // of the last commit
   Duration lived{};           // and its true time
 
+  // What is held on a host goes on under another name of it.
+  void rename(const std::string& from, const std::string& to);
   // Throws Violation when the transaction breaks a promise.
   void commit(const lease::Transaction& transaction, const std::vector<store::WireGuardPeer>& new_peers, const Cause& cause,
               const lease::Policy& policy, const VirtualClock& now);

@@ -22,7 +22,9 @@ std::string_view to_string(Mutation mutation) {
                                                                                                  "live-forever",
                                                                                                  "late-timeout",
                                                                                                  "flows-not-checked",
-                                                                                                 "connections-not-purged"};
+                                                                                                 "connections-not-purged",
+                                                                                                 "reload-ends-leases",
+                                                                                                 "ruleset-stays"};
   return names[static_cast<std::size_t>(mutation)];
 }
 

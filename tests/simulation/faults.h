@@ -65,6 +65,8 @@ enum class Mutation : std::uint8_t {
   late_timeout,            // a slow kernel is not taken into account
   flows_not_checked,       // an established flow passes without a look at its generation
   connections_not_purged,  // flows of ended leases stay
+  reload_ends_leases,      // a file that ends leases is taken although nobody asked for that
+  ruleset_stays,           // a change of the rule set says yes and does nothing
   count
 };
 

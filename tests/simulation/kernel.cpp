@@ -28,12 +28,14 @@ void Kernel::flush() {
   outward_.clear();
   live_.clear();
   endpoints_.clear();
+  ruleset.clear();
   foreign_change = true;
 }
 
 void Kernel::reboot() {
   flush();
   flows_.clear();
+  ephemeral.reset();
   foreign_change = false;
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -58,8 +59,10 @@ class Kernel {
 
   // --- what happens to it
   void flush();   // by another program
-  void reboot();  // elements and connections
+  void reboot();  // rule set, elements and connections, parameters
   bool foreign_change = false;
+  std::string ruleset;                 // its text; empty = there is none
+  std::optional<PortRange> ephemeral;  // this host's own ports; none = as the kernel begins
   bool flows_checked = true;
 
   // A visitor's packet; where it arrives, if it does. A reply takes the same way back.

@@ -101,14 +101,34 @@ void ModelRedirect::put_first_of(const PortKey& device, Time now) {
   if (first != nullptr && left(first->deadline, now) > 0s) kernel_.put_device(*first, left(first->deadline, now));
 }
 
-Status ModelRedirect::start(std::span<const Redirection> desired, Time now) {
+Status ModelRedirect::start(std::string ruleset, std::span<const Redirection> desired, Time now) {
   faults_.crash_point("before the kernel is taken over");
   if (faults_.strikes(Fault::kernel_refuses, 12)) return refused("the start");
+  ruleset_ = std::move(ruleset);
+  kernel_.ruleset = ruleset_;
+  faults_.crash_point("between the rule set and its elements");
   if (auto repaired = repair(desired, now); !repaired) return fail(repaired.error());
   faults_.crash_point("between taking over elements and connections");
   purge_stale();
   kernel_.foreign_change = false;
   return {};
+}
+
+Status ModelRedirect::change_ruleset(std::string ruleset, std::span<const Redirection> desired, Time now) {
+  faults_.crash_point("before another rule set");
+  slow();
+  if (faults_.strikes(Fault::kernel_refuses, 12)) return refused("a rule set");
+  kernel_.ruleset = ruleset;
+  if (faults_.strikes(Fault::kernel_doubtful, 12)) return refused("a rule set (but has it)");
+  ruleset_ = std::move(ruleset);
+  faults_.crash_point("after another rule set");
+  return reconcile(desired, now).map([](std::size_t) {});
+}
+
+Result<std::size_t> ModelRedirect::restore(std::span<const Redirection> desired, Time now) {
+  if (faults_.strikes(Fault::kernel_refuses, 12)) return fail(refused("to take the rule set back").error());
+  kernel_.ruleset = ruleset_;
+  return reconcile(desired, now);
 }
 
 Result<std::size_t> ModelRedirect::reconcile(std::span<const Redirection> desired, Time now) {

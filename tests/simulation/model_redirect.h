@@ -4,6 +4,7 @@
 
 #include <map>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "redirect/redirect.h"
@@ -19,7 +20,11 @@ class ModelRedirect final : public redirect::Redirect {
   ModelRedirect(Kernel& kernel, VirtualClock& clock, Faults& faults, Dice& dice)
       : kernel_(kernel), clock_(clock), faults_(faults), dice_(dice) {}
 
-  Status start(std::span<const lease::Redirection> desired, Time now);
+  Status start(std::string ruleset, std::span<const lease::Redirection> desired, Time now);
+  // Whole or not at all, or nobody knows.
+  Status change_ruleset(std::string ruleset, std::span<const lease::Redirection> desired, Time now);
+  // The rule set that this process believes in, and the elements.
+  Result<std::size_t> restore(std::span<const lease::Redirection> desired, Time now);
   Status carry_out(const lease::Transaction& transaction, Time now) override;
   Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) override;
   Status admit(const redirect::Admission& device, Duration lifetime) override;
@@ -38,6 +43,7 @@ class ModelRedirect final : public redirect::Redirect {
   Faults& faults_;
   Dice& dice_;
   bool in_doubt_ = false;
+  std::string ruleset_;
   std::set<lease::Generation> purging_;
   std::map<PortKey, lease::Redirection> installed_;  // what this process believes is there
 };

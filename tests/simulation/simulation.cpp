@@ -10,6 +10,15 @@ namespace drpf::simulation {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// Every cure of these is another file.
+bool is_of_file(const Error& refused) {
+  return refused.kind == Error::Kind::configuration || refused.kind == Error::Kind::invalid || refused.code == "change_ends_leases";
+}
+
+}  // namespace
+
 Simulation::Simulation(const Options& options, Met& met)
     : options_(options),
       met_(met),
@@ -23,39 +32,10 @@ Simulation::Simulation(const Options& options, Met& met)
   else
     disk_ = std::make_unique<MemoryDisk>();
   kernel_.flows_checked = options.mutation != Mutation::flows_not_checked;
-  policy_ = policy_variant(0);
+  surroundings_.file = file_text(0);
 }
 
 Simulation::~Simulation() = default;
-
-lease::Policy Simulation::policy_variant(std::uint32_t variant) const {
-  lease::Policy policy;
-  lease::PublicHost main{"main", *parse_address("198.51.100.1"), *parse_address("2001:db8::1")};
-  const lease::PublicHost second{"second", *parse_address("198.51.100.2"), std::nullopt};
-  if ((variant & 1) != 0) main.v4 = *parse_address("198.51.100.3");
-  policy.hosts = {main};
-  if ((variant & 2) == 0) policy.hosts.push_back(second);
-  policy.pool = (variant & 4) != 0 ? PortRange(Port{20004}, Port{20017}) : PortRange(Port{20000}, Port{20017});
-  if ((variant & 8) != 0) policy.reserved = {PortRange(Port{20008})};
-  policy.tunnel_v4 = *parse_prefix("10.77.0.0/16");
-  policy.tunnel_v6 = *parse_prefix("fd77::/64");
-  lease::Plan personal;
-  personal.name = "personal";
-  personal.ports_max = 4;
-  personal.ports_at_connect = 2;
-  personal.lease_lifetime = 20min;
-  lease::Plan business;
-  business.name = "business";
-  business.ports_max = 9;
-  business.ports_at_connect = 3;
-  business.port_choice = true;
-  business.lease_lifetime = 10min;
-  policy.plans = {personal, business};
-  policy.grace = 40min;
-  policy.accounts_max = 5;
-  policy.devices_per_account_max = 3;
-  return policy;
-}
 
 void Simulation::run() {
   start_process();
@@ -77,27 +57,39 @@ void Simulation::start_process() {
 // As Daemon::build does it: store, book, redirect, tunnel, gateway, doors.
 bool Simulation::try_to_start() {
   cause_ = {Cause::Kind::start, {}, {}, {}};
+  cause_.may_end_leases = start_may_end_leases_;
   durable_.work_began = clock_.lived();
   try {
+    auto setup = read_setup(surroundings_, false);
+    if (!setup) {
+      operator_looks_into_it(setup.error());
+      return false;
+    }
+    setup_ = std::move(*setup);
+    policy_ = committing_policy_ = setup_.policy();
+    kernel_.ephemeral = setup_.configuration.ephemeral;
     auto opened = disk_->open();
     if (!opened) throw Violation("the store cannot be opened: " + opened.error().message);
     process_.redirect = std::make_unique<ModelRedirect>(kernel_, clock_, faults_, dice_);
     process_.store = std::make_unique<FaultyStore>(
         **opened, FaultyStore::World{
-                      *disk_, durable_, doubtful_, clock_, faults_, dice_, cause_, policy_,
+                      *disk_, durable_, doubtful_, clock_, faults_, dice_, cause_, committing_policy_,
                       [this](const lease::Transaction& transaction) { committed(transaction); },
                       [this](const lease::Transaction& transaction) { (void)process_.redirect->carry_out(transaction, clock_.now()); }});
     const auto began = clock_.now();
-    auto book = gateway::load_book(*process_.store, policy_, {clock_.boot_id(), began, clock_.wall_now()}, true);
+    auto book = gateway::load_book(*process_.store, policy_, {clock_.boot_id(), began, clock_.wall_now()},
+                                   start_may_end_leases_ ? gateway::OnLosses::accept : gateway::OnLosses::refuse, *log_);
     if (!book) {
-      say("start refused: " + book.error().message);
+      operator_looks_into_it(book.error());
       crash("on a refused start", false);
       return false;
     }
+    start_may_end_leases_ = false;
+    file_of_setup_ = surroundings_.file;
     for (const auto* lease : book->leases())
       if (lease->state == lease::LeaseState::active && lease->deadline <= began)
         throw Violation("the gateway starts with a lease that is over");
-    if (auto started = process_.redirect->start(book->redirections(), clock_.now()); !started) {
+    if (auto started = process_.redirect->start(ruleset_text(setup_), book->redirections(), clock_.now()); !started) {
       say("start refused: " + started.error().message);
       crash("on a refused start", false);
       return false;
@@ -113,7 +105,7 @@ bool Simulation::try_to_start() {
     auto tunnel = std::make_unique<ModelTunnel>(clock_, kernel_, faults_);
     process_.tunnel = tunnel.get();
     process_.way_in->carried_by(std::move(tunnel));
-    auto gateway = gateway::Gateway::open(configuration_, std::move(*book),
+    auto gateway = gateway::Gateway::open(setup_.configuration, std::move(*book),
                                           gateway::Parts{*process_.store,
                                                          *process_.redirect,
                                                          {process_.way_in.get()},
@@ -132,6 +124,12 @@ bool Simulation::try_to_start() {
       return false;
     }
     process_.gateway = std::move(*gateway);
+    process_.host =
+        std::make_unique<ModelHost>(ModelHost::World{surroundings_, kernel_, *process_.redirect, faults_,
+                                                     [this](const configuration::Setup& next) { committing_policy_ = next.policy(); }});
+    process_.reconfiguration = std::make_unique<gateway::Reconfiguration>(
+        gateway::Reconfiguration::Parts{*process_.gateway, *process_.host, setup_, clock_, log_});
+    process_.gateway->set_reload([this](const api::ReloadOptions& options) { return reload_now(options); });
     process_.admin = std::make_unique<api::AdminApi>(*process_.gateway);
     process_.own = std::make_unique<api::DeviceApi>(*process_.gateway);
     faults_.note("start");
@@ -149,6 +147,8 @@ void Simulation::crash(const char* where, bool reboot) {
   if (doubtful_) faults_.note(revived ? "doubtful commit: there after the crash" : "doubtful commit: gone after the crash");
   process_.own.reset();
   process_.admin.reset();
+  process_.reconfiguration.reset();
+  process_.host.reset();
   process_.gateway.reset();
   disk_->crash(revived);
   process_ = {};
@@ -173,11 +173,13 @@ void Simulation::work(const Cause& cause, const std::function<void()>& body) {
   if (!process_.gateway) return;
   cause_ = cause;
   durable_.work_began = clock_.lived();
+  committing_policy_ = setup_.policy();
   committed_now_.clear();
   must_be_fenced_.clear();
   process_.tunnel->fenced.clear();
   try {
     body();
+    policy_ = process_.gateway->book().policy();
     see_what_was_carried_out();
   } catch (const Crash& crashed) {
     crash(crashed.where, false);
@@ -211,13 +213,51 @@ void Simulation::deliver_events(bool all) {
 
 void Simulation::inspect() {
   if (!kernel_.foreign_change) return;
-  // Daemon::inspect: NftRedirect::restore() and then Gateway::reconcile().
+  // As daemon::SelfRepair does it.
   say("the gateway finds that somebody changed its table");
   work({Cause::Kind::time, {}, {}, {}}, [&] {
     kernel_.foreign_change = false;
-    if (!process_.gateway->is_book_committed() || !process_.redirect->reconcile(process_.gateway->book().redirections(), clock_.now()) ||
+    if (!process_.gateway->is_book_committed() || !process_.redirect->restore(process_.gateway->book().redirections(), clock_.now()) ||
         !process_.gateway->reconcile())
       kernel_.foreign_change = true;
+  });
+}
+
+// The start was refused: the file is put right, or the leases that it ends are given up by name, or the host gets its address back.
+void Simulation::operator_looks_into_it(const Error& refused) {
+  say("start refused: " + refused.message);
+  faults_.note("start refused: " + refused.code);
+  if (!faults_.quiet && !dice_.one_in(3)) return;  // not yet
+  if (refused.code == "public_address_missing") {
+    surroundings_.v4 = first_v4;
+    surroundings_.has_second = true;
+  } else if (refused.code == "change_ends_leases" && !faults_.quiet && dice_.one_in(2)) {
+    start_may_end_leases_ = true;
+  } else if (is_of_file(refused)) {
+    surroundings_.file = file_of_setup_.empty() ? file_text(0) : file_of_setup_;
+  }
+}
+
+Result<std::vector<std::string>> Simulation::reload_now(const api::ReloadOptions& options) {
+  auto asked = options;
+  if (faults_.mutated(Mutation::reload_ends_leases)) asked.end_leases = true;
+  const auto file = surroundings_.file;
+  auto changed = process_.reconfiguration->reload(asked);
+  faults_.note(changed ? "reload" : "reload refused: " + changed.error().code);
+  say(changed ? "  the file is taken" : "  the file is not taken: " + changed.error().message);
+  if (!changed && changed.error().code != "kernel_behind") return changed;
+  file_of_setup_ = file;
+  const auto read = read_setup(surroundings_, true);
+  if (!read || read->configuration != setup_.configuration || process_.gateway->book().policy() != read->policy())
+    throw Violation("a reload was answered with success, and the gateway does not run by its file");
+  return changed;
+}
+
+void Simulation::follow_hosts() {
+  work({Cause::Kind::reconfigure, {}, {}, {}}, [&] {
+    const auto followed = process_.reconfiguration->follow_hosts();
+    if (followed && *followed) faults_.note("a public address was followed");
+    process_.reconfiguration->mend();
   });
 }
 

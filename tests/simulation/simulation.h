@@ -20,6 +20,7 @@
 #include "simulation/faults.h"
 #include "simulation/faulty_store.h"
 #include "simulation/kernel.h"
+#include "simulation/model_host.h"
 #include "simulation/model_redirect.h"
 #include "simulation/model_tunnel.h"
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
@@ -49,6 +50,8 @@ class Simulation {
     std::unique_ptr<tunnel::wireguard_devices::WireGuardWayIn> way_in;
     ModelTunnel* tunnel = nullptr;  // of the way in
     std::unique_ptr<gateway::Gateway> gateway;
+    std::unique_ptr<ModelHost> host;
+    std::unique_ptr<gateway::Reconfiguration> reconfiguration;
     std::unique_ptr<api::AdminApi> admin;
     std::unique_ptr<api::DeviceApi> own;
   };
@@ -76,7 +79,9 @@ class Simulation {
   void administrator_asks();
   void visit();
   void host_trouble();
-  void reload();
+  void operator_changes_the_file();
+  void reload(bool end_leases);
+  void host_changes();
   void repeat_request();
   void send(const Request& request);
   unsigned ask(const Request& request);
@@ -91,7 +96,9 @@ class Simulation {
   void deliver_events(bool all);
   void inspect();
   void committed(const lease::Transaction& transaction);
-  lease::Policy policy_variant(std::uint32_t variant) const;
+  Result<std::vector<std::string>> reload_now(const api::ReloadOptions& options);
+  void follow_hosts();
+  void operator_looks_into_it(const Error& refused);
   void say(const std::string& text) const {
     if (options_.trace) options_.trace(text);
   }
@@ -100,6 +107,8 @@ class Simulation {
   // --- promises (simulation_checks.cpp)
   void check();
   void check_kernel();
+  void check_setup();
+  const std::string& wanted_ruleset();
   void check_settled();
   void check_answered(const Request& request, const net::Response& response);
   void check_carried_out(const std::string& what);
@@ -125,8 +134,14 @@ class Simulation {
   std::unique_ptr<Disk> disk_;
   Durable durable_;
   std::optional<Durable> doubtful_;
-  lease::Policy policy_;
-  configuration::Configuration configuration_ = configuration::default_configuration();
+  Surroundings surroundings_;
+  configuration::Setup setup_;       // that the gateway runs by
+  std::string file_of_setup_;        // the text that it was read from
+  configuration::Setup told_setup_;  // whose rule set is told_ruleset_
+  std::string told_ruleset_;
+  lease::Policy policy_;             // of the book
+  lease::Policy committing_policy_;  // what a commit is decided by
+  bool start_may_end_leases_ = false;
   std::shared_ptr<spdlog::logger> log_;
   Process process_;
   Cause cause_;

@@ -77,6 +77,7 @@ void Simulation::see_what_was_carried_out() {
 void Simulation::check() {
   check_kernel();
   if (!process_.gateway) return;
+  check_setup();
   if (!process_.gateway->is_book_committed()) return faults_.note("the book could not be read back at once");
   durable_.compare(process_.gateway->book().state());  // what the book knows is what was committed
   if (dice_.one_in(8)) {
@@ -84,6 +85,30 @@ void Simulation::check() {
     must(sound.has_value(), "the book contradicts itself: " + (sound ? std::string() : sound.error().message));
     (void)durable_.holders();  // 2: no port has two owners
   }
+}
+
+// Of the setup; it is asked for after each step and seldom changes.
+const std::string& Simulation::wanted_ruleset() {
+  const bool same = told_setup_.configuration == setup_.configuration && told_setup_.hosts == setup_.hosts;
+  if (told_ruleset_.empty() || !same) told_ruleset_ = ruleset_text(setup_);
+  told_setup_ = setup_;
+  return told_ruleset_;
+}
+
+// The host goes by the setup, or the gateway says that it does not.
+void Simulation::check_setup() {
+  const auto warnings = process_.gateway->status().warnings;
+  const auto warned_of = [&](std::string_view what) {
+    return std::any_of(warnings.begin(), warnings.end(), [&](const auto& one) {
+      return one.starts_with("not by the configuration that holds yet") && one.find(what) != std::string::npos;
+    });
+  };
+  must(kernel_.ruleset == wanted_ruleset() || kernel_.foreign_change || warned_of("the rule set"),
+       "the rule set is not the configuration's, and nobody says so");
+  must(kernel_.ephemeral == setup_.configuration.ephemeral || warned_of("own ports"),
+       "the host's own ports are not the configuration's, and nobody says so");
+  must(process_.gateway->book().policy() == setup_.policy() || warned_of("the leases"),
+       "the leases are not the configuration's, and nobody says so");
 }
 
 void Simulation::check_kernel() {
@@ -135,7 +160,8 @@ void Simulation::passed(const Kernel::Flow& flow, const PortKey& public_side) {
   }
   const auto& device = durable_.devices.at(lease->device);
   must(std::get<0>(flow.device) == device.tunnel_v4 || std::get<0>(flow.device) == device.tunnel_v6,
-       fmt::format("a packet for {} reached {}, which is another device", text(public_side), text(flow.device)));
+       fmt::format("a packet for {} reached {} by generation {}, and its device {} is at {}", text(public_side), text(flow.device),
+                   number(flow.mark), device.name, to_string(device.tunnel_v4)));
   must(lease->deadline + ModelRedirect::deadline_tolerance > clock_.now() || slept_ || renewing_.contains(flow.mark),
        fmt::format("a packet for {} passed after the end of its lease", text(public_side)));
 }
@@ -247,6 +273,8 @@ void Simulation::check_settled() {
   must(process_.gateway != nullptr, "the gateway does not stay up although nothing is wrong");
   const auto& book = process_.gateway->book();
   must(process_.gateway->is_book_committed(), "settled, and the book is not as it was committed");
+  must(kernel_.ruleset == wanted_ruleset(), "settled, and the rule set is not the configuration's");
+  must(book.policy() == setup_.policy(), "settled, and the leases are not the configuration's");
   must(removing_.empty(), "settled, and something that was ended is still open");
   must(!slept_, "settled, and the kernel holds a lease longer than the book");
 

@@ -21,7 +21,7 @@ void Simulation::step() {
                                                                                         {16, 18, &Simulation::administrator_asks},
                                                                                         {14, 14, &Simulation::visit},
                                                                                         {5, 5, &Simulation::host_trouble},
-                                                                                        {2, 2, &Simulation::reload},
+                                                                                        {2, 2, &Simulation::operator_changes_the_file},
                                                                                         {5, 5, &Simulation::repeat_request},
                                                                                         {8, 0, &Simulation::programs_ask}}};
   if (!process_.gateway && dice_.one_in(2)) start_process();
@@ -68,6 +68,7 @@ void Simulation::let_time_pass(Duration time) {
       work({Kind::time, {}, {}, {}}, [&] { process_.gateway->tick(); });
       if (process_.gateway && dice_.one_in(20)) work({Kind::time, {}, {}, {}}, [&] { (void)process_.gateway->save_tunnel_state(); });
       if (process_.gateway) inspect();
+      if (process_.gateway) follow_hosts();
       if (process_.gateway) process_.redirect->purge_waiting();
       if (std::exchange(something_happened_, false)) check();
     }
@@ -312,17 +313,40 @@ void Simulation::host_trouble() {
   if (process_.gateway && faults_.strikes(Fault::crash, 4)) crash("between two steps", false);
 }
 
-void Simulation::reload() {
-  if (!process_.gateway) return;
-  auto next = policy_variant(dice_.one_in(2) ? 0 : dice_.below(16));
-  if (next == policy_) return;
-  say("another policy");
-  const auto before = policy_;
-  policy_ = next;
-  work({Kind::reconfigure, {}, {}, {}}, [&] {
-    if (!process_.gateway->reconfigure(configuration_, next)) say("  refused");
-  });
-  if (process_.gateway) policy_ = process_.gateway->book().policy();
+// Another DHCP lease, a cable, programs that come and go.
+void Simulation::host_changes() {
+  const auto choice = dice_.below(6);
+  if (choice == 0) surroundings_.v4 = dice_.one_in(2) ? first_v4 : other_v4;
+  if (choice == 1) surroundings_.v4.reset();
+  if (choice == 2) surroundings_.v6 = surroundings_.v6 ? std::nullopt : std::optional(first_v6);
+  if (choice == 3 && dice_.one_in(3)) surroundings_.has_second = !surroundings_.has_second;
+  if (choice >= 4) {
+    const configuration::Listener one{dice_.one_in(2) ? Protocol::tcp : Protocol::udp,
+                                      Port{static_cast<std::uint16_t>(20000 + dice_.below(18))}};
+    if (!surroundings_.listeners.erase(one)) surroundings_.listeners.insert(one);
+  }
+  say("something changes at the host");
+}
+
+// A good file, a half-written one, or one with a typing mistake; and then it is read again, or forgotten until the next start.
+void Simulation::operator_changes_the_file() {
+  if (dice_.one_in(2)) host_changes();
+  // Most often what was there at first; another tunnel prefix is rare.
+  auto variant = dice_.one_in(2) ? 0 : dice_.below(file_variants);
+  if (!dice_.one_in(4)) variant &= ~16U;
+  surroundings_.file = file_text(variant);
+  const auto choice = dice_.below(10);
+  if (choice == 0) surroundings_.file.resize(dice_.below(static_cast<std::uint32_t>(surroundings_.file.size())));
+  if (choice == 1) surroundings_.file += "nonsense = 1\n";
+  say(fmt::format("the operator writes file {}{}", variant, choice == 0 ? ", half of it" : choice == 1 ? ", with a mistake" : ""));
+  if (dice_.one_in(4)) return;
+  reload(dice_.one_in(3));
+}
+
+void Simulation::reload(bool end_leases) {
+  Request request{{}, "POST", "/v1/reload", end_leases ? R"({"end_leases":true})" : "{}", {Kind::reconfigure, {}, {}, {}}};
+  request.cause.may_end_leases = end_leases;
+  ask(request);
 }
 
 // Nothing goes wrong any more: what must be true then?
@@ -330,6 +354,12 @@ void Simulation::settle() {
   say("--- settle");
   faults_.quiet = true;
   start_process();
+  surroundings_.v4 = surroundings_.v4.value_or(first_v4);
+  surroundings_.has_second = true;
+  surroundings_.file = file_of_setup_;
+  let_time_pass(3s);
+  if (ask({{}, "POST", "/v1/reload", "{}", {Kind::reconfigure, {}, {}, {}}}) != 200)
+    throw Violation("settled, and the file that the gateway runs by is not taken");
   if (late_) send(*std::exchange(late_, {}));
   follow_devices();
   deliver_events(true);

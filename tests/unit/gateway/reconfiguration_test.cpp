@@ -205,8 +205,11 @@ TEST_F(ReconfigurationTest, AChangeThatSucceedsNeedsNoMending) {
 TEST_F(ReconfigurationTest, WhatTheKernelDoesNotTakeOfTheLeasesIsRepairedAndNotTakenBack) {
   write_another_pool();
   redirect_.refuse = true;
-  ASSERT_TRUE(change_->reload({.end_leases = true}));
+  const auto behind = change_->reload({.end_leases = true});
+  ASSERT_FALSE(behind) << "what was ended may still pass";
+  EXPECT_EQ(behind.error().code, "kernel_behind");
   EXPECT_THAT(said_.str(), HasSubstr("the new configuration holds"));
+  EXPECT_EQ(gateway_->book().policy(), host_.file.policy());
   redirect_.refuse = false;
   clock_.time += 1s;
   gateway_->tick();

@@ -192,11 +192,9 @@ TEST_F(BookTest, WhatAPolicyWouldTakeIsListed) {
                         {}};
   EXPECT_EQ(lost().leases, expected.leases);
   EXPECT_EQ(refusal().error().code, "change_ends_leases");
-  EXPECT_EQ(
-      refusal().error().message,
-      fmt::format("it would end 2 leases and give 0 devices another tunnel address: port {0}/tcp of host main (device laptop of account "
-                  "alice), port {0}/udp of host main (device laptop of account alice)",
-                  to_string(ports[1])));
+  EXPECT_EQ(refusal().error().message, fmt::format("it would end 2 leases: port {0}/tcp of host main (device laptop of account "
+                                                   "alice), port {0}/udp of host main (device laptop of account alice)",
+                                                   to_string(ports[1])));
   policy.hosts = {{"elsewhere", *parse_address("198.51.100.8"), std::nullopt}};
   EXPECT_EQ(lost().leases.size(), 10U);
   policy.hosts[0].v4 = *parse_address("198.51.100.9");
@@ -344,6 +342,23 @@ TEST_F(BookTest, NewTunnelPrefixesMoveTheDevices) {
   EXPECT_TRUE(policy.tunnel_v4.contains(book.device(id)->tunnel_v4));
   EXPECT_FALSE(book.device(id)->tunnel_v6);
   EXPECT_EQ(book.redirections().size(), 10U);
+}
+
+// A connection from the time of the former address is told by its generation alone.
+TEST_F(BookTest, NoGenerationOutlivesTheAddressThatItLedTo) {
+  const auto id = connected(account("alice"), "laptop");
+  auto policy = small_policy();
+  const auto adopt = [&] {
+    book.apply(book.reconfigure(policy, now));
+    book.adopt(policy);
+  };
+  policy.hosts[0].v4.reset();  // only the IPv6 redirections are left, and the device's IPv6 address stays
+  adopt();
+  Generation newest{};
+  for (const auto* lease : book.leases_of(id)) newest = std::max(newest, lease->generation);
+  policy.tunnel_v4 = *parse_prefix("10.99.0.0/16");
+  adopt();
+  for (const auto* lease : book.leases_of(id)) EXPECT_GT(lease->generation, newest);
 }
 
 TEST(StateValidation, RefusesABookThatContradictsItself) {
