@@ -166,7 +166,7 @@ Status Daemon::open_gateway() {
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
   loaded_book_.reset();
   host_ = std::make_unique<GatewayHost>(
-      GatewayHost::Parts{options_.config_file, ssh_ports_, *network_, *redirect_, log_, [this] { announce_addresses(); }});
+      GatewayHost::Parts{options_.config_file, ssh_ports_, *gateway_, *network_, *redirect_, log_, [this] { announce_addresses(); }});
   reconfiguration_ = std::make_unique<gateway::Reconfiguration>(gateway::Reconfiguration::Parts{*gateway_, *host_, setup_, clock_, log_});
   return {};
 }
@@ -339,7 +339,6 @@ void Daemon::gauge_connection_table() {
 Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions& options) {
   system::notify_service_manager("RELOADING=1");
   auto changed = reconfiguration_->reload(options);
-  if (changed) warn_of_listeners(setup_, gateway_->book(), *log_);
   self_repair_->forget_author();
   system::notify_service_manager("READY=1");
   return changed;

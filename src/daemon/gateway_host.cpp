@@ -2,6 +2,7 @@
 
 #include <spdlog/logger.h>
 
+#include "daemon/listener_warnings.h"
 #include "daemon/prove_configuration.h"
 #include "daemon/public_hosts.h"
 #include "daemon/ruleset_for.h"
@@ -28,6 +29,8 @@ Status GatewayHost::put_ruleset(const configuration::Setup& setup, std::span<con
 }
 
 void GatewayHost::adopted(const configuration::Setup& before, const configuration::Setup& now) {
+  if (before.configuration != now.configuration || before.listeners != now.listeners)
+    warn_of_listeners(now, parts_.gateway.book(), *parts_.log);
   if (before.hosts == now.hosts) return;
   for (const auto& found : now.hosts)
     parts_.log->warn("public host {} is now {}{}{}", found.host.name, found.host.v4 ? to_string(*found.host.v4) : "without IPv4",

@@ -21,6 +21,7 @@ class GatewayHost final : public gateway::ReconfigurableHost {
   struct Parts {
     std::optional<std::string> config_file;
     std::vector<Port> ssh_ports;  // read while every file could be
+    const gateway::Gateway& gateway;
     system::LinksAndRoutes& network;
     redirect::NftRedirect& redirect;
     std::shared_ptr<spdlog::logger> log;

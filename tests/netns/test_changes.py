@@ -1,4 +1,7 @@
 """Another configuration, a program of the host, another tunnel prefix: nobody loses a port or an address that he was not asked about."""
+import signal
+import time
+
 from gateway import Gateway, WgQuickFile
 from lab import Plan
 from traffic import TcpServer
@@ -40,6 +43,39 @@ def test_a_program_on_a_leased_port_ends_no_lease_and_the_gateways_own_sockets_a
         assert "5351" not in findings and "port 1900" not in findings
     gateway.reload()
     gateway.cli("lease", "add", "laptop", f"{PORT + 1}/tcp")
+
+
+def test_whoever_asks_faster_than_files_are_read_is_answered_for_all_together(lab):
+    gateway = Gateway(lab, config="")
+    before = with_a_lease(gateway)
+    seen = len(gateway.log_text())
+    begun = time.monotonic()
+    asked = 0
+    while time.monotonic() - begun < 4:
+        # Written in two pieces, as an editor may: what is read in between is refused or says nothing, and ends nothing.
+        gateway.write_config("[leases]\ngrace = ")
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.write_config(f'[leases]\ngrace = "{asked + 1}m"\n')
+        gateway.process.send_signal(signal.SIGHUP)
+        asked += 2
+        assert held(gateway) == before, "the gateway answers meanwhile, and nothing is lost"
+    gateway.cli("reload")
+    read = gateway.log_text()[seen:]
+    outcomes = read.count("configuration read again") + read.count("the configuration stays as it was")
+    assert asked > 2 * outcomes > 2, (asked, outcomes)
+    assert gateway.cli("reload") and held(gateway) == before
+
+
+def test_two_gateways_are_told_to_reload_at_once(make_lab):
+    gateways = [Gateway(make_lab(homes=0), config="") for _ in range(2)]
+    before = [with_a_lease(gateway) for gateway in gateways]
+    seen = [len(gateway.log_text()) for gateway in gateways]
+    for gateway in gateways:
+        gateway.write_config('[leases]\ngrace = "2h"\n')
+        gateway.process.send_signal(signal.SIGHUP)
+    for gateway, start in zip(gateways, seen):
+        gateway.process.wait_for_output("changed are [leases] grace", 10, after=start)
+    assert [held(gateway) for gateway in gateways] == before
 
 
 def test_a_pool_that_holds_the_gateways_own_sockets_ends_no_lease(lab):
