@@ -35,7 +35,8 @@ Daemon::~Daemon() {
   self_repair_.reset();
   watches_.clear();
   nft_watch_.cancel();
-  servers_.clear();
+  tunnel_doors_.reset();
+  admin_server_.reset();
   if (redirect_) redirect_->when_settled({});
 }
 
@@ -165,8 +166,10 @@ Status Daemon::open_gateway() {
   if (setup_.configuration.history > Duration::zero() && !history_)
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
   loaded_book_.reset();
-  host_ = std::make_unique<GatewayHost>(
-      GatewayHost::Parts{options_.config_file, ssh_ports_, *gateway_, *network_, *redirect_, log_, [this] { announce_addresses(); }});
+  host_ =
+      std::make_unique<GatewayHost>(GatewayHost::Parts{options_.config_file, ssh_ports_, *gateway_, *network_, *redirect_, log_, [this] {
+                                                         if (tunnel_doors_) tunnel_doors_->announce_addresses();
+                                                       }});
   reconfiguration_ = std::make_unique<gateway::Reconfiguration>(gateway::Reconfiguration::Parts{*gateway_, *host_, setup_, clock_, log_});
   return {};
 }
@@ -198,30 +201,13 @@ Status Daemon::open_doors() {
       loop_, options_.socket_path,
       [this](const net::Request& request, const net::Respond& respond) { admin_api_->handle(request, respond); }, limits);
   if (!admin) return fail(admin.error());
-  servers_.push_back(std::move(*admin));
+  admin_server_ = std::move(*admin);
 
   port_mappings_ = std::make_unique<gateway::PortMappings>(*gateway_, log_, hold);
-  const auto interfaces = tunnel_interfaces(setup_.configuration);
-  for (const auto& interface : interfaces) {
-    port_mapping_doors_.push_back(std::make_unique<PortMappingDoor>(*port_mappings_));
-    if (auto opened = port_mapping_doors_.back()->open(loop_, interface, setup_.configuration.tunnel_v6.has_value()); !opened)
-      return opened;
-  }
-  if (setup_.configuration.upnp) open_upnp();
-
-  const auto answer_device = [this](const net::Request& request, const net::Respond& respond) {
-    if (upnp_door_ && UpnpDoor::is_for(request)) return upnp_door_->handle(request, respond);
-    device_api_->handle(request, respond);
-  };
-  std::vector<Address> inside{Address::v4(0)};
-  if (setup_.configuration.tunnel_v6) inside.push_back(setup_.configuration.tunnel_v6->nth(1));
-  for (const auto& interface : interfaces)
-    for (const auto& address : inside) {
-      // Bound to the tunnel device, so that it stays closed to the outside even without a rule set.
-      auto server = net::HttpServer::listen_tcp(loop_, {address, setup_.configuration.api_port}, answer_device, limits, interface);
-      if (!server) return fail(server.error());
-      servers_.push_back(std::move(*server));
-    }
+  tunnel_doors_ = std::make_unique<TunnelDoors>(
+      setup_.configuration,
+      TunnelDoors::Parts{*gateway_, *port_mappings_, *device_api_, loop_, log_, crypto::x25519_public(identity_.private_key), limits});
+  if (auto opened = tunnel_doors_->open(); !opened) return opened;
 
   probe_interface_ = std::make_unique<ProbeInterface>(setup_.configuration.tunnel_v6.has_value());
   auto doctor = PortDoctor::start({*gateway_, *redirect_, *network_, *probe_interface_, loop_, clock_, random_, log_});
@@ -268,16 +254,6 @@ void Daemon::look_after_nft() {
   gateway_->set_condition("nft", what);
 }
 
-void Daemon::open_upnp() {
-  upnp_door_ =
-      std::make_unique<UpnpDoor>(*gateway_, *port_mappings_, crypto::x25519_public(identity_.private_key), setup_.configuration.api_port);
-  const auto gateway_v6 = setup_.configuration.tunnel_v6 ? std::optional(setup_.configuration.tunnel_v6->nth(1)) : std::nullopt;
-  for (const auto& interface : tunnel_interfaces(setup_.configuration))
-    if (auto opened = upnp_door_->open(loop_, interface, gateway_v6); !opened)
-      log_->warn("programs do not find this gateway by UPnP, and must be told http://{}:{}/upnp: {}",
-                 to_string(setup_.configuration.tunnel_v4.nth(1)), to_string(setup_.configuration.api_port), opened.error().message);
-}
-
 bool Daemon::serve() {
   log_->info("READY: WireGuard on UDP port {}, administration at {}", to_string(setup_.configuration.wireguard_port), options_.socket_path);
   system::notify_service_manager("READY=1\nSTATUS=serving");
@@ -296,17 +272,6 @@ void Daemon::log_repairs_of_store() {
 void Daemon::save() {
   (void)gateway_->save_tunnel_state();  // what fails is logged, and tried again
   log_repairs_of_store();
-}
-
-void Daemon::announce_addresses() {
-  for (const auto& door : port_mapping_doors_) {
-    std::vector<Address> devices;
-    for (const auto* device : gateway_->book().devices()) {
-      const auto* way_in = device->connected ? gateway_->way_in_of(device->id) : nullptr;
-      if (way_in != nullptr && way_in->interface() == door->interface()) devices.push_back(device->tunnel_v4);
-    }
-    door->announce(devices);
-  }
 }
 
 // When the table is full, the kernel takes no new connection of anybody: said before.

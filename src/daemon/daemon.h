@@ -17,12 +17,11 @@
 #include "daemon/held_answers.h"
 #include "daemon/lease_audit.h"
 #include "daemon/port_doctor.h"
-#include "daemon/port_mapping_door.h"
 #include "daemon/probe_interface.h"
 #include "daemon/run_options.h"
 #include "daemon/self_repair.h"
+#include "daemon/tunnel_doors.h"
 #include "daemon/tunnel_interface.h"
-#include "daemon/upnp_door.h"
 #include "daemon/ways_in.h"
 #include "gateway/gateway.h"
 #include "gateway/port_mappings.h"
@@ -62,12 +61,10 @@ class Daemon {
   Status start_ways_in();
   Status open_gateway();
   Status open_doors();
-  void open_upnp();
 
   Status add_gateway_address(const lease::Device& device);
   Result<std::vector<std::string>> reload(const api::ReloadOptions& options);  // says which keys have changed
   void reload_soon();
-  void announce_addresses();
   void open_history();
   void retry_history();
   void look_after_nft();
@@ -97,13 +94,12 @@ class Daemon {
   std::unique_ptr<gateway::Reconfiguration> reconfiguration_;
   std::unique_ptr<HeldAnswers> held_answers_;
   std::unique_ptr<gateway::PortMappings> port_mappings_;
-  std::vector<std::unique_ptr<PortMappingDoor>> port_mapping_doors_;  // one for each tunnel
-  std::unique_ptr<UpnpDoor> upnp_door_;
   std::unique_ptr<PortDoctor> port_doctor_;
   std::unique_ptr<LeaseAudit> lease_audit_;
   std::unique_ptr<api::AdminApi> admin_api_;
   std::unique_ptr<api::DeviceApi> device_api_;
-  std::vector<std::unique_ptr<net::HttpServer>> servers_;
+  std::unique_ptr<TunnelDoors> tunnel_doors_;
+  std::unique_ptr<net::HttpServer> admin_server_;
   net::Watch nft_watch_;
   net::Timer reload_timer_;
   std::optional<Time> reloaded_;  // by a signal

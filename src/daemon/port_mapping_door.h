@@ -19,6 +19,7 @@ class PortMappingDoor {
     interface_ = tunnel_interface;
     return sockets_.open(loop, tunnel_interface, true, ipv6);
   }
+  void close() { sockets_.close(); }
   const std::string& interface() const { return interface_; }
 
   // RFC 6886 section 3.2.1, RFC 6887 section 14.1: the public address is another one. To each device by itself: a tunnel has no multicast.

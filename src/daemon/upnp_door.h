@@ -27,6 +27,8 @@ class UpnpDoor {
   // Discovery, on each tunnel by itself. Without it a program must be told the URL.
   Status open(net::EventLoop& loop, const std::string& tunnel_interface, const std::optional<Address>& gateway_v6);
 
+  void close() { discovery_.clear(); }  // discovery only
+
   static bool is_for(const net::Request& request) { return net::UpnpSockets::is_for(request); }
   void handle(const net::Request& request, const net::Respond& respond) { http_.handle(request, respond); }
 
