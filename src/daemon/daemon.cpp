@@ -223,8 +223,9 @@ Status Daemon::open_doors() {
   }
 
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
-  auto self_repair = SelfRepair::start({*redirect_, *network_, tunnel_interfaces_, *probe_interface_, *gateway_, loop_, clock_, log_,
-                                        [this] { return reconfiguration_->follow_hosts(); }});
+  auto self_repair =
+      SelfRepair::start({*redirect_, *network_, tunnel_interfaces_, *probe_interface_, *gateway_, loop_, clock_, log_,
+                         [this] { return reconfiguration_->follow_hosts(); }, [this](bool moved) { return tunnel_doors_->reopen(moved); }});
   if (!self_repair) return fail(self_repair.error());
   self_repair_ = std::move(*self_repair);
   gateway_->set_reload([this](const api::ReloadOptions& options) { return reload(options); });

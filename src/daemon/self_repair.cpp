@@ -21,6 +21,11 @@ std::string own_program_name() {
   return name;
 }
 
+std::string tunnel_warning(const Error& error) {
+  return fmt::format("the tunnel's interface cannot be put right, and devices are cut off until it is: {}{}", error.message,
+                     error.cure.empty() ? "" : "; " + error.cure);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SelfRepair>> SelfRepair::start(Parts parts) {
@@ -118,19 +123,34 @@ void SelfRepair::look_at_rules() {
 }
 
 void SelfRepair::look_at_network() {
-  for (const auto& tunnel : parts_.tunnels) {
-    const auto repaired = tunnel.repair(parts_.network);
-    if (!repaired) return complain("the tunnel's interface", repaired.error());
-    if (repaired->link) note("the tunnel's interface, which was down", false);
-    if (repaired->addresses > 0) note("the addresses of the tunnel's interface", false);
-    if (repaired->routes > 0) note("the routes to the tunnel", false);
-  }
+  const auto tunnels = look_at_tunnels();
+  parts_.gateway.set_condition("tunnel", tunnels ? std::nullopt : std::optional(tunnel_warning(tunnels.error())));
+  if (!tunnels) return complain("the tunnel's interface", tunnels.error());
   const auto probe = parts_.probe.repair(parts_.network);
   if (!probe) return complain("the interface that leases are tested from", probe.error());
   if (*probe) note("the interface that leases are tested from", false);
   keep_parameter("net.ipv4.ip_forward", "1");
   const auto carries_v6 = [](const TunnelInterface& tunnel) { return tunnel.carries_v6(); };
   if (std::any_of(parts_.tunnels.begin(), parts_.tunnels.end(), carries_v6)) keep_parameter("net.ipv6.conf.all.forwarding", "1");
+}
+
+Status SelfRepair::look_at_tunnels() {
+  for (auto& tunnel : parts_.tunnels) {
+    const auto repaired = tunnel.repair(parts_.network);
+    if (!repaired) return fail(repaired.error());
+    if (repaired->made) {
+      note("the tunnel's interface, which was gone", false);
+      doors_due_ = DoorsDue{repaired->moved || (doors_due_ && doors_due_->moved)};
+      continue;
+    }
+    if (repaired->link) note("the tunnel's interface, which was down", false);
+    if (repaired->addresses > 0) note("the addresses of the tunnel's interface", false);
+    if (repaired->routes > 0) note("the routes to the tunnel", false);
+  }
+  if (!doors_due_) return {};
+  auto opened = parts_.reopen_tunnel_doors(doors_due_->moved);
+  if (opened) doors_due_.reset();
+  return opened;
 }
 
 // After the rules: nothing is forwarded before the routing rules stand.

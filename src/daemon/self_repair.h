@@ -34,7 +34,7 @@ class SelfRepair {
   struct Parts {
     redirect::NftRedirect& redirect;
     system::LinksAndRoutes& network;
-    const std::vector<TunnelInterface>& tunnels;
+    std::vector<TunnelInterface>& tunnels;
     ProbeInterface& probe;
     gateway::Gateway& gateway;
     net::EventLoop& loop;
@@ -42,6 +42,8 @@ class SelfRepair {
     std::shared_ptr<spdlog::logger> log;
     // Looks for the public addresses and follows them; says whether they had changed.
     std::function<Result<bool>()> follow_hosts;
+    // A tunnel's interface is another one: what hangs on it is opened anew; `moved`: its index is another one, too.
+    std::function<Status(bool moved)> reopen_tunnel_doors;
   };
 
   static Result<std::unique_ptr<SelfRepair>> start(Parts parts);
@@ -60,6 +62,7 @@ class SelfRepair {
   void look();
   void look_at_rules();
   void look_at_network();
+  Status look_at_tunnels();
   void keep_parameter(const std::string& name, const std::string& wanted);
   void look_at_hosts();
   void note(const std::string& what, bool with_author);
@@ -72,6 +75,10 @@ class SelfRepair {
   std::optional<system::RulesetAuthor> author_;
   Time author_heard_{};
   bool hosts_due_ = false;
+  struct DoorsDue {
+    bool moved = false;
+  };
+  std::optional<DoorsDue> doors_due_;
   int rounds_ = 0;
   Time rest_until_{};
   Duration suspended_{};

@@ -63,36 +63,44 @@ Status TunnelInterface::remove_other_blackholes(system::LinksAndRoutes& network)
   return {};
 }
 
-Status TunnelInterface::put_up(system::LinksAndRoutes& network) const {
+Status TunnelInterface::put_up(system::LinksAndRoutes& network) {
+  const auto link = network.link(name_);
+  if (!link) return fail(link.error());
+  index_ = link->index;
+  // Leased packets keep their visitors' addresses, which are not reached through the tunnel: strict reverse-path filtering would drop them.
+  auto in_sysctl = name_;
+  std::replace(in_sysctl.begin(), in_sysctl.end(), '.', '/');  // as sysctl(8) writes the dots of a name
+  if (auto written = system::write_sysctl("net.ipv4.conf." + in_sysctl + ".rp_filter", "0"); !written) return written;
   for (const auto& [address, length] : addresses_)
     if (auto added = network.add_address(name_, address, length); !added) return added;
   system::LinkChange link_up;
   link_up.up = true;
-  if (auto up = network.change_link(name_, link_up); !up) return up;
-  // Leased packets keep their visitors' addresses, which are not reached through the tunnel: strict reverse-path filtering would drop them.
-  auto in_sysctl = name_;
-  std::replace(in_sysctl.begin(), in_sysctl.end(), '.', '/');  // as sysctl(8) writes the dots of a name
-  return system::write_sysctl("net.ipv4.conf." + in_sysctl + ".rp_filter", "0");
+  return network.change_link(name_, link_up);
 }
 
 Status TunnelInterface::add_address(const Address& address, unsigned length, system::LinksAndRoutes& network) {
   const auto entry = std::pair(address, length);
   if (std::find(addresses_.begin(), addresses_.end(), entry) == addresses_.end()) addresses_.push_back(entry);
+  if (make_again_ && !is_ours(network.link(name_))) return {};  // it comes with the interface
   return network.add_address(name_, address, length);
 }
 
-Result<TunnelInterface::Repaired> TunnelInterface::repair(system::LinksAndRoutes& network) const {
+Result<TunnelInterface::Repaired> TunnelInterface::repair(system::LinksAndRoutes& network) {
   Repaired repaired;
   for (const auto& route : blackholes()) {
     const auto missing = network.ensure_route(route);
     if (!missing) return fail(missing.error());
     if (*missing) ++repaired.routes;
   }
-  const auto link = network.link(name_);
-  if (!link) {
-    if (link.error().kind == Error::Kind::not_found) return repaired;  // the engine says so too, and ends
-    return fail(link.error());
+  auto link = network.link(name_);
+  if (!link && link.error().kind != Error::Kind::not_found) return fail(link.error());
+  if (make_again_ && !is_ours(link)) {  // deleted, renamed, or set into another namespace
+    if (auto made = make_again_(index_); !made) return fail(made.error());
+    if (!index_before_) index_before_ = index_;
+    if (auto up = put_up(network); !up) return fail(up.error());
+    link = network.link(name_);
   }
+  if (!link) return repaired;
   if (!link->up) {
     system::LinkChange link_up;
     link_up.up = true;
@@ -112,6 +120,11 @@ Result<TunnelInterface::Repaired> TunnelInterface::repair(system::LinksAndRoutes
     const auto missing = network.ensure_route(route);
     if (!missing) return fail(missing.error());
     if (*missing) ++repaired.routes;
+  }
+  if (index_before_) {
+    repaired.made = true;
+    repaired.moved = *index_before_ != index_;
+    index_before_.reset();
   }
   return repaired;
 }

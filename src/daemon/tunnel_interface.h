@@ -2,6 +2,7 @@
 // so that what is for devices never leaves another way. Puts it there and keeps it there.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,24 +23,33 @@ class TunnelInterface {
   Status put_blackholes(system::LinksAndRoutes& network) const;
   // Those that a gateway with other prefixes has left behind.
   Status remove_other_blackholes(system::LinksAndRoutes& network) const;
-  Status put_up(system::LinksAndRoutes& network) const;
+  Status put_up(system::LinksAndRoutes& network);
+  // How there is an interface again when somebody has deleted this one: with the index that it had, if nobody has that by then. Without it
+  // an interface that is gone stays away.
+  using MakeAgain = std::function<Status(int index)>;
+  void made_again_by(MakeAgain make_again) { make_again_ = std::move(make_again); }
   Status add_address(const Address& address, unsigned length, system::LinksAndRoutes& network);
 
   struct Repaired {
+    bool made = false;   // it was gone, and is another one now
+    bool moved = false;  // with another index: what is bound to the interface has to be bound again
     bool link = false;
     std::size_t addresses = 0;
     std::size_t routes = 0;
   };
-  // Nothing while the interface is away.
-  Result<Repaired> repair(system::LinksAndRoutes& network) const;
+  Result<Repaired> repair(system::LinksAndRoutes& network);
 
  private:
+  bool is_ours(const Result<system::Link>& link) const { return link && link->index == index_; }
   std::vector<system::Route> blackholes() const;
   std::vector<system::Route> routes() const;  // as the kernel makes them with the addresses
 
   std::string name_;
   std::vector<Prefix> prefixes_;
   std::vector<std::pair<Address, unsigned>> addresses_;  // and prefix lengths
+  MakeAgain make_again_;
+  int index_ = 0;
+  std::optional<int> index_before_;  // it was made again, and not everything is in place yet
 };
 
 }  // namespace drpf::daemon

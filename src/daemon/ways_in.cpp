@@ -31,7 +31,8 @@ Result<std::unique_ptr<tunnel::Tunnel>> start_embedded_engine(const WaysInParts&
       return fail(ours.error());
     if (auto removed = parts.network.remove_link(configuration.tunnel_interface); !removed) return fail(removed.error());
   }
-  auto tun = system::Tun::open(Engine::tun_options(configuration.tunnel_interface, configuration.mtu, configuration.offload));
+  const auto tun_options = Engine::tun_options(configuration.tunnel_interface, configuration.mtu, configuration.offload);
+  auto tun = system::Tun::open(tun_options);
   if (!tun) return fail(tun.error());
   const auto interface = tun->name();
   if (auto up = tunnel_interface.put_up(parts.network); !up) return fail(up.error());
@@ -53,6 +54,13 @@ Result<std::unique_ptr<tunnel::Tunnel>> start_embedded_engine(const WaysInParts&
   auto engine =
       Engine::start(std::move(config), std::move(*tun), std::move(*sockets), parts.random, parts.clock, std::move(on_event), parts.log);
   if (!engine) return fail(engine.error());
+  tunnel_interface.made_again_by([tun_options, &engine = **engine](int index) -> Status {
+    auto options = tun_options;
+    options.index = index;
+    auto made = system::Tun::open(options);
+    if (!made) return fail(made.error());
+    return engine.replace_tun(std::move(*made));
+  });
   return std::unique_ptr<tunnel::Tunnel>(std::move(*engine));
 }
 

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 
@@ -53,10 +54,16 @@ Result<Tun> Tun::open(const TunOptions& options) {
     return fail((errno == EPERM || errno == EACCES ? not_permitted : unavailable)(
         "tun_unavailable", std::string("opening /dev/net/tun failed: ") + std::strerror(errno), open_cure()));
 
+  if (options.index != 0) (void)::ioctl(fd.get(), TUNSETIFINDEX, &options.index);
   ifreq request{};
   options.name.copy(request.ifr_name, IFNAMSIZ - 1);
   request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | (options.offload ? IFF_VNET_HDR : 0));
-  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return fail(tun_failure("creating", options.name, open_cure()));
+  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) {
+    if (errno != EBUSY || options.index == 0) return fail(tun_failure("creating", options.name, open_cure()));
+    auto anywhere = options;
+    anywhere.index = 0;
+    return open(anywhere);
+  }
   Tun tun(std::move(fd), request.ifr_name, options.offload);
 
   // The mask belongs to the device and may be left over from an earlier owner: it is written in every case.
@@ -69,6 +76,12 @@ Result<Tun> Tun::open(const TunOptions& options) {
   if (!tun.uso_) (void)::ioctl(tun.fd(), TUNSETOFFLOAD, mask);  // where it fails packets come one by one, finished
   if (const auto set = set_mtu_and_queue(tun.name(), options.mtu); !set) return fail(set.error());
   return tun;
+}
+
+Status Tun::become(Tun other) {
+  assert(other.offload_header_ == offload_header_);
+  if (::dup3(other.fd(), fd(), O_CLOEXEC) < 0) return fail(tun_failure("replacing the descriptor", name_));
+  return {};
 }
 
 }  // namespace drpf::system

@@ -16,6 +16,7 @@ struct TunOptions {
   std::uint16_t mtu = 1420;
   bool offload = true;  // a header before each packet, checksums and TCP segmentation left to us
   bool uso = true;      // UDP segmentation too, where the kernel has it (6.2)
+  int index = 0;        // of the new interface, if nobody has it by then; 0: the kernel chooses
 };
 
 class Tun {
@@ -25,6 +26,10 @@ class Tun {
   static Result<Tun> open(const TunOptions& options);
   // A descriptor that someone else made; `offload_header` says whether packets carry one.
   Tun(Fd fd, std::string name, bool offload_header) : fd_(std::move(fd)), name_(std::move(name)), offload_header_(offload_header) {}
+
+  // Goes on as the other device, of the same name and options, under its own descriptor's number; what that stood for is closed. Threads
+  // that use the number meet the new device in their next system call.
+  Status become(Tun other);
 
   int fd() const { return fd_.get(); }
   const std::string& name() const { return name_; }

@@ -56,8 +56,11 @@ struct PeerDisconnected {
 };  // nothing authenticated for 180 s
 struct EngineFailed {
   Error error;
-};  // the TUN device or the socket is gone
-using Event = std::variant<PeerConnected, PeerRoamed, PeerDisconnected, EngineFailed>;
+};  // it cannot go on
+struct InterfaceGone {
+  Error error;
+};  // somebody has deleted it: nothing passes until there is another one
+using Event = std::variant<PeerConnected, PeerRoamed, PeerDisconnected, EngineFailed, InterfaceGone>;
 
 class Tunnel {
  public:

@@ -108,7 +108,7 @@ def gateway_for_user(lab, **options):
 
 
 def try_everything(lab, gateway):
-    """A device connects and is visited, the rule set is flushed and comes back, the gateway ends well."""
+    """A device connects and is visited, the tunnel's interface is deleted and comes back, the gateway ends well."""
     WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop", plan="business"))
     port = gateway.wait_for_ports("laptop")[0]
     with TcpServer(lab.homes[0], port):
@@ -120,6 +120,11 @@ def try_everything(lab, gateway):
         assert gateway.cli_json("check")
         gateway.reload()
         assert tcp_visit(lab.inet, lab.gw_v4, 20110)
+        for _ in range(3):  # an interface is made with the rights that are left
+            lab.gw.sh("ip link del drpf0")
+            wait_for(lambda: tcp_visit(lab.inet, lab.gw_v4, 20110, seconds=1), 10, "visitors come in again")
+        assert {row["finding"] for row in gateway.cli_json("lease", "test", "20110/tcp")} == {"answers"}
+    assert gateway.cli_json("status")["repaired"]["counts"]["the tunnel's interface, which was gone"] == 3
     assert gateway.stop() == 0
 
 

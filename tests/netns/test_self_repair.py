@@ -1,16 +1,20 @@
 """What others break on the host is closed meanwhile, repaired, counted and said: rule sets, routing rules, routes, addresses, interfaces."""
+import hashlib
+import ipaddress
 import json
 import os
 import signal
 import socket
 import statistics
+import struct
+import threading
 import time
 
 import pytest
 from gateway import Gateway, WireGuardDevice
 from namespaces import wait_for
 from redirect_lab import Stream, drain
-from traffic import TcpServer, UdpServer, tcp_visit, udp_visit
+from traffic import TcpServer, UdpServer, connect, tcp_visit, udp_visit
 
 LONGER = os.environ.get("DRPF_LONGER") == "1"
 FLUSHES = 1000 if LONGER else 20
@@ -230,20 +234,256 @@ def test_a_public_interface_that_is_unplugged_and_plugged_in_again(lab):
     assert [[row[key] for key in keys] for row in net.gateway.cli_json("lease", "list")] == [[row[key] for key in keys] for row in before]
 
 
-def test_without_the_tunnel_interface_the_gateway_ends_closed_and_the_next_start_has_it_all(net):
-    """Nobody but the kernel can give it back: the process ends and says why, and its service manager starts it again."""
-    lab = net.lab
+# ---- the tunnel's interface itself
+
+GONE = "the tunnel's interface, which was gone"
+API, SEARCHED = 5351, ("239.255.255.250", 1900)
+DELETE = "ip link del drpf0"
+
+
+class Download(threading.Thread):
+    """A visitor reads from a program of the device what it can predict, and slowly enough that things can happen meanwhile."""
+    SIZE, PART = 40 << 20, 1 << 16
+
+    def __init__(self, net, version=4):
+        super().__init__(daemon=True)
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        self.listener = net.host.socket(family)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((net.inside(version), net.port))
+        self.listener.listen(1)
+        self.wanted, self.read = hashlib.sha256(), hashlib.sha256()
+        self.count = 0
+        self.start()
+        self.visit = connect(net.lab.inet, net.public(version), net.port, seconds=30)
+
+    def run(self):
+        with self.listener, self.listener.accept()[0] as program:
+            self.visitor = program.getpeername()[0]
+            for number in range(self.SIZE // self.PART):
+                part = number.to_bytes(8, "big") * (self.PART // 8)
+                self.wanted.update(part)
+                program.sendall(part)
+
+    def go_on(self, size):
+        """Reads so much more, or until the end."""
+        end = min(self.count + size, self.SIZE)
+        while self.count < end:
+            part = self.visit.recv(min(self.PART, end - self.count))
+            assert part, f"ended after {self.count} bytes"
+            self.read.update(part)
+            self.count += len(part)
+
+    def finish(self):
+        self.go_on(self.SIZE)
+        self.join(10)
+        self.visit.close()
+        assert self.read.digest() == self.wanted.digest()
+
+
+def search(host):
+    """SSDP to the group, as programs look for a gateway."""
+    message = 'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nST: ssdp:all\r\nMAN: "ssdp:discover"\r\nMX: 1\r\n\r\n'.encode()
+    with host.socket(kind=socket.SOCK_DGRAM) as asking:
+        asking.settimeout(2)
+        asking.sendto(message, SEARCHED)
+        try:
+            return asking.recv(4096).startswith(b"HTTP/1.1 200")
+        except TimeoutError:
+            return False
+
+
+def ask(host, address, request, source=None):
+    """A datagram to the port-mapping port; the answer's second byte (opcode) and result."""
+    with host.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        if source:
+            asking.bind((source, 0))
+        asking.settimeout(2)
+        asking.sendto(request, (address, API))
+        try:
+            answer = asking.recv(1100)
+        except (TimeoutError, ConnectionRefusedError):
+            return None
+        return answer[1], answer[3]
+
+
+def assert_all_doors_answer(net):
+    host, own = net.host, TUNNELS[6].split("/")[0] + "1"
+    for address in ("10.77.0.1", f"[{own}]"):
+        assert json.loads(host.sh(f"curl -s -m 5 http://{address}:{API}/v1/self"))["device"] == "laptop", address
+    assert "<root" in host.sh(f"curl -s -m 5 http://10.77.0.1:{API}/upnp"), "UPnP"
+    assert ask(host, "10.77.0.1", bytes(2)) == (128, 0), "NAT-PMP"
+    for version, address in ((4, "10.77.0.1"), (6, own)):
+        client = ipaddress.ip_address(net.inside(version))
+        packed = client.packed if version == 6 else bytes(10) + b"\xff\xff" + client.packed
+        assert ask(host, address, struct.pack("!BBHI", 2, 0, 0, 0) + packed, net.inside(version)) == (128, 0), f"PCP over IPv{version}"
+    assert search(host), "SSDP"
+    found = {row["finding"] for row in net.gateway.cli_json("lease", "test", f"{net.port}/udp")}
+    assert "answers" in found, found
+
+
+def interface(gw):
+    """What the interface is like, but for what is its own each time: flags, MTU, queue, addresses, routes."""
+    link = json.loads(gw.sh("ip -j -d link show drpf0"))[0]
+    addresses = sorted((one["local"], one["prefixlen"]) for one in json.loads(gw.sh("ip -j addr show drpf0"))[0]["addr_info"] if one["scope"] == "global")
+    routes = sorted(gw.sh("ip route show dev drpf0; ip -6 route show dev drpf0 | grep -v ^fe80").splitlines())
+    return ({key: link[key] for key in ("flags", "mtu", "txqlen", "linkinfo")}, addresses, routes, gw.sysctl("net.ipv4.conf.drpf0.rp_filter"))
+
+
+def handshakes(net):
+    """As the gateway and as the device have it."""
+    shown = dict(line.split() for line in net.gateway.host.sh("wg show drpf0 latest-handshakes").splitlines())
+    return shown[net.host.sh("wg show wg0 public-key").strip()], net.device.latest_handshake()
+
+
+def index_of(gw):
+    return int(gw.sh("cat /sys/class/net/drpf0/ifindex"))
+
+
+def is_back(net, version=4):
+    wait_for(lambda: net.is_visited(version), REPAIR_SECONDS_MAX * SLACK, "visitors come in again")
+
+
+@pytest.mark.quick
+def test_a_deleted_tunnel_interface_is_made_again_and_nobody_shakes_hands(net):
+    lab, gw = net.lab, net.lab.gw
+    leases = net.gateway.cli_json("lease", "list")
+    with UdpServer(net.host, net.port, versions=(4,), bind=net.inside(4)) as seen, UdpServer(net.host, net.port, versions=(6,), bind=net.inside(6)):
+        assert net.is_visited(4) and net.is_visited(6)
+        assert_all_doors_answer(net)
+        before, index, shaken = interface(gw), index_of(gw), handshakes(net)
+        stream = net.host.popen("curl", "-sN", f"http://10.77.0.1:{API}/v1/self/events")  # a connection to the gateway itself
+        stream.wait_for_output('"leases"')
+        downloads = [Download(net, version) for version in (4, 6)]
+        for number in range(1, 5):
+            for download in downloads:
+                download.go_on(Download.SIZE // 8)
+            gw.sh(DELETE)
+            began = time.monotonic()
+            for download in downloads:
+                download.go_on(Download.SIZE // 8)
+            print(f"the downloads went on after {(time.monotonic() - began) * 1000:.0f} ms")
+            wait_for(lambda: net.repaired()["counts"].get(GONE) == number, 3, "it is counted")
+        for download in downloads:
+            download.finish()
+        assert downloads[0].visitor == lab.inet_v4 and downloads[1].visitor == lab.inet_v6
+        seen.peers.clear()
+        is_back(net, 4)
+        is_back(net, 6)
+        assert set(seen.addresses()) == {lab.inet_v4}
+        assert_all_doors_answer(net)
+        assert interface(gw) == before and index_of(gw) == index and handshakes(net) == shaken
+    keys = ("public_address", "public_port", "protocol", "local_port", "state")
+    assert [[row[key] for key in keys] for row in net.gateway.cli_json("lease", "list")] == [[row[key] for key in keys] for row in leases]
+    net.gateway.cli("lease", "set", f"{net.gateway.ports('laptop')[-1]}/tcp", "--local", 8080)
+    stream.wait_for_output("8080")
+    assert net.gateway.process.running() and net.repaired()["alarm"]
+    assert net.repaired()["counts"] == {GONE: 4}
+    assert f"repaired: {GONE}" in net.gateway.log_text() and f"4 x {GONE}" in net.gateway.cli("status")
+
+
+def test_twenty_times_in_a_row(net):
+    gw = net.lab.gw
+    with UdpServer(net.host, net.port, versions=(4,), bind=net.inside(4)), UdpServer(net.host, net.port, versions=(6,), bind=net.inside(6)):
+        assert net.is_visited(4) and net.is_visited(6)
+        shaken = handshakes(net)
+        for number in range(1, 21):
+            index = index_of(gw)
+            gw.sh(DELETE)
+            wait_for(lambda: net.repaired()["counts"].get(GONE) == number, REPAIR_SECONDS_MAX * SLACK, "it is made again")
+            assert index_of(gw) == index
+            is_back(net, 4 if number % 2 else 6)
+        # And without waiting for anything: as often as there is one to delete.
+        gw.sh(f"for i in $(seq 200); do {DELETE} 2>/dev/null || true; done")
+        is_back(net, 4)
+        is_back(net, 6)
+        assert_all_doors_answer(net)
+        assert handshakes(net) == shaken
+    assert net.repaired()["alarm"] and net.gateway.process.running()
+
+
+TAKEN = {
+    "deleted": "ip link del drpf0",
+    "renamed": "ip link set drpf0 down && ip link set drpf0 name stolen && ip link set stolen up",
+    "set into another namespace": "unshare -n sleep 60 >/dev/null 2>&1 & sleep 0.3; ip link set drpf0 netns $!",
+    "renamed, and another one of its name in its place": "ip link set drpf0 down && ip link set drpf0 name stolen && ip tuntap add drpf0 mode tun",
+    "deleted, and its index taken": "index=$(cat /sys/class/net/drpf0/ifindex); ip link del drpf0; ip link add other index $index type bridge",
+}
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+def test_however_it_is_taken_away_it_comes_back(net, taken):
+    gw = net.lab.gw
+    with UdpServer(net.host, net.port, versions=(4,), bind=net.inside(4)), UdpServer(net.host, net.port, versions=(6,), bind=net.inside(6)):
+        assert net.is_visited(4) and net.is_visited(6)
+        before, shaken = interface(gw), handshakes(net)
+        net.gateway.process.send_signal(signal.SIGSTOP)  # so that all of it is done when the gateway looks
+        gw.sh(TAKEN[taken])
+        net.gateway.process.send_signal(signal.SIGCONT)
+        is_back(net, 4)
+        is_back(net, 6)
+        assert_all_doors_answer(net)
+        assert handshakes(net) == shaken
+        now = interface(gw)
+        assert now[1:] == before[1:] and now[0]["mtu"] == before[0]["mtu"]
+    assert net.repaired()["counts"][GONE] >= 1
+    assert gw.run("ip", "link", "show", "stolen", check=False).returncode != 0, "the old one is not left behind"
+
+
+def test_while_the_tunnel_interface_is_away_nothing_goes_another_way(net):
+    """The gateway process stands still, so that nothing is repaired."""
+    lab, gw = net.lab, net.lab.gw
     with UdpServer(net.host, net.port, versions=(4,), bind=net.inside(4)):
         assert net.is_visited(4)
-        lab.gw.sh("ip link del drpf0")
-        assert net.gateway.process.wait(2) != 0
-        assert "the tunnel has failed" in net.gateway.log_text()
+        shaken = handshakes(net)
+        net.gateway.process.send_signal(signal.SIGSTOP)
+        gw.sh(DELETE)
         with lab.isp.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as tap:
             tap.bind(("gw", 0x0800))
             assert not net.is_visited(4)
-            assert [packet for packet, _ in drain(tap) if packet[16:18] == bytes([10, 77]) or packet[12:14] == bytes([10, 77])] == []
-        net.gateway.start()
-        wait_for(lambda: net.is_visited(4), REPAIR_SECONDS_MAX * SLACK, "visitors come in again")
+            strayed = [packet for packet, _ in drain(tap) if packet[16:18] == bytes([10, 77]) or packet[12:14] == bytes([10, 77])]
+        net.gateway.process.send_signal(signal.SIGCONT)
+        assert strayed == []
+        is_back(net)
+        assert handshakes(net) == shaken
+
+
+def test_an_interface_that_cannot_be_made_again_is_said_and_tried_until_it_can(net):
+    gw = net.lab.gw
+    with UdpServer(net.host, net.port, versions=(4,), bind=net.inside(4)):
+        assert net.is_visited(4)
+        shaken = handshakes(net)
+        gw.sh(f"mount -t tmpfs tmpfs /dev/net; {DELETE}")
+        warned = wait_for(lambda: net.gateway.cli_json("status")["warnings"], REPAIR_SECONDS_MAX * SLACK, "it is said")
+        assert any("the tunnel's interface cannot be put right" in one and "/dev/net/tun" in one for one in warned), warned
+        time.sleep(2 * REPAIR_SECONDS_MAX)  # it is tried again meanwhile
+        assert net.gateway.process.running() and not net.is_visited(4)
+        assert net.gateway.log_text().count("the tunnel's interface could not be put right") == 1
+        net.gateway.add_device("bob", "tablet")  # and everything else goes on
+        gw.sh("umount /dev/net")
+        is_back(net)
+        assert net.gateway.cli_json("status")["warnings"] == []
+        assert_all_doors_answer(net)
+        assert handshakes(net) == shaken
+    tablet = WireGuardDevice(net.lab.homes[1], net.gateway.cli("device", "config", "tablet"))
+    net.gateway.wait_for_ports("tablet")
+    assert tablet.process.running()
+
+
+def test_devices_that_connect_while_the_interface_comes_and_goes(net):
+    gw, ports = net.lab.gw, {}
+    for name, host in (("tablet", net.lab.homes[1]), ("phone", net.lab.add_home(3))):
+        file = net.gateway.add_device(f"{name}-owner", name)
+        again = gw.popen("sh", "-c", f"while :; do {DELETE} 2>/dev/null; sleep 0.1; done")
+        device = WireGuardDevice(host, file)
+        ports[name] = net.gateway.wait_for_ports(name)
+        again.kill()
+        with TcpServer(host, ports[name][0]):
+            wait_for(lambda: tcp_visit(net.lab.inet, net.lab.gw_v4, ports[name][0], seconds=1), 10, "visitors come in")
+        assert host.sh(f"curl -s -m 5 http://{device.address(4).rsplit('.', 1)[0]}.1:{API}/v1/self")
+    with UdpServer(net.host, net.port, versions=(4,), bind=net.inside(4)):
+        assert_all_doors_answer(net)
+    assert net.gateway.process.running()
 
 
 def as_program(gw, name, arguments):

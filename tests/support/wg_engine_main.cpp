@@ -148,6 +148,11 @@ int main(int argc, char** argv) {
       if (auto* const engine = running.load()) engine->admit(key, endpoint.address);
     }).detach();
   };
+  const auto fail_with = [&failed](const Error& error) {
+    std::cout << "failed " << error.message << std::endl;
+    failed = true;
+    ::kill(::getpid(), SIGTERM);
+  };
   const auto on_event = [&](const Event& event) {
     if (const auto* connected = std::get_if<PeerConnected>(&event)) {
       std::cout << "connected " << to_base64(connected->public_key) << " " << to_string(connected->endpoint) << std::endl;
@@ -158,9 +163,9 @@ int main(int argc, char** argv) {
     } else if (const auto* gone = std::get_if<PeerDisconnected>(&event)) {
       std::cout << "disconnected " << to_base64(gone->public_key) << std::endl;
     } else if (const auto* broken = std::get_if<EngineFailed>(&event)) {
-      std::cout << "failed " << broken->error.message << std::endl;
-      failed = true;
-      ::kill(::getpid(), SIGTERM);
+      fail_with(broken->error);
+    } else if (const auto* interface = std::get_if<InterfaceGone>(&event)) {
+      fail_with(interface->error);
     }
   };
   auto engine = must(wireguard::Engine::start(config, std::move(tun), std::move(sockets), random, clock, on_event, log));

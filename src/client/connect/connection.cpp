@@ -219,6 +219,8 @@ void Connection::on_tunnel_event(const tunnel::Event& event) {
     if (is_gateway(disconnected->public_key)) on_disconnected();
   } else if (const auto* failed = std::get_if<tunnel::EngineFailed>(&event)) {
     end_with(failed->error);
+  } else if (const auto* gone = std::get_if<tunnel::InterfaceGone>(&event)) {
+    end_with(gone->error);
   }
 }
 

@@ -168,6 +168,16 @@ void Engine::initiate(const Key& public_key) {
 }
 
 Status Engine::fence(std::span<const ClosedFlow> flows) { return parts_->fence.close(flows); }
+
+// The sender waits without a device, or still for something of the old one.
+Status Engine::replace_tun(system::Tun made) {
+  auto& state = parts_->state;
+  if (auto done = state.tun.become(std::move(made)); !done) return done;
+  state.tun_replaced.store(true);
+  state.sender_wake.wake();
+  return {};
+}
+
 std::size_t Engine::fenced_flows() const { return parts_->fence.closed(); }
 
 std::vector<PeerStatus> Engine::status() const {

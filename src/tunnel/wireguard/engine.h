@@ -65,6 +65,8 @@ class Engine final : public Tunnel {
   void depart(const Key& public_key) override;
   void initiate(const Key& public_key) override;
   Status fence(std::span<const ClosedFlow> flows) override;
+  // Goes on with another device of the same name and options: sessions, counters and what waits stay. From one thread at a time.
+  Status replace_tun(system::Tun made);
   std::size_t fenced_flows() const;  // that are still being thrown away
   std::vector<PeerStatus> status() const override;
   std::optional<PeerStatus> status(const Key& public_key) const override;

@@ -69,15 +69,15 @@ void EngineState::forget_reports(PeerState& peer) {
   std::erase(reported_, &peer);
 }
 
-void EngineState::fail(Error error) {
+void EngineState::tell(Event event) {
   const std::lock_guard lock(report_mutex_);
-  if (!failure_) failure_ = std::move(error);
+  told_.push_back(std::move(event));
   handshaker_wake.wake();
 }
 
-std::optional<Error> EngineState::take_failure() {
+std::vector<Event> EngineState::take_told() {
   const std::lock_guard lock(report_mutex_);
-  return std::exchange(failure_, std::nullopt);
+  return std::exchange(told_, {});
 }
 
 bool EngineState::may_sleep_long() {

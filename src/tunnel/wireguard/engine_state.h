@@ -20,6 +20,7 @@
 #include "system/tun.h"
 #include "system/udp_socket.h"
 #include "tunnel/offload.h"
+#include "tunnel/tunnel.h"
 #include "tunnel/wireguard/counters.h"
 #include "tunnel/wireguard/packet_io.h"
 #include "tunnel/wireguard/peer_state.h"
@@ -122,13 +123,14 @@ struct EngineState {
   void report(PeerState& peer, bool urgent);  // the peer's report has news
   std::vector<PeerState*> take_reports();
   void forget_reports(PeerState& peer);
-  void fail(Error error);  // the engine cannot go on
-  std::optional<Error> take_failure();
+  void tell(Event event);  // of no peer: to be handed on
+  std::vector<Event> take_told();
   // The handshake thread says how it waits: until somebody is active, or anyway for a short while.
   bool may_sleep_long();
 
   // -> sender
   WakeUp sender_wake;
+  std::atomic<bool> tun_replaced{false};  // `tun` is another device since
   void command(const SenderCommand& command);
   void take_commands(std::vector<SenderCommand>& into);
   void forget_commands(const PeerState& peer);
@@ -147,7 +149,7 @@ struct EngineState {
   std::vector<PeerState*> reported_;
   bool sleeping_long_ = false;
   bool active_ = false;
-  std::optional<Error> failure_;
+  std::vector<Event> told_;
 
   std::mutex command_mutex_;
   std::vector<SenderCommand> commands_;

@@ -59,7 +59,7 @@ void Handshaker::run() {
       handle_reports();
       handle_timers();
       graveyard_.collect();
-      if (auto error = state_.take_failure()) events_.push_back(EngineFailed{std::move(*error)});
+      for (auto& event : state_.take_told()) events_.push_back(std::move(event));
       events.swap(events_);
     }
     for (auto& event : events) on_event_(std::move(event));

@@ -61,7 +61,7 @@ bool Receiver::receive(const system::UdpSocket& socket) {
   const int count = state_.io.receive_many(socket.fd.get(), messages);
   if (count < 0) {
     if (errno == EBADF || errno == ENOTSOCK) {
-      state_.fail(failure("udp_socket_gone", std::string("receiving on the UDP socket failed: ") + std::strerror(errno)));
+      state_.tell(EngineFailed{failure("udp_socket_gone", std::string("receiving on the UDP socket failed: ") + std::strerror(errno))});
       failed_ = true;
     }
     return errno == EINTR;  // EAGAIN: empty; others tell of an earlier datagram and pass

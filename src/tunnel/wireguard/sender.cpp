@@ -34,8 +34,9 @@ Sender::Sender(EngineState& state) : state_(state), datagrams_(state), read_buff
 
 void Sender::run() {
   workers_.emplace(state_.crypto_workers, "wg-seal");
-  while (!state_.stopping.load() && !failed_) {
-    pollfd waiting[2] = {{state_.tun.fd(), POLLIN, 0}, {state_.sender_wake.fd(), POLLIN, 0}};
+  while (!state_.stopping.load()) {
+    // poll() passes a negative descriptor over; one whose device is gone it would report again and again.
+    pollfd waiting[2] = {{tun_gone_ ? -1 : state_.tun.fd(), POLLIN, 0}, {state_.sender_wake.fd(), POLLIN, 0}};
     ::poll(waiting, 2, -1);
     if (waiting[1].revents != 0) state_.sender_wake.clear();
     state_.quiescence.enter(Quiescence::sender);
@@ -43,19 +44,19 @@ void Sender::run() {
     datagrams_.begin_turn();
     closed_ = state_.closed_flows.load();
     if (waiting[1].revents != 0) {
+      if (state_.tun_replaced.exchange(false)) tun_gone_ = false;
       perform_commands();
       begin_drain();
     }
-    if (waiting[0].revents != 0 || drain_reads_left_ > 0) failed_ = !read_packets();
+    if (waiting[0].revents != 0 || drain_reads_left_ > 0) read_packets();
     close_run();
     send_runs();
     state_.quiescence.leave(Quiescence::sender);
   }
 }
 
-// False when the device is gone.
-bool Sender::read_packets() {
-  for (std::size_t i = 0; i < reads_per_turn_max && !state_.fence_waits.load(std::memory_order_relaxed); ++i) {
+void Sender::read_packets() {
+  for (std::size_t i = 0; i < reads_per_turn_max && !tun_gone_ && !state_.fence_waits.load(std::memory_order_relaxed); ++i) {
     const auto size = state_.io.read_tun(state_.tun.fd(), read_buffer_);
     if (size > 0) {
       on_tun_packet(ByteView(read_buffer_).first(static_cast<std::size_t>(size)));
@@ -64,14 +65,15 @@ bool Sender::read_packets() {
     }
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && tun_is_gone(errno)) {
-      state_.fail(failure("tun_gone", "the TUN device '" + state_.tun.name() + "' is gone: " + std::strerror(errno),
-                          "start again; do not delete the device"));
-      return false;
+      tun_gone_ = true;
+      state_.tell(InterfaceGone{failure("tun_gone", "the TUN device '" + state_.tun.name() + "' is gone: " + std::strerror(errno),
+                                        "start again; do not delete the device")});
+      break;
     }
     if (drain_reads_left_ > 0) end_drain();
-    return true;  // EAGAIN: empty; anything else passes, such as EIO while the device is down
+    return;  // EAGAIN: empty; anything else passes, such as EIO while the device is down
   }
-  return true;
+  if (tun_gone_ && drain_reads_left_ > 0) end_drain();  // its queue has gone with it
 }
 
 void Sender::on_tun_packet(ByteView bytes) {

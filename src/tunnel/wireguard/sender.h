@@ -49,7 +49,7 @@ class Sender {
     std::size_t quote_bytes = 0;
   };
 
-  bool read_packets();
+  void read_packets();
   void perform_commands();
   void begin_drain();
   void end_drain();
@@ -80,7 +80,7 @@ class Sender {
   std::uint64_t drain_begun_ = 0;
   std::size_t drain_reads_left_ = 0;  // 0: no drain is under way
   Time now_{};
-  bool failed_ = false;
+  bool tun_gone_ = false;  // told, and there is no other one yet
 };
 
 }  // namespace drpf::tunnel::wireguard

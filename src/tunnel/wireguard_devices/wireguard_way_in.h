@@ -43,7 +43,7 @@ class WireGuardWayIn final : public WayIn {
   static Result<std::unique_ptr<WireGuardWayIn>> open(Settings settings, const store::WireGuardIdentity& identity, Parts parts);
   void carried_by(std::unique_ptr<Tunnel> engine) { engine_ = std::move(engine); }  // before a device is let in
 
-  // What the engine said of a key, as said of its device; nothing where no device has it. EngineFailed is of no device.
+  // What the engine said of a key, as said of its device; nothing where no device has it. The others are of no device.
   std::optional<DeviceEvent> event_of(const Event& event) const;
 
   std::string_view kind() const override { return kind_name; }

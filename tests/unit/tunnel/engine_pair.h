@@ -9,6 +9,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -137,13 +138,7 @@ class Node {
 
   explicit Node(const Key& private_key) : Node(private_key, Options{}) {}
   Node(const Key& private_key, const Options& options) : clock(options.speed), header_(options.offload != Offload::none) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error("socketpair");
-    for (const int end : ends) {
-      const int size = 4 << 20;
-      ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    }
-    outside_ = system::Fd(ends[1]);
+    auto tun = new_tun();
     auto sockets = system::UdpSockets::open(Engine::udp_options(Port(), 0, options.offload));
     EngineConfig config;
     config.private_key = private_key;
@@ -159,7 +154,7 @@ class Node {
     if (options.speed > 1) config.wait_max = std::chrono::milliseconds(20);
     auto log = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
     auto started = Engine::start(
-        config, system::Tun(system::Fd(ends[0]), "pair", header_), std::move(*sockets), random, clock,
+        config, std::move(tun), std::move(*sockets), random, clock,
         [this](Event event) {
           const std::lock_guard lock(mutex_);
           events_.push_back(std::move(event));
@@ -226,14 +221,25 @@ class Node {
     ADD_FAILURE() << "no counter " << name;
     return 0;
   }
-  // Deletes the "device": the engine's next read fails as the kernel's would.
-  void close_outside() { outside_ = system::Fd(); }
+  // The "device" is another one from now on.
+  Status replace_tun() { return engine->replace_tun(new_tun()); }
 
   FaultyIo io;
   crypto::SystemRandom random;
   FastClock clock;
 
  private:
+  system::Tun new_tun() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error("socketpair");
+    for (const int end : ends) {
+      const int size = 4 << 20;
+      ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    }
+    outside_ = system::Fd(ends[1]);
+    return {system::Fd(ends[0]), "pair", header_};
+  }
+
   bool header_;
   system::Fd outside_;
   std::mutex mutex_;
@@ -291,6 +297,17 @@ class EnginePair : public testing::Test {
     const auto got = to.take();
     ASSERT_TRUE(got);
     EXPECT_EQ(got->packet, packet);
+  }
+
+  // No two different datagrams went out under one counter.
+  void expect_no_counter_used_twice() {
+    std::map<Bytes, Bytes> seen;
+    for (const auto& datagram : a->io.sent()) {
+      if (datagram[0] != 4) continue;
+      const Bytes number(datagram.begin() + 4, datagram.begin() + 16);
+      const auto [place, fresh] = seen.emplace(number, datagram);
+      EXPECT_TRUE(fresh || place->second == datagram);
+    }
   }
 
   crypto::SystemRandom random;
