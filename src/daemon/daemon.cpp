@@ -224,7 +224,7 @@ Status Daemon::open_doors() {
 
   watches_.push_back(loop_.every(tick_interval, [this] { gateway_->tick(); }));
   auto self_repair =
-      SelfRepair::start({*redirect_, *network_, tunnel_interfaces_, *probe_interface_, *gateway_, loop_, clock_, log_,
+      SelfRepair::start({*redirect_, *network_, tunnel_interfaces_, *port_doctor_, *gateway_, loop_, clock_, log_,
                          [this] { return reconfiguration_->follow_hosts(); }, [this](bool moved) { return tunnel_doors_->reopen(moved); }});
   if (!self_repair) return fail(self_repair.error());
   self_repair_ = std::move(*self_repair);

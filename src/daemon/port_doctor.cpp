@@ -67,7 +67,20 @@ Status PortDoctor::open_probe() {
   if (!parts_.probe.is_open())
     if (auto opened = parts_.probe.open(parts_.network); !opened) return opened;
   readable_ = parts_.loop.watch_readable(parts_.probe.fd(), [this] { on_readable(); });
+  probe_made_ = true;
   return {};
+}
+
+Result<bool> PortDoctor::repair_probe() {
+  if (!probe_made_) return false;
+  if (parts_.probe.is_open()) {
+    const auto found = parts_.probe.repair(parts_.network);
+    if (!found) return fail(found.error());
+    if (*found != ProbeInterface::Found::gone) return *found == ProbeInterface::Found::repaired;
+    close_probe();
+  }
+  if (auto opened = open_probe(); !opened) return fail(opened.error());
+  return true;
 }
 
 void PortDoctor::close_probe() {
@@ -239,7 +252,7 @@ void PortDoctor::on_readable() {
     const auto size = ::read(parts_.probe.fd(), buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-    if (size <= 0) return close_probe();  // somebody removed the device: it is made again for the next test
+    if (size <= 0) return close_probe();  // somebody removed the device: repair_probe() makes it again, or the next test
     const ByteView packet(buffer.data(), static_cast<std::size_t>(size));
     for (const auto& [number, test] : tests_) {
       for (const auto& visit : test->visits) {

@@ -50,6 +50,8 @@ class PortDoctor {
   ~PortDoctor();
 
   void test(const api::LeaseTest& test, api::Service::LeaseTested done);
+  // What others have done to the interface of the visits is put right; true if there was something.
+  Result<bool> repair_probe();
 
  private:
   struct Visit;
@@ -80,6 +82,7 @@ class PortDoctor {
   std::map<std::uint64_t, std::unique_ptr<Test>> tests_;
   std::uint64_t next_test_ = 0;
   std::map<VisitedKey, std::uint64_t> own_visits_;
+  bool probe_made_ = false;  // it could be, once
   net::Watch readable_;
   net::Timer finished_;
 };

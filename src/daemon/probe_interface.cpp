@@ -20,7 +20,10 @@ Status ProbeInterface::open(system::LinksAndRoutes& network) {
   return up;
 }
 
-Status ProbeInterface::put_up(system::LinksAndRoutes& network) const {
+Status ProbeInterface::put_up(system::LinksAndRoutes& network) {
+  const auto link = network.link(name);
+  if (!link) return fail(link.error());
+  index_ = link->index;
   system::LinkChange link_up;
   link_up.up = true;
   if (auto up = network.change_link(name, link_up); !up) return up;
@@ -29,14 +32,10 @@ Status ProbeInterface::put_up(system::LinksAndRoutes& network) const {
   return {};
 }
 
-Result<bool> ProbeInterface::repair(system::LinksAndRoutes& network) {
-  if (!tun_) return false;
+Result<ProbeInterface::Found> ProbeInterface::repair(system::LinksAndRoutes& network) {
   const auto link = network.link(name);
-  if (!link) {
-    if (link.error().kind != Error::Kind::not_found) return fail(link.error());
-    tun_.reset();  // somebody removed it; it is made again when it is needed
-    return false;
-  }
+  if (!link && link.error().kind != Error::Kind::not_found) return fail(link.error());
+  if (!link || link->index != index_) return Found::gone;
   bool repaired = !link->up;
   if (!link->up)
     if (auto up = put_up(network); !up) return fail(up.error());
@@ -45,7 +44,7 @@ Result<bool> ProbeInterface::repair(system::LinksAndRoutes& network) {
     if (!missing) return fail(missing.error());
     repaired = repaired || *missing;
   }
-  return repaired;
+  return repaired ? Found::repaired : Found::as_it_should;
 }
 
 std::vector<system::Route> ProbeInterface::routes() const {

@@ -1,7 +1,8 @@
 // The interface that the gateway's own visits to its leases come from: a TUN device of its own, with a route to the one address that visits
-// are made from. To the rule set it is a public one (firewall::ProbeDoor). Made at the start and made again when it is gone; sends nothing.
+// are made from. To the rule set it is a public one (firewall::ProbeDoor). Sends nothing.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "core/address.h"
@@ -24,8 +25,9 @@ class ProbeInterface {
   explicit ProbeInterface(bool carries_v6) : carries_v6_(carries_v6) {}
 
   Status open(system::LinksAndRoutes& network);
-  // Up, and with its routes; false while there is no device.
-  Result<bool> repair(system::LinksAndRoutes& network);
+  enum class Found : std::uint8_t { as_it_should, repaired, gone };
+  // Up, and with its routes. One that is gone stays so until it is closed and opened: its descriptor is being waited for.
+  Result<Found> repair(system::LinksAndRoutes& network);
 
   bool is_open() const { return tun_.has_value(); }
   int fd() const { return tun_ ? tun_->fd() : -1; }
@@ -33,11 +35,12 @@ class ProbeInterface {
   Address address(Family family) const { return family == Family::v4 ? door().v4 : door().v6; }
 
  private:
-  Status put_up(system::LinksAndRoutes& network) const;
+  Status put_up(system::LinksAndRoutes& network);
   std::vector<system::Route> routes() const;
 
   bool carries_v6_ = false;
   std::optional<system::Tun> tun_;
+  int index_ = 0;
 };
 
 }  // namespace drpf::daemon

@@ -126,7 +126,7 @@ void SelfRepair::look_at_network() {
   const auto tunnels = look_at_tunnels();
   parts_.gateway.set_condition("tunnel", tunnels ? std::nullopt : std::optional(tunnel_warning(tunnels.error())));
   if (!tunnels) return complain("the tunnel's interface", tunnels.error());
-  const auto probe = parts_.probe.repair(parts_.network);
+  const auto probe = parts_.doctor.repair_probe();
   if (!probe) return complain("the interface that leases are tested from", probe.error());
   if (*probe) note("the interface that leases are tested from", false);
   keep_parameter("net.ipv4.ip_forward", "1");

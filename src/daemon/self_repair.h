@@ -11,7 +11,7 @@
 #include <spdlog/fwd.h>
 
 #include "core/time.h"
-#include "daemon/probe_interface.h"
+#include "daemon/port_doctor.h"
 #include "daemon/repair_record.h"
 #include "daemon/tunnel_interface.h"
 #include "gateway/gateway.h"
@@ -35,7 +35,7 @@ class SelfRepair {
     redirect::NftRedirect& redirect;
     system::LinksAndRoutes& network;
     std::vector<TunnelInterface>& tunnels;
-    ProbeInterface& probe;
+    PortDoctor& doctor;
     gateway::Gateway& gateway;
     net::EventLoop& loop;
     const Clock& clock;

@@ -303,8 +303,13 @@ def test_the_interface_of_our_visits_is_kept(house):
     wait_for(lambda: finding(house, port, "tcp")["finding"] == "nobody_listens", 10, "it is up again")
     gw.sh(f"ip route del {PROBE[4]}")
     wait_for(lambda: gw.run("ip", "route", "show", PROBE[4]).stdout, 10, "its route is there again")
-    gw.sh("ip link del drpf-probe")
-    wait_for(lambda: finding(house, port, "tcp")["finding"] == "nobody_listens", 10, "it is made again")
+    counted = lambda: house.gateway.cli_json("status")["repaired"]["counts"]["the interface that leases are tested from"]  # noqa: E731
+    for taken in ("ip link del drpf-probe", "ip link set drpf-probe down && ip link set drpf-probe name stolen"):
+        before = counted()
+        gw.sh(taken)
+        wait_for(lambda: counted() > before, 10, "it is made again, and counted")
+        assert gw.run("ip", "link", "show", "stolen", check=False).returncode != 0
+        wait_for(lambda: finding(house, port, "tcp")["finding"] == "nobody_listens", 10, "visits are made from it")
 
 
 def test_the_device_is_gone_without_a_word_and_then_with_one(house):
