@@ -166,10 +166,14 @@ Status Daemon::open_gateway() {
   if (setup_.configuration.history > Duration::zero() && !history_)
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
   loaded_book_.reset();
+  // Posted: the leases follow the addresses in this turn of the loop, and what is told is where they are.
+  const auto announce = [this] {
+    loop_.post([this] {
+      if (tunnel_doors_) tunnel_doors_->announce_addresses();
+    });
+  };
   host_ =
-      std::make_unique<GatewayHost>(GatewayHost::Parts{options_.config_file, ssh_ports_, *gateway_, *network_, *redirect_, log_, [this] {
-                                                         if (tunnel_doors_) tunnel_doors_->announce_addresses();
-                                                       }});
+      std::make_unique<GatewayHost>(GatewayHost::Parts{options_.config_file, ssh_ports_, *gateway_, *network_, *redirect_, log_, announce});
   reconfiguration_ = std::make_unique<gateway::Reconfiguration>(gateway::Reconfiguration::Parts{*gateway_, *host_, setup_, clock_, log_});
   return {};
 }
