@@ -194,6 +194,13 @@ def test_after_a_crash_nothing_leaks_and_the_next_start_cleans_up(lab, stub):
     assert network_state(home) == before
 
 
+def test_a_deleted_interface_ends_it_and_that_is_said(lab, stub):
+    device = connect(lab.homes[0], stub.configuration())
+    lab.homes[0].sh("ip link del home")
+    assert device.process.wait(20) == 70
+    assert "the TUN device 'home' is gone" in device.process.output()
+
+
 def test_a_second_one_for_the_same_interface_is_refused(lab, stub):
     home = lab.homes[0]
     device = connect(home, stub.configuration())
