@@ -87,6 +87,10 @@ def test_the_gateway_under_its_unit(lab, boot):
         os.unlink(systemd.path("/etc/drpf/drpf.toml"))
         systemd.systemctl("reload", "drpf")
 
+        lab.gw.sh("ip link del drpf0")
+        wait_for(lambda: tcp_visit(lab.inet, lab.gw_v4, ports[0], seconds=1), 10, "the tunnel's interface is made again behind these walls, too")
+        assert systemd.main_process("drpf") == main
+
         os.kill(main, signal.SIGKILL)
         wait_for(lambda: gateway.log_text().count("READY") == 2, 15, "systemd starts it again")
         assert gateway.ports("laptop") == ports
