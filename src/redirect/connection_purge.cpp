@@ -20,15 +20,19 @@ std::optional<system::MarkBlock> covering_block(std::span<const std::uint32_t> m
   return system::MarkBlock{marks.front() & mask, mask};
 }
 
-bool ConnectionPurge::Stale::holds(const system::ConntrackEntry& entry) const {
-  if (entry.mark == 0 || entry.mark > highest || std::binary_search(live.begin(), live.end(), entry.mark)) return false;
+bool is_tunnels(const system::ConntrackEntry& entry, const std::optional<Prefix>& tunnel_v4, const std::optional<Prefix>& tunnel_v6) {
   const auto in_tunnel = [&](const Address& address) {
     return (tunnel_v4 && tunnel_v4->contains(address)) || (tunnel_v6 && tunnel_v6->contains(address));
   };
-  return in_tunnel(entry.original.source.address) || in_tunnel(entry.reply.source.address);  // other programs mark connections too
+  return in_tunnel(entry.original.source.address) || in_tunnel(entry.reply.source.address);
 }
 
-ConnectionPurge::ConnectionPurge(system::Conntrack conntrack) : conntrack_(std::move(conntrack)) {
+bool ConnectionPurge::Stale::holds(const system::ConntrackEntry& entry) const {
+  if (entry.mark == 0 || entry.mark > highest || std::binary_search(live.begin(), live.end(), entry.mark)) return false;
+  return is_tunnels(entry, tunnel_v4, tunnel_v6);  // other programs mark connections too
+}
+
+ConnectionPurge::ConnectionPurge(Delete delete_where) : delete_where_(std::move(delete_where)) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -122,7 +126,7 @@ Result<std::size_t> ConnectionPurge::walk(Work& work) {
   auto& marks = work.marks;
   std::sort(marks.begin(), marks.end());
   marks.erase(std::unique(marks.begin(), marks.end()), marks.end());
-  return conntrack_.delete_where(
+  return delete_where_(
       [&](const system::ConntrackEntry& entry) {
         if (entry.mark != 0 && std::binary_search(marks.begin(), marks.end(), entry.mark)) return true;
         return work.stale && work.stale->holds(entry);

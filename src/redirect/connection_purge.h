@@ -21,8 +21,14 @@ namespace drpf::redirect {
 // The smallest block of marks that a masked comparison can tell and that takes all of these in; none where it would take in every mark.
 std::optional<system::MarkBlock> covering_block(std::span<const std::uint32_t> marks);
 
+// Whether a device began the connection or is what it leads to.
+bool is_tunnels(const system::ConntrackEntry& entry, const std::optional<Prefix>& tunnel_v4, const std::optional<Prefix>& tunnel_v6);
+
 class ConnectionPurge {
  public:
+  // As system::Conntrack::delete_where, for the thread.
+  using Delete = std::function<Result<std::size_t>(const std::function<bool(const system::ConntrackEntry&)>& chosen,
+                                                   std::optional<system::MarkBlock> among)>;
   using Ticket = std::uint64_t;
   static constexpr Duration retry_interval = std::chrono::seconds(1);
   static constexpr Duration grace_without_membarrier = std::chrono::milliseconds(200);
@@ -37,7 +43,7 @@ class ConnectionPurge {
   };
 
   // The thread works in the network namespace of the caller.
-  explicit ConnectionPurge(system::Conntrack conntrack);
+  explicit ConnectionPurge(Delete delete_where);
   ~ConnectionPurge();  // waits for the walk under way; what is still to be walked for is found at the next start
 
   // A packet that is being looked at on another processor may make an entry behind the walk. It has a mark that is over, so it is refused;
@@ -68,7 +74,7 @@ class ConnectionPurge {
   void run();
   Result<std::size_t> walk(Work& work);
 
-  system::Conntrack conntrack_;  // of the thread
+  Delete delete_where_;  // of the thread
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   Work waiting_;

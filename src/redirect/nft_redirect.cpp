@@ -64,7 +64,7 @@ std::size_t NftRedirect::HashPortKey::operator()(const PortKey& key) const noexc
 }
 
 std::size_t NftRedirect::atomic_changes_max() const {
-  return std::min(changes_per_batch_max, keeper_.table().batch_bytes_max() / redirection_bytes_max);
+  return std::min(changes_per_batch_max, kernel_->batch_bytes_max() / redirection_bytes_max);
 }
 
 void NftRedirect::remember(const Redirection& redirection) {
@@ -250,7 +250,7 @@ Status NftRedirect::apply_edit_slowly(const Edit& edit) {
     const auto gone = edit.remove.find(set);
     const auto puts = edit.put.find(set);
     if (gone == edit.remove.end() && puts == edit.put.end()) continue;
-    const auto dumped = keeper_.table().dump(set);
+    const auto dumped = kernel_->dump(set);
     if (!dumped) return fail(dumped.error());
     std::map<NftData, NftData> present;
     for (const auto& element : *dumped) present[element.key] = element.data;
@@ -281,10 +281,10 @@ void NftRedirect::put_removals(NftBatch& batch, const std::string& set, const st
 }
 
 Status NftRedirect::commit(const NftBatch& batch, std::string_view attempt, std::vector<system::NftCounted>* removed) {
-  const auto by_others = keeper_.foreign_changes();
-  auto applied = keeper_.change(batch, attempt, removed);
+  const auto by_others = kernel_->foreign_changes();
+  auto applied = kernel_->change(batch, attempt, removed);
   // Elements may have been made anew, and count from then on.
-  if (keeper_.foreign_changes() != by_others && !keeper_.owned()) unused_.clear();
+  if (kernel_->foreign_changes() != by_others && !kernel_->owned()) unused_.clear();
   return applied;
 }
 
@@ -315,7 +315,7 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
   std::set<NftData> marks_removed;
   std::size_t repaired = 0;
   for (const char* set : lease_sets()) {
-    auto present = keeper_.table().dump(set);
+    auto present = kernel_->dump(set);
     if (!present) return fail(present.error());
     const bool tells_marks = set == std::string_view(names::inbound_v4) || set == std::string_view(names::inbound_v6);
     const auto remove = [&](const NftElement& element) {
@@ -350,7 +350,7 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
       std::find_if(to_remove.begin(), to_remove.end(), [](const auto& one) { return one.first == std::string_view(names::live); });
   std::rotate(to_remove.begin(), live_from, to_remove.end());
   NftBatch batch(ruleset_.table);
-  const auto bytes_max = std::min(keeper_.table().batch_bytes_max() / 2, changes_per_batch_max * redirection_bytes_max);
+  const auto bytes_max = std::min(kernel_->batch_bytes_max() / 2, changes_per_batch_max * redirection_bytes_max);
   const auto commit_when_full = [&](std::size_t limit) -> Status {
     if (batch.size_estimate() < limit) return {};
     if (auto applied = commit(batch, "repair the leases in the kernel"); !applied) return applied;
@@ -378,7 +378,7 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
   }
   if (auto committed = commit_when_full(0); !committed) return fail(committed.error());
 
-  if (repaired != 0 || !keeper_.owned()) unused_.clear();  // others were at it
+  if (repaired != 0 || !kernel_->owned()) unused_.clear();  // others were at it
   installed_.clear();
   leading_to_.clear();
   generation_users_.clear();
@@ -459,7 +459,7 @@ Status NftRedirect::repair_admissions() {
 Status NftRedirect::take_over_here() {
   const auto now = system::SystemClock().now();
   for (const auto* set : {names::here_v4, names::here_v6}) {
-    const auto dumped = keeper_.table().dump(set);
+    const auto dumped = kernel_->dump(set);
     if (!dumped) return fail(dumped.error());
     const std::size_t address_size = set == names::here_v4 ? 4 : 16;
     for (const auto& element : *dumped) {

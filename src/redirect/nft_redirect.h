@@ -18,9 +18,9 @@
 #include "firewall/gateway_ruleset.h"
 #include "redirect/connection_purge.h"
 #include "redirect/lease_elements.h"
+#include "redirect/lease_kernel.h"
 #include "redirect/redirect.h"
 #include "ruleset/dead_man.h"
-#include "ruleset/keeper.h"
 
 namespace drpf::redirect {
 
@@ -44,6 +44,8 @@ class NftRedirect final : public Redirect {
                                                     Time now) {
     return start(ruleset, desired, now, Options{});
   }
+  static Result<std::unique_ptr<NftRedirect>> start(std::unique_ptr<LeaseKernel> kernel, const firewall::GatewayRuleset& ruleset,
+                                                    std::span<const lease::Redirection> desired, Time now, const Options& options);
 
   // A transaction of at most atomic_changes_max() redirections is one kernel transaction; a larger one is cut, removals first. The
   // connections of what is removed are deleted afterwards, on a thread of their own; an installation that could meet them is unsettled
@@ -73,14 +75,14 @@ class NftRedirect final : public Redirect {
   };
   Result<Standing> look_at(const lease::Redirection& redirection);
   // Tables and chains of other programs, for guessing who it was.
-  Result<std::vector<std::string>> names_of_others() { return keeper_.table().names_of_others(); }
+  Result<std::vector<std::string>> names_of_others() { return kernel_->names_of_others(); }
   // Puts the whole structure back, then the elements. Returns the number of elements that were missing or wrong.
   Result<std::size_t> restore(std::span<const lease::Redirection> desired, Time now) { return build_up(desired, now); }
   // Another rule set, whole or not at all; leases and connections go on.
   Status change_ruleset(const firewall::GatewayRuleset& ruleset, std::span<const lease::Redirection> desired, Time now);
-  Result<std::uint32_t> ruleset_generation() { return keeper_.table().generation(); }
+  Result<std::uint32_t> ruleset_generation() { return kernel_->generation(); }
 
-  bool owns_table() const { return keeper_.owned(); }
+  bool owns_table() const { return kernel_->owned(); }
   bool wait_for_purges(Duration at_most) const { return purge_->wait(last_purge_, at_most); }  // for tests and measurements
   ConnectionPurge::Report purges() const { return purge_->report(); }
   std::size_t atomic_changes_max() const;
@@ -111,11 +113,12 @@ class NftRedirect final : public Redirect {
     std::vector<LeaseElement> giving_marks;  // of those to remove: what gave connections their marks
   };
 
-  NftRedirect(firewall::GatewayRuleset ruleset, Options options, ruleset::Keeper keeper, system::Conntrack conntrack)
-      : ruleset_(std::move(ruleset)),
+  NftRedirect(std::unique_ptr<LeaseKernel> kernel, firewall::GatewayRuleset ruleset, Options options)
+      : kernel_(std::move(kernel)),
+        ruleset_(std::move(ruleset)),
         options_(options),
-        keeper_(std::move(keeper)),
-        purge_(std::make_unique<ConnectionPurge>(std::move(conntrack))) {}
+        purge_(std::make_unique<ConnectionPurge>(
+            [kernel = kernel_.get()](const auto& chosen, const auto& among) { return kernel->delete_connections(chosen, among); })) {}
 
   ruleset::DeadMan dead_man() const { return ruleset::DeadMan(ruleset_.tunnel_interfaces, ruleset_.tunnel_v4, ruleset_.tunnel_v6); }
   Status put_structure();
@@ -143,9 +146,9 @@ class NftRedirect final : public Redirect {
   void remember(const lease::Redirection& redirection);
   void forget(const lease::Redirection& redirection);
 
+  std::unique_ptr<LeaseKernel> kernel_;
   firewall::GatewayRuleset ruleset_;
   Options options_;
-  ruleset::Keeper keeper_;
   std::unique_ptr<ConnectionPurge> purge_;
   ConnectionPurge::Ticket last_purge_ = 0;
   std::uint32_t highest_mark_ = 0;

@@ -12,15 +12,6 @@ namespace {
 
 namespace names = firewall::set_names;
 
-ruleset::Keeper::Options keeping(const NftRedirect::Options& options) {
-  ruleset::Keeper::Options out;
-  out.own = options.use_ownership;
-  out.nft_time_max = NftRedirect::nft_timeout;
-  out.refused = "nft refused the rule set";
-  out.cure = "see that this kernel has nf_tables with NAT, connection tracking and fib lookups: drpf check";
-  return out;
-}
-
 Error gateway_running(const std::string& table, std::string cure) {
   return failure("gateway_running", fmt::format("another process owns the nftables table inet {}", table), std::move(cure));
 }
@@ -30,23 +21,28 @@ Error gateway_running(const std::string& table, std::string cure) {
 Result<std::unique_ptr<NftRedirect>> NftRedirect::start(const firewall::GatewayRuleset& ruleset,
                                                         std::span<const lease::Redirection> desired, Time now, const Options& options) {
   if (const auto text = firewall::nft_text(ruleset); !text) return fail(text.error());
-  auto keeper = ruleset::Keeper::open(ruleset.table, keeping(options));
-  if (!keeper) return fail(keeper.error());
-  auto conntrack = system::Conntrack::open();
-  if (!conntrack) return fail(conntrack.error());
-  std::unique_ptr<NftRedirect> redirect(new NftRedirect(ruleset, options, std::move(*keeper), std::move(*conntrack)));
+  auto kernel = open_lease_kernel(ruleset.table, nft_timeout, options.use_ownership);
+  if (!kernel) return fail(kernel.error());
+  return start(std::move(*kernel), ruleset, desired, now, options);
+}
+
+Result<std::unique_ptr<NftRedirect>> NftRedirect::start(std::unique_ptr<LeaseKernel> kernel, const firewall::GatewayRuleset& ruleset,
+                                                        std::span<const lease::Redirection> desired, Time now, const Options& options) {
+  std::unique_ptr<NftRedirect> redirect(new NftRedirect(std::move(kernel), ruleset, options));
   if (auto built = redirect->build_up(desired, now); !built) return fail(built.error());
   if (options.manage_forwarding)
-    if (auto on = ruleset::enable_forwarding(ruleset.public_interfaces, ruleset.tunnel_v6.has_value()); !on) return fail(on.error());
+    if (auto on = redirect->kernel_->enable_forwarding(ruleset.public_interfaces, ruleset.tunnel_v6.has_value()); !on)
+      return fail(on.error());
   return redirect;
 }
 
 // The order matters: nothing is forwarded before the dead-man rules exist, and elements can be written only by the owner.
 Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> desired, Time now) {
   unused_.clear();
-  if (auto installed = dead_man().install(); !installed) return fail(installed.error());
+  if (auto installed = kernel_->install(dead_man()); !installed) return fail(installed.error());
   if (auto put = put_structure(); !put) return fail(put.error());
-  if (auto removed = dead_man().remove_others(); !removed) return fail(removed.error());  // of a gateway whose tunnel had other addresses
+  if (auto removed = kernel_->remove_others(dead_man()); !removed)
+    return fail(removed.error());  // of a gateway whose tunnel had other addresses
   if (auto probed = probe_kernel(); !probed) return fail(probed.error());
   if (here_.empty())
     if (auto taken = take_over_here(); !taken) return fail(taken.error());
@@ -63,7 +59,7 @@ Status NftRedirect::put_structure() {
   ruleset::Structure structure;
   structure.text = std::move(*text);
   structure.parts = {firewall::chain_names(), firewall::rules(ruleset_).size() - ruleset_.without.size()};
-  auto put = keeper_.put(structure);
+  auto put = kernel_->put(structure);
   if (!put && put.error().code == "table_owned")
     return fail(gateway_running(ruleset_.table, "stop the gateway that is running in this network namespace"));
   return put;
@@ -85,7 +81,7 @@ Status NftRedirect::probe_kernel() {
     if (auto added = put.add(names::endpoints_v4, {{key, {}, lifetime}}); !added) return added;
     if (auto applied = commit(put, "try out timeouts"); !applied) return applied;
   }
-  const auto found = keeper_.table().find(names::endpoints_v4, key);
+  const auto found = kernel_->find(names::endpoints_v4, key);
   if (!found) return fail(found.error());
   renews_in_place_ = *found && (*found)->timeout > shorter;
   system::NftBatch remove(ruleset_.table);
@@ -95,16 +91,16 @@ Status NftRedirect::probe_kernel() {
 
 Result<NftRedirect::Drift> NftRedirect::inspect() {
   // Routing rules are not counted by the generation; looking for them is as cheap.
-  const auto installed = dead_man().install();
+  const auto installed = kernel_->install(dead_man());
   if (!installed) return fail(installed.error());
   routing_rules_repaired_ += *installed;
-  const auto seen = keeper_.look();
+  const auto seen = kernel_->look();
   if (!seen) return fail(seen.error());
   switch (*seen) {
     case ruleset::Keeper::Seen::nothing:
       break;
     case ruleset::Keeper::Seen::others_change:
-      return keeper_.owned() ? Drift::none : Drift::elements;
+      return kernel_->owned() ? Drift::none : Drift::elements;
     case ruleset::Keeper::Seen::altered:
       return Drift::structure;
   }
@@ -113,7 +109,7 @@ Result<NftRedirect::Drift> NftRedirect::inspect() {
 
 Result<NftRedirect::Standing> NftRedirect::look_at(const lease::Redirection& redirection) {
   Standing standing;
-  const auto table = keeper_.standing();
+  const auto table = kernel_->standing();
   if (!table) return fail(table.error());
   standing.structure = *table == ruleset::Keeper::Standing::as_put;
   if (*table == ruleset::Keeper::Standing::absent) return standing;
@@ -121,7 +117,7 @@ Result<NftRedirect::Standing> NftRedirect::look_at(const lease::Redirection& red
   elements.push_back(live_element(redirection.generation));
   standing.elements = true;
   for (const auto& element : elements) {
-    const auto found = keeper_.table().find_counted(element.set, element.key);
+    const auto found = kernel_->find_counted(element.set, element.key);
     if (!found) return fail(found.error());
     if (!*found || (*found)->data != element.data) {
       standing.elements = false;
@@ -138,23 +134,21 @@ Status NftRedirect::change_ruleset(const firewall::GatewayRuleset& ruleset, std:
   if (const auto text = firewall::nft_text(ruleset); !text) return fail(text.error());
   const auto previous = ruleset_;
   const auto previous_dead_man = dead_man();
-  const auto previous_as_put = keeper_.as_put();
+  const auto previous_as_put = kernel_->as_put();
   ruleset_ = ruleset;
   if (auto restored = restore(desired, now); !restored) {
     ruleset_ = previous;
-    const auto stands = keeper_.standing();
-    const bool untouched = stands && *stands == ruleset::Keeper::Standing::as_put && keeper_.as_put() == previous_as_put;
+    const auto stands = kernel_->standing();
+    const bool untouched = stands && *stands == ruleset::Keeper::Standing::as_put && kernel_->as_put() == previous_as_put;
     if (auto back = restore(desired, now); !back && !untouched)
       spdlog::error("the former rule set could not be put back: {}", back.error().message);
     return fail(restored.error());
   }
-  auto routing = system::LinksAndRoutes::open();
-  if (!routing) return fail(routing.error());
   const auto wanted = dead_man().rules();
   for (const auto& rule : previous_dead_man.rules())
     if (std::find(wanted.begin(), wanted.end(), rule) == wanted.end())
-      if (auto removed = routing->remove_rule(rule); !removed) return removed;
-  if (options_.manage_forwarding) return ruleset::enable_forwarding(ruleset_.public_interfaces, ruleset_.tunnel_v6.has_value());
+      if (auto removed = kernel_->remove(rule); !removed) return removed;
+  if (options_.manage_forwarding) return kernel_->enable_forwarding(ruleset_.public_interfaces, ruleset_.tunnel_v6.has_value());
   return {};
 }
 
@@ -167,12 +161,8 @@ Status NftRedirect::remove_everything(const firewall::GatewayRuleset& ruleset) {
   // Connections first, while the rules still keep them from being made again.
   auto conntrack = system::Conntrack::open();
   if (!conntrack) return fail(conntrack.error());
-  const auto in_tunnel = [&](const Address& address) {
-    return (ruleset.tunnel_v4 && ruleset.tunnel_v4->contains(address)) || (ruleset.tunnel_v6 && ruleset.tunnel_v6->contains(address));
-  };
-  const auto deleted = conntrack->delete_where([&](const system::ConntrackEntry& entry) {
-    return in_tunnel(entry.original.source.address) || in_tunnel(entry.reply.source.address);
-  });
+  const auto deleted =
+      conntrack->delete_where([&](const system::ConntrackEntry& entry) { return is_tunnels(entry, ruleset.tunnel_v4, ruleset.tunnel_v6); });
   if (!deleted) return fail(deleted.error());
   if (*state != system::NftTable::State::absent)
     if (auto removed = table->remove(); !removed) return removed;
