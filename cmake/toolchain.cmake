@@ -9,6 +9,7 @@ endif()
 option(DRPF_UNITY "Compile several sources of a folder as one" ON)
 set(CMAKE_UNITY_BUILD ${DRPF_UNITY})
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+option(DRPF_SOURCES_ALONE "Compile each file of src/ by itself all the same" OFF)
 if(DRPF_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-subobject-linkage)  # an anonymous namespace of an included source is not one of a header
 endif()
