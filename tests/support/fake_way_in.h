@@ -33,6 +33,7 @@ class FakeWayIn final : public tunnel::WayIn {
   bool knows(lease::DeviceId device) const override { return words_.contains(device); }
   std::string public_credential(lease::DeviceId) const override { return {}; }
   Result<std::string> device_configuration(const tunnel::DeviceCard& card) const override {
+    card_shown = card;
     return "shout " + words_.at(card.device) + " at " + card.host;
   }
 
@@ -69,6 +70,7 @@ class FakeWayIn final : public tunnel::WayIn {
   }
 
   bool refuse = false;
+  mutable tunnel::DeviceCard card_shown;  // what the last device configuration was made of
   std::map<lease::DeviceId, std::vector<Prefix>> inside;
   std::map<lease::DeviceId, tunnel::DeviceStatus> statuses;
   std::vector<std::pair<lease::DeviceId, Address>> admitted;
