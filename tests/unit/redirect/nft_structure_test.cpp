@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "nft_redirect_fixture.h"
+#include "system/boot_clock.h"
 
 namespace drpf::redirect {
 namespace {
@@ -140,7 +141,9 @@ TEST_F(NftRedirectTest, ALostTableIsPutBackWithLeasesAndAdmissions) {
   const std::vector desired{lease_on(20000, 5)};
   ASSERT_TRUE(start(desired));
   ASSERT_TRUE(redirect->admit(device_at("203.0.113.9", "drpf0"), 300s));
-  ASSERT_TRUE(redirect->admit({*parse_address("203.0.113.10"), {}, "drpf0"}, Duration(1ns)));
+  ASSERT_TRUE(redirect->admit({*parse_address("203.0.113.10"), {}, "drpf0"}, 1ms));
+  const system::SystemClock clock;
+  for (const auto over = clock.now() + 1ms; clock.now() <= over;) {}
   kernel->structure.clear();
   kernel->sets.clear();
   kernel->routing.clear();
