@@ -75,10 +75,9 @@ DesiredElements desired_elements(std::span<const lease::Redirection> redirection
     const bool longest = set == names::live;
     std::vector<std::size_t> order(elements.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       if (elements[a].key != elements[b].key) return elements[a].key < elements[b].key;
-      if (longest && elements[a].timeout != elements[b].timeout) return elements[a].timeout > elements[b].timeout;
-      return a < b;
+      return longest && elements[a].timeout > elements[b].timeout;
     });
     std::vector<NftElement> sorted;
     sorted.reserve(elements.size());

@@ -18,6 +18,8 @@ class LinuxLeaseKernel final : public LeaseKernel {
   std::size_t foreign_changes() const override { return keeper_.foreign_changes(); }
   bool owned() const override { return keeper_.owned(); }
   const std::string& as_put() const override { return keeper_.as_put(); }
+  Result<system::NftTable::State> state() override { return keeper_.table().state(); }
+  Status remove_table() override { return keeper_.table().remove(); }
 
   Result<std::vector<system::NftElement>> dump(const std::string& set) override { return keeper_.table().dump(set); }
   Result<std::optional<system::NftElement>> find(const std::string& set, const system::NftData& key) override {
@@ -33,9 +35,7 @@ class LinuxLeaseKernel final : public LeaseKernel {
   Result<std::size_t> install(const ruleset::DeadMan& dead_man) override { return dead_man.install(); }
   Status remove_others(const ruleset::DeadMan& dead_man) override { return dead_man.remove_others(); }
   Status remove(const system::RoutingRule& rule) override {
-    auto routing = system::LinksAndRoutes::open();
-    if (!routing) return fail(routing.error());
-    return routing->remove_rule(rule);
+    return system::LinksAndRoutes::open().and_then([&](system::LinksAndRoutes routing) { return routing.remove_rule(rule); });
   }
   Status enable_forwarding(const std::vector<std::string>& public_interfaces, bool ipv6) override {
     return ruleset::enable_forwarding(public_interfaces, ipv6);
@@ -54,12 +54,11 @@ class LinuxLeaseKernel final : public LeaseKernel {
 }  // namespace
 
 Result<std::unique_ptr<LeaseKernel>> open_lease_kernel(const std::string& table, Duration nft_time_max, bool own) {
-  ruleset::Keeper::Options options;
-  options.own = own;
-  options.nft_time_max = nft_time_max;
-  options.refused = "nft refused the rule set";
-  options.cure = "see that this kernel has nf_tables with NAT, connection tracking and fib lookups: drpf check";
-  auto keeper = ruleset::Keeper::open(table, std::move(options));
+  auto keeper = ruleset::Keeper::open(
+      table, {.own = own,
+              .nft_time_max = nft_time_max,
+              .refused = "nft refused the rule set",
+              .cure = "see that this kernel has nf_tables with NAT, connection tracking and fib lookups: drpf check"});
   if (!keeper) return fail(keeper.error());
   auto conntrack = system::Conntrack::open();
   if (!conntrack) return fail(conntrack.error());

@@ -32,6 +32,8 @@ class LeaseKernel {
   virtual std::size_t foreign_changes() const = 0;
   virtual bool owned() const = 0;
   virtual const std::string& as_put() const = 0;
+  virtual Result<system::NftTable::State> state() = 0;
+  virtual Status remove_table() = 0;
 
   // Its elements: as of system::NftTable.
   virtual Result<std::vector<system::NftElement>> dump(const std::string& set) = 0;

@@ -89,6 +89,7 @@ class NftRedirect final : public Redirect {
 
   // Takes everything of a gateway away: table, marked connections of the tunnel, dead-man rules. Fails while a gateway runs.
   static Status remove_everything(const firewall::GatewayRuleset& ruleset);
+  static Status remove_everything(LeaseKernel& kernel, const firewall::GatewayRuleset& ruleset);
 
   static constexpr std::size_t changes_per_batch_max = 50'000;
   static constexpr std::size_t echoed_removals_max = 128;   // what is removed with more at a time counts as used

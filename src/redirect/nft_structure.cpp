@@ -153,20 +153,22 @@ Status NftRedirect::change_ruleset(const firewall::GatewayRuleset& ruleset, std:
 }
 
 Status NftRedirect::remove_everything(const firewall::GatewayRuleset& ruleset) {
-  auto table = system::NftTable::open(ruleset.table);
-  if (!table) return fail(table.error());
-  const auto state = table->state();
+  const auto kernel = open_lease_kernel(ruleset.table, nft_timeout, false);
+  if (!kernel) return fail(kernel.error());
+  return remove_everything(**kernel, ruleset);
+}
+
+Status NftRedirect::remove_everything(LeaseKernel& kernel, const firewall::GatewayRuleset& ruleset) {
+  const auto state = kernel.state();
   if (!state) return fail(state.error());
   if (*state == system::NftTable::State::owned) return fail(gateway_running(ruleset.table, "stop the gateway first"));
   // Connections first, while the rules still keep them from being made again.
-  auto conntrack = system::Conntrack::open();
-  if (!conntrack) return fail(conntrack.error());
-  const auto deleted =
-      conntrack->delete_where([&](const system::ConntrackEntry& entry) { return is_tunnels(entry, ruleset.tunnel_v4, ruleset.tunnel_v6); });
+  const auto deleted = kernel.delete_connections(
+      [&](const system::ConntrackEntry& entry) { return is_tunnels(entry, ruleset.tunnel_v4, ruleset.tunnel_v6); }, std::nullopt);
   if (!deleted) return fail(deleted.error());
   if (*state != system::NftTable::State::absent)
-    if (auto removed = table->remove(); !removed) return removed;
-  return ruleset::DeadMan::remove_all();
+    if (auto removed = kernel.remove_table(); !removed) return removed;
+  return kernel.remove_others(ruleset::DeadMan({}, {}, {}));
 }
 
 }  // namespace drpf::redirect

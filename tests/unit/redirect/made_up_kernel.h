@@ -34,6 +34,7 @@ class MadeUpKernel final : public LeaseKernel {
   int refused_structures = 0;  // that many fail from now on
   bool another_gateway_runs = false;
   bool refuses_dumps = false;
+  bool without_rules = false;     // connections were deleted while there was no table
   bool connections_stay = false;  // nothing can be deleted
   std::size_t bytes_max = 1U << 20;
 
@@ -45,6 +46,7 @@ class MadeUpKernel final : public LeaseKernel {
   bool forwarding_v6 = false;
   std::vector<std::string> done;                       // what was asked of it, in order: words
   std::vector<std::vector<std::string>> transactions;  // of each the sets in order, "+live" for additions and "-live" for removals
+  std::size_t dumps = 0;
   std::size_t foreign = 0;
   ruleset::Keeper::Seen seen = ruleset::Keeper::Seen::nothing;
   mutable std::mutex connections_mutex;
@@ -70,6 +72,17 @@ class MadeUpKernel final : public LeaseKernel {
   std::size_t foreign_changes() const override { return foreign; }
   bool owned() const override { return owns; }
   const std::string& as_put() const override { return as_put_; }
+  Result<system::NftTable::State> state() override {
+    if (another_gateway_runs) return system::NftTable::State::owned;
+    return structure.empty() ? system::NftTable::State::absent : system::NftTable::State::orphan;
+  }
+  Status remove_table() override {
+    done.emplace_back("table removed");
+    if (structure.empty()) return fail(system::errno_failure(ENOENT, "remove the made-up table"));
+    structure.clear();
+    sets.clear();
+    return {};
+  }
 
   Status change(const system::NftBatch& batch, std::string_view attempt, std::vector<system::NftCounted>* removed) override {
     if (batch.empty()) return {};
@@ -97,6 +110,7 @@ class MadeUpKernel final : public LeaseKernel {
     return {};
   }
   Result<std::vector<system::NftElement>> dump(const std::string& set) override {
+    ++dumps;
     if (refuses_dumps) return fail(failure("dump_interrupted", "the made-up kernel is not to be read"));
     std::vector<system::NftElement> out;
     for (const auto& [key, element] : sets[set]) out.push_back({key, element.data, element.timeout});
@@ -145,6 +159,7 @@ class MadeUpKernel final : public LeaseKernel {
   Result<std::size_t> delete_connections(const std::function<bool(const system::ConntrackEntry&)>& chosen,
                                          std::optional<system::MarkBlock> among) override {
     const std::lock_guard lock(connections_mutex);
+    if (structure.empty()) without_rules = true;
     if (connections_stay) return fail(failure("conntrack_failed", "the made-up kernel keeps its connections"));
     return std::erase_if(connections,
                          [&](const auto& entry) { return (!among || (entry.mark & among->mask) == among->value) && chosen(entry); });

@@ -119,6 +119,27 @@ TEST_F(NftRedirectTest, AChangeThatFitsIsOneTransaction) {
   EXPECT_THAT(kernel->transactions, SizeIs(2));
 }
 
+TEST_F(NftRedirectTest, AChangeDoesNotReadTheWholeTableWhereTheKernelLetsItBe) {
+  for (const auto& older : kernels) {
+    start_on(older);
+    kernel->dumps = 0;
+    ASSERT_TRUE(install({lease_on(20000, 5)}));
+    ASSERT_TRUE(renew({lease_on(20000, 5, 80, 600s)}));
+    EXPECT_EQ(kernel->dumps == 0, older.destroys || older.renews_in_place);
+    kernel->dumps = 0;
+    ASSERT_TRUE(remove({lease_on(20000, 5)}));
+    EXPECT_EQ(kernel->dumps, 0U) << "there are hundreds of thousands of others in it";
+  }
+}
+
+TEST_F(NftRedirectTest, ARepairThatFitsIsOneTransaction) {
+  ASSERT_TRUE(start({lease_on(20009, 9, 79)}));
+  kernel->transactions.clear();
+  const std::vector desired{lease_on(20000, 5), lease_on(20001, 6, 81)};
+  EXPECT_EQ(redirect->reconcile(desired, at_start).value(), 15U);
+  EXPECT_THAT(kernel->transactions, SizeIs(1)) << "nobody sees a half of it";
+}
+
 TEST_F(NftRedirectTest, ALeaseThatLosesOneOfItsAddressesGoesOnOnTheOther) {
   ASSERT_TRUE(start());
   const auto v4 = lease_on(20000, 5);

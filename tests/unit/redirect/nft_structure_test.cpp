@@ -48,6 +48,46 @@ TEST_F(NftRedirectTest, AStartWithoutARuleSetForwardsNothing) {
   EXPECT_EQ(started.error().code, "nft_failed");
 }
 
+TEST(RemoveEverything, LeavesNothingOfAGatewayAndAllOfOthers) {
+  MadeUpKernel kernel;
+  kernel.structure = "a table";
+  kernel.sets[names::live][system::NftData().mark(5)] = {{}, 1s, 0};
+  kernel.routing = ruleset::DeadMan({"drpf0"}, ruleset().tunnel_v4, {}).rules();
+  kernel.connect(5, "203.0.113.7", "10.77.0.2");
+  kernel.connect(0, "fd77::2", "2001:db8:9::1");
+  kernel.connect(6, "203.0.113.7", "192.0.2.1");
+  ASSERT_TRUE(NftRedirect::remove_everything(kernel, ruleset()));
+  EXPECT_EQ(kernel.structure, "");
+  EXPECT_THAT(kernel.sets, IsEmpty());
+  EXPECT_THAT(kernel.routing, IsEmpty());
+  EXPECT_THAT(kernel.marks_of_connections(), ElementsAre(6));
+  EXPECT_FALSE(kernel.without_rules) << "they could have been made again meanwhile";
+  EXPECT_TRUE(NftRedirect::remove_everything(kernel, ruleset())) << "twice is the same as once";
+}
+
+TEST(RemoveEverything, IsRefusedWhileAGatewayRuns) {
+  MadeUpKernel kernel;
+  kernel.structure = "a table";
+  kernel.another_gateway_runs = true;
+  kernel.connect(5, "203.0.113.7", "10.77.0.2");
+  EXPECT_EQ(NftRedirect::remove_everything(kernel, ruleset()).error().code, "gateway_running");
+  EXPECT_THAT(kernel.marks_of_connections(), ElementsAre(5));
+  EXPECT_EQ(kernel.structure, "a table");
+  kernel.another_gateway_runs = false;
+  kernel.connections_stay = true;
+  EXPECT_FALSE(NftRedirect::remove_everything(kernel, ruleset()));
+  EXPECT_EQ(kernel.structure, "a table") << "the rules go last";
+}
+
+TEST(LeaseKernel, OfThisHostIsOpenedWithoutChangingIt) {
+  const auto kernel = open_lease_kernel("drpf_unit_test", 1s, true);
+  ASSERT_TRUE(kernel) << kernel.error().message;
+  EXPECT_FALSE((*kernel)->owned());
+  EXPECT_EQ((*kernel)->as_put(), "");
+  EXPECT_EQ((*kernel)->foreign_changes(), 0U);
+  EXPECT_GT((*kernel)->batch_bytes_max(), 0U);
+}
+
 TEST_F(NftRedirectTest, TheTableOfARunningGatewayIsLeftAlone) {
   kernel->another_gateway_runs = true;
   const auto started = start();
