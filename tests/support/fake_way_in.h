@@ -21,7 +21,7 @@ class FakeWayIn final : public tunnel::WayIn {
   std::string_view kind() const override { return kind_; }
   std::string_view engine() const override { return "a tight string"; }
   const std::string& interface() const override { return interface_; }
-  bool calls_are_answered() const override { return false; }
+  bool calls_are_answered() const override { return answers_calls; }
 
   Status make_credentials(lease::DeviceId device, std::optional<ByteView> brought, const std::function<std::string(lease::DeviceId)>&,
                           store::Credentials&) override {
@@ -70,6 +70,7 @@ class FakeWayIn final : public tunnel::WayIn {
   }
 
   bool refuse = false;
+  bool answers_calls = false;
   mutable tunnel::DeviceCard card_shown;  // what the last device configuration was made of
   std::map<lease::DeviceId, std::vector<Prefix>> inside;
   std::map<lease::DeviceId, tunnel::DeviceStatus> statuses;

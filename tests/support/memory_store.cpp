@@ -76,6 +76,7 @@ Status MemoryStore::Contents::consistent() const {
 }
 
 Result<lease::State> MemoryStore::load(const store::ClockReading& now) {
+  if (refuses_loads_) return fail(failure("store_unreadable", "the test's store cannot be read"));
   contents_.convert_deadlines(now);
   lease::State state;
   for (const auto& [id, account] : contents_.accounts) state.accounts.push_back(account);

@@ -23,6 +23,8 @@ class MemoryStore final : public store::Store {
 
   // The next commit or save fails like a full disk, with nothing changed.
   void fail_next() { fail_next_ = true; }
+  // Nothing can be read, until it can again.
+  void refuse_loads(bool it_does) { refuses_loads_ = it_does; }
 
  private:
   struct Contents {
@@ -46,6 +48,7 @@ class MemoryStore final : public store::Store {
   Contents contents_;
   std::optional<store::WireGuardIdentity> identity_;
   bool fail_next_ = false;
+  bool refuses_loads_ = false;
 };
 
 }  // namespace drpf::tests

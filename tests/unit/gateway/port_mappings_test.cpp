@@ -194,6 +194,32 @@ TEST_F(PortMappingsTest, WhatComesTogetherIsCommittedTogetherAndRefusedTogether)
   EXPECT_TRUE(map(wish(9003))) << "and one that comes alone is answered at once";
 }
 
+TEST_F(PortMappingsTest, WhileItIsNotKnownWhatWasCommittedNothingIsDecided) {
+  ASSERT_TRUE(map(wish(9000)));
+  store_.fail_next();
+  store_.refuse_loads(true);
+  EXPECT_FALSE(map(wish(9001)));
+  EXPECT_FALSE(gateway_->is_book_committed());
+  EXPECT_EQ(map(wish(9002)).error().code, "book_unknown");
+  Ending ending;
+  ending.client = inside();
+  EXPECT_EQ(end(ending).error().code, "book_unknown");
+  EXPECT_EQ(gateway_->add_account("ben", {}).error().code, "book_unknown");
+  EXPECT_EQ(gateway_->reconcile().error().code, "book_unknown");
+  const auto before = redirect_.table;
+  redirect_.table.clear();
+  wait(5s);
+  EXPECT_THAT(redirect_.table, IsEmpty()) << "nor repaired";
+  EXPECT_FALSE(gateway_->status().warnings.empty());
+  store_.refuse_loads(false);
+  wait(1s);
+  EXPECT_TRUE(gateway_->is_book_committed());
+  EXPECT_EQ(redirect_.table.size(), before.size()) << "the kernel is compared with what is known again";
+  EXPECT_THAT(mappings_->mappings_of(inside()), SizeIs(1));
+  EXPECT_EQ(history_.resumed, 2);
+  EXPECT_TRUE(map(wish(9001)));
+}
+
 TEST_F(PortMappingsTest, RefusalsOfADeviceAreLoggedNowAndThen) {
   ASSERT_TRUE(gateway_->disconnect_device(laptop_));
   said_.str("");

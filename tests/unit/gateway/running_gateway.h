@@ -73,7 +73,7 @@ class RunningGateway : public testing::Test {
                   return {};
                 }};
     parts.store_warning = [this] { return store_warning_; };
-    parts.history = &history_;
+    parts.history = keeps_history_ ? &history_ : nullptr;
     parts.backup = backup_;
     auto opened = Gateway::open(configuration_, std::move(*book), std::move(parts));
     ASSERT_TRUE(opened) << opened.error().message;
@@ -115,6 +115,7 @@ class RunningGateway : public testing::Test {
   tests::FakeRedirect redirect_;
   tests::FakeClock clock_;
   NotedHistory history_;
+  bool keeps_history_ = true;
   std::optional<std::string> store_warning_;
   std::function<Result<Bytes>()> backup_;
   bool no_address = false;

@@ -208,6 +208,13 @@ TEST_F(ShownState, ListenersHearOfWhatChangesForThem) {
   EXPECT_THAT(heard, ElementsAre("leases of laptop"));
 }
 
+TEST_F(ShownState, ListenersHearOfANewConfiguration) {
+  std::vector<std::string> heard;
+  const auto subscription = gateway_->subscribe([&](const api::Change& change) { heard.push_back(change.what); });
+  ASSERT_TRUE(gateway_->reconfigure(configuration_, configuration::make_policy(configuration_, hosts_, {})));
+  EXPECT_THAT(heard, ElementsAre("configuration"));
+}
+
 TEST_F(ShownState, AListenerMayLeaveWhileItIsCalledAndTakeAnotherWithIt) {
   int heard = 0;
   std::unique_ptr<api::Service::Subscription> second;

@@ -63,9 +63,13 @@ TEST_F(Troubles, AMoveOfADeviceWhoseConnectIsStillDueConnectsIt) {
 
 TEST_F(Troubles, ALeaveThatTheStoreDidNotTakeIsMadeUpFor) {
   connect();
+  std::vector<std::string> heard;
+  const auto subscription = gateway_->subscribe([&](const api::Change& change) { heard.push_back(change.what); });
   store_.fail_next();
   go_away();
-  EXPECT_TRUE(is_connected()) << "nothing is said that is not committed";
+  EXPECT_TRUE(is_connected());
+  EXPECT_THAT(heard, IsEmpty()) << "nothing is said that is not committed";
+  EXPECT_EQ(said("its ports are closed"), 0U);
   wait(1s);
   EXPECT_FALSE(is_connected());
   EXPECT_THAT(redirect_.table, IsEmpty());
@@ -249,6 +253,16 @@ TEST_F(Troubles, AllConnectedDevicesAreCalledFromANewAddress) {
   EXPECT_THAT(cans_.called, ElementsAre(laptop_));
 }
 
+TEST_F(Troubles, ADeviceIsCalledForAnAnswerWhereItsWayInCanBringThatAbout) {
+  EXPECT_FALSE(gateway_->call_for_answer(laptop_));
+  EXPECT_THAT(cans_.called, IsEmpty());
+  cans_.answers_calls = true;
+  EXPECT_TRUE(gateway_->call_for_answer(laptop_));
+  EXPECT_THAT(cans_.called, ElementsAre(laptop_));
+  words_.clear();
+  EXPECT_FALSE(gateway_->call_for_answer(laptop_)) << "no way in knows it";
+}
+
 TEST_F(Troubles, AGoodByeOfWhoIsAwayIsNoError) {
   EXPECT_TRUE(gateway_->disconnect_device(laptop_));
   connect();
@@ -309,6 +323,15 @@ TEST_F(Troubles, AHistoryThatCannotForgetIsToldOf) {
   history_.refuse_to_forget = true;
   gateway_->forget_history();
   EXPECT_EQ(said("could not be forgotten"), 1U);
+}
+
+TEST_F(Troubles, AGatewayWithoutAHistoryHasNothingToForget) {
+  keeps_history_ = false;
+  start();
+  connect();
+  gateway_->forget_history();
+  EXPECT_THAT(history_.begun_, IsEmpty());
+  EXPECT_EQ(gateway_->history({}).error().code, "history_off");
 }
 
 TEST_F(Troubles, AHistoryThatComesLaterIsBroughtUpToDate) {
