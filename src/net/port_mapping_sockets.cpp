@@ -7,10 +7,10 @@ namespace drpf::net {
 namespace nat_pmp = protocol::nat_pmp;
 namespace upnp = protocol::upnp;
 
-Status PortMappingSockets::open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6) {
+Status PortMappingSockets::open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6, Port on) {
   for (const auto family : {Family::v4, Family::v6}) {
     if (family == Family::v4 ? !ipv4 : !ipv6) continue;
-    auto socket = DatagramSocket::open(loop, family, port, device, [this](std::span<const Datagram> batch) { receive(batch); });
+    auto socket = DatagramSocket::open(loop, family, on, device, [this](std::span<const Datagram> batch) { receive(batch); });
     if (!socket) return fail(socket.error());
     (family == Family::v4 ? v4_ : v6_) = std::move(*socket);
   }
@@ -44,12 +44,12 @@ void PortMappingSockets::receive(std::span<const Datagram> batch) {
     answer_all();
 }
 
-Status UpnpSockets::open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6) {
+Status UpnpSockets::open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6, Port on) {
   for (const auto family : {Family::v4, Family::v6}) {
     if (family == Family::v4 ? !ipv4 : !ipv6) continue;
     auto& place = family == Family::v4 ? v4_ : v6_;
-    auto socket = DatagramSocket::open(loop, family, Port{upnp::ssdp_port}, device,
-                                       [this, &place](std::span<const Datagram> batch) { receive(*place, batch); });
+    auto socket =
+        DatagramSocket::open(loop, family, on, device, [this, &place](std::span<const Datagram> batch) { receive(*place, batch); });
     if (!socket) return fail(socket.error());
     place = std::move(*socket);
     if (auto joined = place->join(family == Family::v4 ? upnp::ssdp_group_v4 : upnp::ssdp_group_v6()); !joined) return joined;

@@ -34,7 +34,7 @@ class PortMappingSockets {
   explicit PortMappingSockets(protocol::port_mapping::Mappings& mappings, Together together = {}, Admits admits = {})
       : nat_pmp_(mappings), pcp_(mappings), together_(std::move(together)), admits_(std::move(admits)) {}
 
-  Status open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6);
+  Status open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6, Port on = port);
   void close();  // answers that are still to come are dropped; may be opened again
   void send(const Endpoint& to, const Address& from, ByteView bytes);
 
@@ -60,7 +60,7 @@ class UpnpSockets {
       : server_(server), now_(std::move(now)), http_port_(http_port), own_(std::move(own)) {}
 
   // Discovery. Without it a program must be told the URL.
-  Status open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6);
+  Status open(EventLoop& loop, const std::string& device, bool ipv4, bool ipv6, Port on = Port{protocol::upnp::ssdp_port});
 
   void close();
 
