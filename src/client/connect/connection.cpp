@@ -146,7 +146,7 @@ Status Connection::bring_up() {
   screen_.started(started, clock_.wall_now());
 
   outer_source_ = source_towards(*endpoints_.front(), plan_.engine_mark);
-  last_attempt_ = clock_.now();
+  contact_.tried(clock_.now());
   tunnel_->initiate(gateway_peer().public_key);
   auto changes = NetworkChanges::watch(loop_, [this] { on_network_change(); });
   if (!changes) return fail(changes.error());
@@ -252,7 +252,7 @@ void Connection::on_disconnected() {
 }
 
 void Connection::on_report(Report report) {
-  gateway_answers_ = true;
+  contact_.answers(true);
   if (share_) share_->reported(report);
   report.ports = own_ports(report.ports);
   report_ = std::move(report);
@@ -268,7 +268,7 @@ void Connection::on_report(Report report) {
 }
 
 void Connection::on_gateway_lost(const Error& error) {
-  gateway_answers_ = false;
+  contact_.answers(false);
   if (follower_) follower_->offline();
   if (share_) share_->offline();
   screen_.disconnected(error.message, clock_.wall_now());
@@ -289,7 +289,7 @@ void Connection::on_network_change() {
 
 // An authenticated packet tells the gateway at once where we are, and a handshake proves that it heard: on_tick() repeats both until then.
 void Connection::show_where_we_are() {
-  unheard_since_ = last_shown_ = last_attempt_ = clock_.now();
+  contact_.moved(clock_.now());
   tunnel_->initiate(gateway_peer().public_key);
   if (const auto where = door()) send_sign_of_life(*where);
 }
@@ -305,28 +305,21 @@ void Connection::on_tick() {
     return;
   }
   const auto status = tunnel_->status(gateway_peer().public_key);
-  if (unheard_since_ && status && status->last_authenticated > unheard_since_) unheard_since_.reset();
-  if (unheard_since_) {
+  const auto due = contact_.tick(now, status ? status->last_authenticated : std::nullopt);
+  if (due.sign_of_life)
     if (const auto where = door()) send_sign_of_life(*where);
-    if (now - last_shown_ >= handshake_pause) {
-      last_shown_ = now;
-      tunnel_->initiate(gateway_peer().public_key);
-    }
-  }
-  if (gateway_answers_ || now - last_attempt_ < retry_pause) return;
-  if (status && status->last_authenticated && now - *status->last_authenticated < silence_before_retry) return;
-  try_again();
+  if (due.handshake) tunnel_->initiate(gateway_peer().public_key);
+  if (due.other_way) try_again();
 }
 
-// The name may have another address by now, and of several the next may be the one that answers.
 void Connection::try_again() {
-  last_attempt_ = clock_.now();
+  contact_.tried(clock_.now());
   tunnel_->initiate(gateway_peer().public_key);
   if (lookup_out_) return;
   lookup_out_ = true;
   lookup_->find(*gateway_peer().endpoint, [this](const Result<std::vector<Endpoint>>& found) {
     lookup_out_ = false;
-    if (!found || gateway_answers_) return;
+    if (!found || contact_.answers()) return;
     const auto& next = (*found)[++attempt_ % found->size()];
     if (next != endpoints_.front()) use_endpoint(0, next);
   });
@@ -398,7 +391,7 @@ void Connection::take_down() {
   lookup_timer_.cancel();
   watches_.clear();
   network_changes_.reset();
-  if (tunnel_ && connected_ && gateway_answers_) {
+  if (tunnel_ && connected_ && contact_.answers()) {
     if (follower_) follower_->end();
     if (const auto where = door()) {
       if (const auto status = say_goodbye(*where); !status)

@@ -9,6 +9,7 @@
 
 #include "client/connect/connect_options.h"
 #include "client/connect/endpoint_lookup.h"
+#include "client/connect/gateway_contact.h"
 #include "client/connect/gateway_door.h"
 #include "client/connect/gateway_watch.h"
 #include "client/connect/name_servers.h"
@@ -33,9 +34,6 @@
 namespace drpf::client {
 
 inline constexpr Duration tick = std::chrono::seconds(1);
-inline constexpr Duration silence_before_retry = std::chrono::seconds(20);  // nothing authenticated for so long, and something was asked
-inline constexpr Duration retry_pause = std::chrono::seconds(15);     // between two attempts of ours; the engine has its own in between
-inline constexpr Duration handshake_pause = std::chrono::seconds(5);  // the engine starts no two within this time
 inline constexpr Duration lookup_pause_max = std::chrono::seconds(30);
 
 class Connection {
@@ -97,16 +95,13 @@ class Connection {
   std::vector<std::optional<Endpoint>> endpoints_;  // of each peer, as last looked up
   std::size_t attempt_ = 0;                         // which of the gateway's addresses is tried
   Duration lookup_pause_ = std::chrono::seconds(1);
-  Time last_attempt_{};
-  std::optional<Time> unheard_since_;  // we moved, and the gateway has not been heard since
-  Time last_shown_{};
+  GatewayContact contact_;
   std::optional<Address> outer_source_;
   SuspendDetector suspend_;
 
-  bool connected_ = false;        // the gateway's packets authenticate
-  bool gateway_answers_ = false;  // its API does
-  bool ready_ = false;            // said so
-  bool told_up_ = false;          // the hook's last word was up or change
+  bool connected_ = false;  // the gateway's packets authenticate
+  bool ready_ = false;      // said so
+  bool told_up_ = false;    // the hook's last word was up or change
   bool lookup_out_ = false;
   bool leaving_ = false;  // everything is being taken down
   std::vector<PublishedPort> published_;

@@ -25,10 +25,10 @@ Error not_found_error(const std::string& host, std::string_view why) {
 }
 
 // A socket that leads outside and on which the question was sent.
-system::Fd send_question(const Address& server, std::uint32_t mark, const std::vector<std::uint8_t>& query) {
-  const auto target = system::to_socket_address(Endpoint{server, Port{53}});
+system::Fd send_question(const Endpoint& server, std::uint32_t mark, const std::vector<std::uint8_t>& query) {
+  const auto target = system::to_socket_address(server);
   system::Fd socket(::socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket.valid() || ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0 ||
+  if (!socket.valid() || (mark != 0 && ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) ||
       ::connect(socket.get(), target.get(), target.size) != 0 || ::send(socket.get(), query.data(), query.size(), MSG_NOSIGNAL) < 0)
     return {};
   return socket;
@@ -60,7 +60,7 @@ class EndpointLookup::OutsideQuestions {
     crypto::SystemRandom random;
     const auto id = static_cast<std::uint16_t>(random.u32());
     const auto query = protocol::dns::encode_query(id, name_, family);
-    if (query) socket_ = send_question(outside_.servers[server_], outside_.mark, *query);
+    if (query) socket_ = send_question({outside_.servers[server_], outside_.port}, outside_.mark, *query);
     if (socket_.valid()) answer_ = loop_.watch_readable(socket_.get(), [this, id, family] { take(id, family); });
     next_ = loop_.after(socket_.valid() ? Duration(outside_time_max) : Duration::zero(), [this] { ask(); });
   }

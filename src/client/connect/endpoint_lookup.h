@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/port.h"
 #include "core/result.h"
 #include "net/event_loop.h"
 #include "protocol/wireguard/wg_quick_file.h"
@@ -18,7 +19,8 @@ namespace drpf::client {
 // A way to name servers past the tunnel: while the tunnel is down, the system's resolver may have no other way than through it.
 struct OutsideResolver {
   std::vector<Address> servers;
-  std::uint32_t mark = 0;  // SO_MARK that leads packets outside
+  std::uint32_t mark = 0;  // SO_MARK that leads packets outside; 0 = none is needed
+  Port port{53};
 };
 
 class EndpointLookup {

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "client/connect/kernel_steps.h"
 #include "client/ports/ports_file.h"
 #include "ruleset/keeper.h"
 #include "system/links_and_routes.h"
@@ -16,36 +18,12 @@
 namespace drpf::client {
 namespace {
 
-constexpr std::string_view restored_setting = "net.ipv4.conf.all.src_valid_mark";
-
 ruleset::Keeper::Options keeping() {
   ruleset::Keeper::Options options;
   options.refused = "setting up the firewall table: nft said";
   options.brief = true;
   options.cure = "Does this kernel have nf_tables, and does this process have CAP_NET_ADMIN?";
   return options;
-}
-
-system::RoutingRule to_routing_rule(const PlannedRule& rule) {
-  system::RoutingRule out;
-  out.family = rule.family;
-  out.priority = rule.priority;
-  out.table = rule.table;
-  out.from = rule.from;
-  out.to = rule.to;
-  out.inverted = rule.not_mark;
-  if (rule.mark) out.mark = system::RoutingRule::Mark{*rule.mark, 0xffffffff};
-  if (rule.suppress_default) out.suppress_prefix_length = 0;
-  return out;
-}
-
-PlannedRule to_planned_rule(const system::RoutingRule& rule) {
-  PlannedRule out;
-  out.family = rule.family;
-  out.priority = rule.priority;
-  out.table = rule.table;
-  out.suppress_default = rule.suppress_prefix_length == 0u;
-  return out;
 }
 
 }  // namespace
@@ -73,7 +51,7 @@ Result<bool> Routing::clear_rules() {
     if (!rules && family == Family::v6) break;  // no IPv6 here
     if (!rules) return fail(rules.error());
     for (const auto& rule : *rules) {
-      if (!is_own_rule(interface_, to_planned_rule(rule))) continue;
+      if (!is_own_rule(interface_, planned_rule(rule))) continue;
       found = true;
       if (const auto status = kernel->remove_rule(rule); !status) return fail(status.error());
     }
@@ -84,12 +62,8 @@ Result<bool> Routing::clear_rules() {
 bool Routing::restore_settings() {
   auto former = std::exchange(former_, {});
   if (std::ifstream note(note_path_); note) {
-    std::string name;
-    std::string value;
-    // Only what make_route_plan() asks to be put back: the file is not a way to write anywhere else.
-    while (note >> name >> value) {
-      if (name == restored_setting && (value == "0" || value == "1")) former.emplace_back(name, value);
-    }
+    const std::string text(std::istreambuf_iterator<char>(note), {});
+    for (auto& setting : former_settings(text)) former.push_back(std::move(setting));
     ::unlink(note_path_.c_str());
   }
   for (const auto& [name, value] : former) (void)system::write_sysctl(name, value);
@@ -121,12 +95,7 @@ Status Routing::apply_steps(const RoutePlan& plan) {
   change.up = true;
   if (auto status = kernel->change_link(plan.interface, change); !status) return status;
   for (const auto& planned : plan.routes) {
-    system::Route route;
-    route.destination = planned.to;
-    route.interface = plan.interface;
-    route.table = planned.table;
-    route.gateway = planned.gateway;
-    route.on_link = planned.gateway.has_value();
+    const auto route = kernel_route(planned, plan.interface);
     if (route.on_link) {
       if (const auto added = kernel->ensure_route(route); !added) return fail(added.error());
     } else if (const auto status = kernel->put_route(route); !status) {
@@ -134,7 +103,7 @@ Status Routing::apply_steps(const RoutePlan& plan) {
     }
   }
   for (const auto& rule : plan.rules) {
-    if (auto status = kernel->add_rule(to_routing_rule(rule)); !status) return status;
+    if (auto status = kernel->add_rule(kernel_rule(rule)); !status) return status;
   }
   return {};
 }

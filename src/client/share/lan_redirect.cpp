@@ -7,7 +7,6 @@
 #include <fstream>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "client/connect/route_plan.h"
 #include "client/ports/ports_file.h"
@@ -21,9 +20,6 @@ using system::NftBatch;
 using system::NftData;
 using system::NftElement;
 
-constexpr std::string_view lead_map = "lead";
-constexpr std::string_view live_set = "live";
-
 std::string forwarding_of(std::string interface) {
   std::replace(interface.begin(), interface.end(), '.', '/');
   return fmt::format("net.ipv4.conf.{}.forwarding", interface);
@@ -33,52 +29,6 @@ NftData lead_key(const RelayRedirection& r) { return NftData().protocol(r.protoc
 NftData live_key(const RelayRedirection& r) { return NftData().address(r.machine.address).protocol(r.protocol).port(r.machine.port); }
 
 }  // namespace
-
-std::string share_table_name(std::string_view tunnel) { return fmt::format("drpf_share_{}", tunnel); }
-
-std::string share_note_path(const std::string& note_path) { return note_path + ".share"; }
-
-std::string share_ruleset(const LanWish& wish) {
-  const auto ports = to_string(relay_ports);
-  std::vector<std::string> networks;
-  for (const auto& network : wish.networks) networks.push_back(to_string(network));
-  // First what must not be: a source that is not outside, a connection whose redirection has ended, and anything that nobody asked for.
-  std::string pass;
-  if (!networks.empty()) pass += fmt::format("    iifname \"{}\" ip saddr {{ {} }} counter drop\n", wish.tunnel, fmt::join(networks, ", "));
-  pass += fmt::format(
-      "    iifname \"{0}\" oifname \"{1}\" ct direction reply accept\n"
-      "    iifname \"{0}\" oifname \"{1}\" ct state related accept\n"
-      "    iifname \"{0}\" oifname \"{1}\" meta l4proto {{ tcp, udp }} ct status dnat ct original proto-dst != {2} accept\n"  // led there
-                                                                                                                              // by others
-      "    iifname \"{0}\" oifname \"{1}\" ct status dnat ip daddr . meta l4proto . th dport @live accept\n"
-      "    iifname \"{0}\" oifname \"{1}\" counter drop\n"
-      "    iifname \"{1}\" oifname \"{0}\" meta l4proto {{ tcp, udp }} ct direction reply ct status dnat ct original proto-dst {2} "
-      "ip saddr . meta l4proto . th sport != @live counter drop\n",
-      wish.tunnel, wish.lan, ports);
-  // Forwarding is on for our sake only: nobody may use this machine as a router.
-  if (!wish.forwards_already) {
-    pass += fmt::format(
-        "    iifname \"{1}\" ct direction original counter drop\n"
-        "    iifname \"{0}\" oifname != \"{1}\" ct status dnat accept\n"
-        "    iifname \"{0}\" oifname != \"{1}\" counter drop\n",
-        wish.tunnel, wish.lan);
-  }
-  std::string leave;
-  if (wish.hide_visitors) {
-    leave = fmt::format(
-        "  chain leave {{\n    type nat hook postrouting priority 99; policy accept;\n"
-        "    oifname \"{}\" meta l4proto {{ tcp, udp }} ct status dnat ct original proto-dst {} masquerade\n  }}\n",
-        wish.lan, ports);
-  }
-  return fmt::format(
-      "table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n"
-      "  map {6} {{ type inet_proto . inet_service : ipv4_addr . inet_service; flags timeout; size {7}; }}\n"
-      "  set {8} {{ type ipv4_addr . inet_proto . inet_service; flags timeout; size {7}; }}\n"
-      "  chain arrive {{\n    type nat hook prerouting priority -101; policy accept;\n"
-      "    iifname \"{1}\" ip daddr {2} th dport {3} dnat ip to meta l4proto . th dport map @{6}\n  }}\n"
-      "  chain pass {{\n    type filter hook forward priority -1; policy accept;\n{4}  }}\n{5}}}\n",
-      share_table_name(wish.tunnel), wish.tunnel, to_string(wish.tunnel_v4), ports, pass, leave, lead_map, relayed_max * 2, live_set);
-}
 
 Result<bool> LanRedirect::clear(const std::string& tunnel, const std::string& note_path) {
   bool found = false;
@@ -126,22 +76,22 @@ Status LanRedirect::put(const RelayRedirection& redirection, Duration lifetime) 
   live.key = live_key(redirection);
   live.timeout = timeout;
   const auto attempt = fmt::format("lead port {} to {}", to_string(redirection.relay_port), to_string(redirection.machine));
-  const auto present = keeper_.table().find(std::string(lead_map), lead.key);
+  const auto present = keeper_.table().find(std::string(share_lead_map), lead.key);
   if (!present) return fail(present.error());
   const auto add = [&](NftBatch& batch) -> Status {
-    if (auto added = batch.add(lead_map, {lead}); !added) return added;
-    return batch.add(live_set, {live});
+    if (auto added = batch.add(share_lead_map, {lead}); !added) return added;
+    return batch.add(share_live_set, {live});
   };
   NftBatch batch(keeper_.table().name());
   if (*present && (*present)->data == lead.data) {  // in one step, so that no visitor falls between
-    batch.remove(lead_map, {lead.key});
-    batch.remove(live_set, {live.key});
+    batch.remove(share_lead_map, {lead.key});
+    batch.remove(share_live_set, {live.key});
     if (auto added = add(batch); !added) return added;
     const auto renewed = keeper_.change(batch, attempt);
     if (renewed || !system::is_errno(renewed.error(), ENOENT)) return renewed;
   }
   // It leads elsewhere, or a part of it has ended in this moment.
-  for (const auto& [set, key] : {std::pair(lead_map, lead.key), std::pair(live_set, live.key)}) {
+  for (const auto& [set, key] : {std::pair(share_lead_map, lead.key), std::pair(share_live_set, live.key)}) {
     NftBatch old(keeper_.table().name());
     old.remove(set, {key});
     if (const auto removed = keeper_.change(old, attempt); !removed && !system::is_errno(removed.error(), ENOENT)) return removed;
@@ -154,7 +104,7 @@ Status LanRedirect::put(const RelayRedirection& redirection, Duration lifetime) 
 
 Status LanRedirect::remove(const RelayRedirection& redirection) {
   Status result;
-  for (const auto& [set, key] : {std::pair(lead_map, lead_key(redirection)), std::pair(live_set, live_key(redirection))}) {
+  for (const auto& [set, key] : {std::pair(share_lead_map, lead_key(redirection)), std::pair(share_live_set, live_key(redirection))}) {
     NftBatch batch(keeper_.table().name());
     batch.remove(set, {key});
     const auto removed = keeper_.change(batch, fmt::format("end the way from port {}", to_string(redirection.relay_port)));

@@ -8,27 +8,12 @@
 #include <vector>
 
 #include "client/share/relayed_mappings.h"
+#include "client/share/share_ruleset.h"
 #include "core/address.h"
 #include "core/result.h"
 #include "ruleset/keeper.h"
 
 namespace drpf::client {
-
-struct LanWish {
-  std::string tunnel;  // interface
-  Address tunnel_v4;
-  std::string lan;  // interface
-  std::vector<Prefix> networks;
-  bool forwards_already = false;  // the machine is a router, without us
-  bool hide_visitors = false;     // the machines see this machine's address instead of the visitor's: their answers come back here
-  bool operator==(const LanWish&) const = default;
-};
-
-// nft text that replaces the table as a whole.
-std::string share_ruleset(const LanWish& wish);
-// Beside the routing's note.
-std::string share_note_path(const std::string& note_path);
-std::string share_table_name(std::string_view tunnel);
 
 class LanRedirect final : public RelayRedirect {
  public:

@@ -2,8 +2,6 @@
 
 #include <net/if.h>
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "protocol/nat_pmp/messages.h"
@@ -41,16 +39,17 @@ LanShare::LanShare(net::EventLoop& loop, const Clock& clock, Screen& screen, Lan
       settings_(std::move(settings)),
       started_(clock.now()),
       upstream_(loop, settings_.gateway),
-      mappings_(upstream_, redirect_, clock, [this](const Address& address) { return is_neighbour(address); }),
+      mappings_(upstream_, redirect_, clock, [this](const Address& address) { return network_.is_neighbour(address); }),
       upnp_(mappings_, settings_.identity,
             [this](const Address&) {
               protocol::upnp::Link link;
               link.uptime = clock_.now() - started_;
               return link;
             }),
-      sockets_(mappings_, {}, [this](const Address& source) { return is_neighbour(source) && pace_.allow(source, clock_.now()); }),
+      sockets_(mappings_, {}, [this](const Address& source) { return network_.is_neighbour(source) && pace_.allow(source, clock_.now()); }),
       upnp_sockets_(
-          upnp_, [&clock] { return clock.now(); }, http_port, [this](const Address& neighbour) { return own_address(neighbour); }) {
+          upnp_, [&clock] { return clock.now(); }, http_port,
+          [this](const Address& neighbour) { return network_.own_address(neighbour); }) {
   mappings_.on_change([this] { announce(); });
   mappings_.on_news([this](bool opened, const RelayLease& lease, const Endpoint& machine) { show(opened, lease, machine); });
   tick();
@@ -61,8 +60,8 @@ LanShare::~LanShare() {
   close();
 }
 
-LanShare::Network LanShare::look() const {
-  Network network;
+LanNetwork LanShare::look() const {
+  LanNetwork network;
   auto kernel = system::LinksAndRoutes::open();
   if (!kernel) return network;
   const auto link = kernel->link(settings_.lan);
@@ -93,18 +92,16 @@ void LanShare::tick() {
 }
 
 Status LanShare::open() {
-  if (network_.index == 0 || network_.own.empty())
+  if (!network_.is_usable())
     return fail(failure("lan_absent", fmt::format("{} is not there, not up, or has no IPv4 address: nothing is shared yet", settings_.lan),
                         "it is shared as soon as it is there: ip address show " + settings_.lan));
   LanWish wish;
   wish.tunnel = settings_.gateway.interface;
   wish.tunnel_v4 = settings_.gateway.own;
   wish.lan = settings_.lan;
-  for (const auto& [address, network] : network_.own) wish.networks.push_back(network);
+  wish.networks = network_.networks();
   wish.forwards_already = LanRedirect::forwards(settings_.lan);
-  // Where our own way outside leads through the shared network, its machines have another router than us.
-  const auto outer = settings_.outer_source ? settings_.outer_source() : std::nullopt;
-  wish.hide_visitors = outer && std::any_of(network_.own.begin(), network_.own.end(), [&](const auto& own) { return own.first == *outer; });
+  wish.hide_visitors = network_.has(settings_.outer_source ? settings_.outer_source() : std::nullopt);
   auto kernel = LanRedirect::start(wish, settings_.note_path);
   if (!kernel) return fail(kernel.error());
   redirect_.kernel.emplace(std::move(*kernel));
@@ -136,22 +133,6 @@ void LanShare::close() {
   redirect_.kernel.reset();
   if (const auto cleared = LanRedirect::clear(settings_.gateway.interface, settings_.note_path); !cleared) screen_.error(cleared.error());
   is_open_ = false;
-}
-
-bool LanShare::is_neighbour(const Address& address) const {
-  return address.is_v4() && std::any_of(network_.own.begin(), network_.own.end(), [&](const auto& own) {
-           const auto& [here, network] = own;
-           const bool is_host =
-               network.length() >= 31 || (address != network.address() &&
-                                          address.v4_host_order() != (network.address().v4_host_order() | 0xffffffffU >> network.length()));
-           return network.contains(address) && is_host && address != here;
-         });
-}
-
-Address LanShare::own_address(const Address& neighbour) const {
-  for (const auto& [here, network] : network_.own)
-    if (network.contains(neighbour)) return here;
-  return {};
 }
 
 void LanShare::reported(const Report& report) {

@@ -6,10 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "client/connect/gateway_door.h"
 #include "client/ports/screen.h"
+#include "client/share/lan_network.h"
 #include "client/share/lan_redirect.h"
 #include "client/share/relayed_mappings.h"
 #include "client/share/upstream_leases.h"
@@ -49,17 +49,10 @@ class LanShare {
     Status remove(const RelayRedirection& redirection) override;
     std::optional<LanRedirect> kernel;
   };
-  struct Network {
-    unsigned index = 0;  // of the interface; 0 = it is not there, or down
-    std::vector<std::pair<Address, Prefix>> own;
-    bool operator==(const Network&) const = default;
-  };
 
-  Network look() const;
+  LanNetwork look() const;
   Status open();
   void close();
-  bool is_neighbour(const Address& address) const;
-  Address own_address(const Address& neighbour) const;
   void announce();
   void show(bool opened, const RelayLease& lease, const Endpoint& machine);
 
@@ -68,7 +61,7 @@ class LanShare {
   Screen& screen_;
   LanShareSettings settings_;
   Time started_;
-  Network network_;
+  LanNetwork network_;
   std::optional<Address> external_v4_;
   bool is_open_ = false;
   std::string told_;  // the last trouble
