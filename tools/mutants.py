@@ -178,6 +178,18 @@ def equivalents():
     return {tuple(row[:3]) for row in rows}
 
 
+def check():
+    """That the kinds of faults do what their samples say, and that the reviewed list speaks of faults that there are."""
+    faults.try_samples()
+    missing = []
+    for source, before, after in sorted(equivalents()):
+        text = source_files.read_text(source) if os.path.exists(os.path.join(source_files.ROOT, source)) else ""
+        if (before, after) not in {(fault.before.strip(), fault.after.strip()) for fault in faults.faults_of(text)}:
+            missing.append(f"{EQUIVALENT}: {source} cannot be given this fault any more: {before}  =>  {after}")
+    print("\n".join(missing) or f"{len(faults.KINDS) + 1} kinds of faults, {len(equivalents())} that nobody could see")
+    return 1 if missing else 0
+
+
 def is_equivalent(source, fault, known):
     return (source, fault.before.strip(), fault.after.strip()) in known
 
@@ -266,7 +278,10 @@ def main():
     parser.add_argument("--seed", type=int, help="which faults (any; it is printed)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="how many at once (one for each processor)")
     parser.add_argument("--json", metavar="FILE", help="write every verdict there")
+    parser.add_argument("--check", action="store_true", help="only whether this tool and its list of what nobody could see are right")
     arguments = parser.parse_args()
+    if arguments.check:
+        return check()
     if unknown := [folder for folder in arguments.folders if folder not in tested_folders()]:
         parser.error(f"no unit tests of {', '.join(unknown)}; there are those of {', '.join(tested_folders())}")
     if arguments.count < 1 or arguments.jobs < 1:

@@ -163,6 +163,9 @@ class Suite:
     def check_errors(self):
         return single(*run("errors.log", [PYTHON, "-B", "tools/check_errors.py"], 60))
 
+    def check_mutants(self):
+        return single(*run("mutants.log", [PYTHON, "-B", "tools/mutants.py", "--check"], 60))
+
     def check_walls(self):
         return single(*run("walls.log", [PYTHON, "-B", "tools/check_walls.py"], 60))
 
@@ -288,7 +291,7 @@ class Suite:
 
     def steps(self):
         lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house), ("table of walls", self.check_walls),
-                ("table of errors", self.check_errors)]
+                ("table of errors", self.check_errors), ("faults for tests to notice", self.check_mutants)]
         tidy = [("clang-tidy", self.clang_tidy)]
         tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
         simulated = [("500 simulated gateways", self.simulated_gateways)] if not self.arguments.longer else []
