@@ -217,7 +217,7 @@ class Draw:
 
 
 def measure(folders, count, seed, jobs):
-    """Verdicts on `count` faults that build, spread over the folders."""
+    """Verdicts on `count` faults that build, spread over the folders; on those so far when it is interrupted."""
     share = {folder: count // len(folders) + (number < count % len(folders)) for number, folder in enumerate(folders)}
     draws = {folder: Draw(folder, random.Random(f"{seed} {folder}")) for folder in folders}
     verdicts, lock, start = [], threading.Lock(), time.monotonic()
@@ -244,8 +244,14 @@ def measure(folders, count, seed, jobs):
                         show(verdict, len(verdicts), count, time.monotonic() - start)
 
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            for worker in [pool.submit(work) for _ in range(jobs)]:
-                worker.result()
+            workers = [pool.submit(work) for _ in range(jobs)]
+            try:
+                for worker in workers:
+                    worker.result()
+            except KeyboardInterrupt:
+                with lock:
+                    for draw in draws.values():
+                        draw.left.clear()
     return verdicts
 
 

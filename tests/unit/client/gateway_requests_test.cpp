@@ -279,6 +279,16 @@ TEST_F(FollowedProgram, GivesItsPortBackAtTheEnd) {
   EXPECT_THAT(shown(), Not(HasSubstr("could not be given back")));
 }
 
+TEST_F(FollowedProgram, GivesBackAtTheEndWhatIsGivenJustThen) {
+  gateway.silent = true;
+  follow();
+  ASSERT_TRUE(gateway.is_asked(1));
+  gateway.answers(200, "[" + given_lease(20000, port_.value(), "tcp") + "]");
+  const auto answer = loop.after(50ms, [this] { gateway.speak(); });
+  follower_->end();
+  EXPECT_THAT(gateway.asked, ElementsAre(StartsWith("POST"), "DELETE /v1/self/leases/main/tcp/20000"));
+}
+
 TEST_F(FollowedProgram, SaysWhatCouldNotBeGivenBack) {
   gateway.answers(200, "[" + given_lease(20000, port_.value(), "tcp") + "]");
   follow();

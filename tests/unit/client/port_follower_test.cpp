@@ -57,6 +57,16 @@ TEST(PortFollower, APortComesAndGoesWithItsProgram) {
   EXPECT_EQ(ports.program_at(Port{25565}), "");
 }
 
+TEST(PortFollower, WhatStaysClosedIsToldOfOnceForEachPort) {
+  PortFollower ports;
+  ports.listening({{}, {on(8080), on(9091)}});
+  EXPECT_THAT(news(ports), ElementsAre(News::left_closed, News::left_closed));
+  ports.listening({{}, {on(8080), on(9091)}});
+  EXPECT_THAT(news(ports), IsEmpty());
+  ports.listening({{}, {on(8080), on(9092)}});
+  EXPECT_THAT(news(ports), ElementsAre(News::left_closed)) << "a new one";
+}
+
 TEST(PortFollower, WhatIsReachedAlreadyIsNotAskedFor) {
   PortFollower ports;
   ports.reported({published(20000, 20000), published(20000, 20000, Protocol::udp)});

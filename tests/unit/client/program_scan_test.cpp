@@ -24,7 +24,9 @@ struct Listening {
   explicit Listening(int type = SOCK_STREAM, const char* address = "127.0.0.1") : socket(::socket(AF_INET, type | SOCK_CLOEXEC, 0)) {
     const auto at = system::to_socket_address(Endpoint{*parse_address(address), Port{}});
     EXPECT_EQ(::bind(socket.get(), at.get(), at.size), 0);
-    if (type == SOCK_STREAM) EXPECT_EQ(::listen(socket.get(), 1), 0);
+    if (type == SOCK_STREAM) {
+      EXPECT_EQ(::listen(socket.get(), 1), 0);
+    }
     sockaddr_storage own{};
     socklen_t size = sizeof own;
     EXPECT_EQ(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &size), 0);
