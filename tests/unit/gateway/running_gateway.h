@@ -58,7 +58,7 @@ class RunningGateway : public testing::Test {
   void start() {
     gateway_.reset();
     const auto policy = configuration::make_policy(configuration_, hosts_, {});
-    auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()});
+    auto book = load_book(store_, policy, {"boot-1", clock_.now(), clock_.wall_now()}, OnLosses::refuse, *log_);
     ASSERT_TRUE(book) << book.error().message;
     ASSERT_TRUE(redirect_.reconcile(book->redirections(), clock_.now()));
     Parts parts{store_,
