@@ -249,6 +249,7 @@ def measure(folders, count, seed, jobs):
                 for worker in workers:
                     worker.result()
             except KeyboardInterrupt:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is under way is still judged
                 with lock:
                     for draw in draws.values():
                         draw.left.clear()

@@ -204,8 +204,8 @@ TEST_F(PortMappingsTest, WhileItIsNotKnownWhatWasCommittedNothingIsDecided) {
   Ending ending;
   ending.client = inside();
   EXPECT_EQ(end(ending).error().code, "book_unknown");
-  EXPECT_EQ(gateway_->add_account("ben", {}).error().code, "book_unknown");
-  EXPECT_EQ(gateway_->reconcile().error().code, "book_unknown");
+  EXPECT_FALSE(gateway_->add_account("ben", {}));
+  EXPECT_FALSE(gateway_->reconcile());
   const auto before = redirect_.table;
   redirect_.table.clear();
   wait(5s);

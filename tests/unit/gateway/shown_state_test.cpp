@@ -151,6 +151,8 @@ TEST_F(ShownState, WhoIsUnknownIsNamed) {
   EXPECT_EQ(gateway_->set_account("nobody", {}, true).error().code, "account_unknown");
   EXPECT_EQ(gateway_->add_device("nobody", "phone", {}).error().code, "account_unknown");
   EXPECT_EQ(gateway_->remove_device("nothing").error().code, "device_unknown");
+  EXPECT_FALSE(gateway_->set_account("alice", "no such plan", {}));
+  EXPECT_FALSE(gateway_->add_account("ben", "no such plan"));
   EXPECT_EQ(gateway_->device_config("nothing", {}).error().code, "device_unknown");
   EXPECT_THAT(gateway_->remove_device("nothing").error().message, HasSubstr("nothing"));
 }
