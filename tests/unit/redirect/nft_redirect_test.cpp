@@ -312,6 +312,13 @@ TEST_F(NftRedirectTest, ATimeoutThatDiffersIsDriftFromTheToleranceOn) {
   EXPECT_EQ(redirect->reconcile(desired, at_start + 1600ms + 100ms).value(), 5U) << "all five of them";
 }
 
+TEST_F(NftRedirectTest, WhatARepairTookAwayIsNobodysSourceAnyMore) {
+  ASSERT_TRUE(start({lease_on(20000, 5)}));
+  ASSERT_TRUE(redirect->reconcile({}, at_start));
+  ASSERT_TRUE(install({lease_on(20001, 6)}));  // which leads to the same port of the device
+  expect_in_kernel({lease_on(20001, 6)});
+}
+
 TEST_F(NftRedirectTest, ALeaseThatWasMovedToAnotherAddressLosesItsConnections) {
   auto moved = lease_on(20000, 5);
   ASSERT_TRUE(start({moved}));
