@@ -55,6 +55,12 @@ std::vector<Service> services_in(const PortRegistry& names, PortRange range, boo
   return services;
 }
 
+Error unknown_name(const PortRegistry& names, const std::string& text, std::string_view name) {
+  auto guesses = guard::guesses_for(names, name);
+  if (guesses.empty()) guesses = "`drpf ports mail` finds words, `drpf ports 25` numbers, `drpf ports` shows the ranges";
+  return not_found("no_service", fmt::format("no service is known by the name or word '{}'", text), std::move(guesses));
+}
+
 Result<Answers> answer(const PortRegistry& names, const std::string& text) {
   const auto query = registry::parse_port_query(text);
   if (!query) return fail(query.error());
@@ -73,6 +79,11 @@ Result<Answers> answer(const PortRegistry& names, const std::string& text) {
   } else {
     answers.exact = names.named(query->text);
     answers.related = names.about(query->text);
+    if (const auto meant = names.meant_by(query->text); !meant.empty()) {
+      if (answers.related.empty()) return fail(unknown_name(names, text, query->text));
+      terminal::remark(fmt::format("no service is called '{}'; the nearest is {}", query->text, meant));
+      answers.exact = names.named(meant);
+    }
     std::erase_if(answers.related, [&](const Service& service) {
       return std::any_of(answers.exact.begin(), answers.exact.end(),
                          [&](const Service& known) { return known.ports == service.ports && known.transport == service.transport; });
@@ -83,12 +94,7 @@ Result<Answers> answer(const PortRegistry& names, const std::string& text) {
   std::erase_if(answers.related, other_transport);
   if (query->ports && answers.exact.empty() && answers.unassigned.empty())
     return fail(not_found("no_service", fmt::format("no service is known in {}", text), "a wider range has more"));
-  if (!query->ports && answers.exact.empty() && answers.related.empty()) {
-    const auto guesses = guard::guesses_for(names, query->text);
-    return fail(
-        not_found("no_service", fmt::format("no service is known by the name or word '{}'", text),
-                  guesses.empty() ? "`drpf ports mail` finds words, `drpf ports 25` numbers, `drpf ports` shows the ranges" : guesses));
-  }
+  if (!query->ports && answers.exact.empty() && answers.related.empty()) return fail(unknown_name(names, text, query->text));
   return answers;
 }
 
@@ -164,7 +170,7 @@ int print_range(const PortRegistry& names, const PortsOptions& options) {
   if (options.json) return terminal::print(json::serialize(terminal::as_json(names, services)) + "\n");
   std::string text = fmt::format("{} ports, {}: {}.\n\n", to_string(port_class), to_string(range), meaning_of(port_class));
   text += terminal::as_table(terminal::gather(names, services));
-  if (!options.all) text += "These are the ones that drpf knows more of than a name; --all shows every name.\n";
+  if (!options.all) text += "These are the ones whose risks drpf knows; --all shows every name, and what is found by habit.\n";
   return terminal::print(text);
 }
 

@@ -222,7 +222,7 @@ json::array as_json(const OwnPorts& own, const registry::PortRegistry& names) {
     object["program"] = one.program.empty() ? json::value(nullptr) : json::value(one.program);
     object["reachable_from"] = std::string(to_string(one.reach));
     object["ways"] = std::move(ways);
-    object["service"] = service ? json::value(std::string(service->name)) : json::value(nullptr);
+    object["service"] = service && !service->name.empty() ? json::value(std::string(service->name)) : json::value(nullptr);
     object["exposure"] = about ? json::value(std::string(to_string(about->exposure))) : json::value(nullptr);
     object["risk"] = about && !about->warning.empty() ? json::value(std::string(about->warning)) : json::value(nullptr);
     out.push_back(std::move(object));

@@ -1,5 +1,6 @@
 #include "registry/scan_ports.h"
 
+#include <algorithm>
 #include <bitset>
 #include <span>
 
@@ -69,6 +70,15 @@ void add_registered(Walk& walk, Transport transport, PortClass port_class) {
   }
 }
 
+// Ascending by port.
+std::vector<Habit> habits_among(std::span<const ScanPort> list) {
+  std::vector<Habit> found;
+  for (const auto& one : list)
+    if (one.tier < ScanTier::registered) found.push_back({one.port, one.reason});
+  std::sort(found.begin(), found.end(), [](const Habit& a, const Habit& b) { return a.port < b.port; });
+  return found;
+}
+
 }  // namespace
 
 std::vector<ScanPort> scan_list(std::size_t count, Protocol protocol) {
@@ -95,18 +105,16 @@ std::vector<Port> default_scan_ports(std::size_t count, Protocol protocol) {
   return ports;
 }
 
+std::span<const Habit> habits(Protocol protocol) {
+  static const auto of_tcp = habits_among(scan_list(scan_count_max, Protocol::tcp));
+  static const auto of_udp = habits_among(scan_list(scan_count_max, Protocol::udp));
+  return protocol == Protocol::tcp ? of_tcp : of_udp;
+}
+
 std::string_view habit_of(Port port, Protocol protocol) {
-  const auto in = [&](std::span<const Written> written) {
-    for (const auto& one : written)
-      if (one.port == port.value()) return one.reason;
-    return std::string_view();
-  };
-  if (protocol == Protocol::udp) return in(udp_written);
-  for (const auto written : {std::span<const Written>(tcp_system), std::span<const Written>(tcp_written)})
-    if (const auto reason = in(written); !reason.empty()) return reason;
-  for (const auto& family : tcp_families)
-    if (port.value() >= family.base && port.value() - family.base < family.count) return family.reason;
-  return {};
+  const auto all = habits(protocol);
+  const auto found = std::lower_bound(all.begin(), all.end(), port, [](const Habit& one, Port wanted) { return one.port < wanted; });
+  return found != all.end() && found->port == port ? found->names : std::string_view();
 }
 
 }  // namespace drpf::registry

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,7 +35,12 @@ std::vector<ScanPort> scan_list(std::size_t count, Protocol protocol);
 // The same, only the numbers, in the same order.
 std::vector<Port> default_scan_ports(std::size_t count, Protocol protocol);
 
-// What is found at a port by habit, whatever it is registered for, if anything: the reason of tiers 1 to 3. Empty for most.
-std::string_view habit_of(Port port, Protocol protocol);
+// What is found at a port by habit, whatever it is registered for: the reasons of tiers 1 to 3. Lists of names: "Redis, Valkey".
+struct Habit {
+  Port port;
+  std::string_view names;
+};
+std::span<const Habit> habits(Protocol protocol);         // ascending by port, each port once
+std::string_view habit_of(Port port, Protocol protocol);  // empty for most
 
 }  // namespace drpf::registry

@@ -8,9 +8,9 @@
 #include <boost/json/object.hpp>
 
 #include "api/json_text.h"
+#include "registry/name_in_text.h"
 #include "registry/name_order.h"
 #include "registry/port_query.h"
-#include "registry/scan_ports.h"
 #include "terminal/terminal.h"
 
 namespace drpf::terminal {
@@ -38,11 +38,7 @@ std::string source_text(const Service& service) {
   return std::string(service.source);
 }
 
-std::string by_habit(Port port, registry::Transport transport) {
-  if (transport != registry::Transport::tcp && transport != registry::Transport::udp) return {};
-  const auto habit = registry::habit_of(port, static_cast<Protocol>(transport));
-  return habit.empty() ? std::string() : fmt::format("By habit: {}.", habit);
-}
+std::string by_habit(const Service& service) { return service.habit.empty() ? std::string() : fmt::format("By habit: {}.", service.habit); }
 
 std::string purpose_of(const Service& service) {
   // Who gave the port a name of his own knows better.
@@ -50,7 +46,15 @@ std::string purpose_of(const Service& service) {
   if (!service.comment.empty() && own_name) return std::string(service.comment);
   if (service.about) return std::string(service.about->purpose);
   if (!service.comment.empty()) return std::string(service.comment);
-  return by_habit(service.ports.first(), service.transport);
+  return by_habit(service);
+}
+
+std::string name_shown(const Service& service) { return std::string(service.name.empty() ? "unassigned" : service.name); }
+
+bool says_all(const Service& service, std::string_view purpose) {
+  const auto names = registry::names_in(service.habit);
+  return std::all_of(names.begin(), names.end(),
+                     [&](std::string_view name) { return registry::has_words(purpose, name) || registry::has_words(service.name, name); });
 }
 
 void add_line(std::string& text, std::string_view label, std::string_view what, Colour colour = Colour::plain) {
@@ -71,6 +75,13 @@ void add_exposure(std::string& text, const registry::WellKnown& about) {
 
 json::value text_or_null(std::string_view text) { return text.empty() ? json::value(nullptr) : json::value(std::string(text)); }
 
+// The next number of a run that has no name and the same habit.
+bool goes_on(const PortAnswer& known, const Service& service) {
+  return service.name.empty() && known.service.name.empty() && known.service.habit == service.habit &&
+         known.transports == std::vector{service.transport} && known.service.ports.last().value() + 1 == service.ports.first().value() &&
+         registry::class_of(known.service.ports.first()) == registry::class_of(service.ports.first());
+}
+
 }  // namespace
 
 std::vector<PortAnswer> gather(const registry::PortRegistry& names, std::span<const Service> services) {
@@ -78,8 +89,13 @@ std::vector<PortAnswer> gather(const registry::PortRegistry& names, std::span<co
   for (const auto& service : services) {
     const auto same = [&](const PortAnswer& known) {
       return known.service.ports == service.ports && known.service.name == service.name && known.service.about == service.about &&
-             known.service.source == service.source && known.service.comment == service.comment;
+             known.service.source == service.source && known.service.comment == service.comment && known.service.habit == service.habit;
     };
+    if (const auto before = std::find_if(answers.begin(), answers.end(), [&](const PortAnswer& known) { return goes_on(known, service); });
+        before != answers.end()) {
+      before->service.ports = PortRange(before->service.ports.first(), service.ports.last());
+      continue;
+    }
     if (const auto known = std::find_if(answers.begin(), answers.end(), same); known != answers.end()) {
       known->transports.push_back(service.transport);
       continue;
@@ -95,8 +111,11 @@ std::string as_cards(std::span<const PortAnswer> answers) {
   std::string text;
   for (const auto& answer : answers) {
     const auto& service = answer.service;
-    text += fmt::format("{}  {}\n", coloured(place_of(answer), Colour::bold), coloured(api::printable(service.name), Colour::bold));
-    add_line(text, "purpose", purpose_of(service));
+    text += fmt::format("{}  {}\n", coloured(place_of(answer), Colour::bold), coloured(api::printable(name_shown(service)), Colour::bold));
+    const auto purpose = purpose_of(service);
+    add_line(text, "purpose", purpose);
+    // Where the purpose is another's or says less.
+    if (const auto habit = by_habit(service); purpose != habit && !says_all(service, purpose)) add_line(text, "by habit", service.habit);
     if (service.about) {
       add_exposure(text, *service.about);
       add_line(text, "better", service.about->successor);
@@ -118,7 +137,7 @@ std::string as_table(std::span<const PortAnswer> answers) {
   for (const auto& answer : answers) {
     const bool closed = answer.service.about && answer.service.about->exposure == Exposure::closed;
     table.add({{place_of(answer)},
-               {std::string(answer.service.name), closed ? Colour::red : Colour::plain},
+               {name_shown(answer.service), closed ? Colour::red : Colour::plain},
                {std::string(to_string(registry::class_of(answer.service.ports.first())))},
                {std::string(purpose_of(answer.service))}});
   }
@@ -130,17 +149,14 @@ std::string as_unassigned(std::span<const Port> ports) {
   while (!ports.empty()) {
     // As far as the numbers follow each other and the same is to be said.
     const auto first = ports.front();
-    const auto habit = by_habit(first, registry::Transport::tcp);
     const auto goes_on = [&](std::size_t i) {
-      return ports[i].value() == ports[i - 1].value() + 1 && registry::class_of(ports[i]) == registry::class_of(first) &&
-             by_habit(ports[i], registry::Transport::tcp) == habit && !first.is_zero();
+      return ports[i].value() == ports[i - 1].value() + 1 && registry::class_of(ports[i]) == registry::class_of(first) && !first.is_zero();
     };
     std::size_t count = 1;
     while (count < ports.size() && goes_on(count)) ++count;
     const auto name = coloured(to_string(PortRange(first, ports[count - 1])), Colour::bold);
     text += first.is_zero() ? fmt::format("{}  {}\n", name, registry::meaning_of_zero)
-                            : fmt::format("{}  unassigned, {}: {}.{}{}\n", name, range_text(first), meaning_of(registry::class_of(first)),
-                                          habit.empty() ? "" : " ", habit);
+                            : fmt::format("{}  unassigned, {}: {}.\n", name, range_text(first), meaning_of(registry::class_of(first)));
     ports = ports.subspan(count);
   }
   return text;
@@ -156,12 +172,13 @@ json::array as_json(const registry::PortRegistry& names, std::span<const Service
     one["last_port"] = service.ports.last().value();
     one["protocol"] = std::string(to_string(service.transport));
     one["assigned"] = !service.registered.empty();
-    one["name"] = std::string(service.name);
+    one["name"] = text_or_null(service.name);
     one["names"] = std::move(all_names);
     one["source"] = std::string(service.source);
     one["registered"] = text_or_null(service.registered);
     one["range"] = std::string(to_string(registry::class_of(service.ports.first())));
     one["purpose"] = text_or_null(purpose_of(service));
+    one["habit"] = text_or_null(service.habit);
     const auto* about = service.about;
     one["category"] = about ? text_or_null(to_string(about->category)) : json::value(nullptr);
     one["exposure"] = about ? text_or_null(to_string(about->exposure)) : json::value(nullptr);
@@ -185,7 +202,7 @@ json::object unassigned_as_json(Port port) {
   one["registered"] = nullptr;
   one["range"] = std::string(to_string(registry::class_of(port)));
   one["purpose"] = text_or_null(port.is_zero() ? registry::meaning_of_zero : std::string_view());
-  for (const auto* name : {"category", "exposure", "risk", "successor", "more_ports"}) one[name] = nullptr;
+  for (const auto* name : {"habit", "category", "exposure", "risk", "successor", "more_ports"}) one[name] = nullptr;
   return one;
 }
 

@@ -36,7 +36,7 @@ TEST(Ports, UnassignedNumbersAreSaidToBe) {
   EXPECT_THAT(drpf({"ports", "49000"}).out, HasSubstr("49000/tcp"));
   EXPECT_THAT(drpf({"ports", "48010"}).out, HasSubstr("48010  unassigned, user range 1024-49151: "));
   EXPECT_THAT(drpf({"ports", "60000"}).out, HasSubstr("60000  unassigned, dynamic range 49152-65535: "));
-  EXPECT_THAT(drpf({"ports", "6881-6889"}).out, AllOf(HasSubstr("6882-6887  unassigned, user range"), HasSubstr("By habit: BitTorrent.")));
+  EXPECT_THAT(drpf({"ports", "6881-6889"}).out, AllOf(HasSubstr("6882-6887/tcp  unassigned"), HasSubstr("By habit: BitTorrent.")));
 }
 
 TEST(Ports, ZeroAndWhatIsAbove65535AreExplained) {
@@ -62,6 +62,33 @@ TEST(Ports, NamesAndWords) {
   const auto some = drpf({"ports", "ssh", "no-such-service-at-all", "22"});
   EXPECT_EQ(some.code, 1);
   EXPECT_THAT(some.out, HasSubstr("22/tcp"));
+}
+
+TEST(Ports, WhatAnAnswerSaysCanBeAskedFor) {
+  EXPECT_THAT(drpf({"ports", "8006"}).out, HasSubstr("Proxmox"));
+  EXPECT_THAT(drpf({"ports", "proxmox"}).out, AllOf(HasSubstr("8006/tcp"), HasSubstr("8007/tcp")));
+  EXPECT_THAT(drpf({"ports", "psql"}).out, HasSubstr("5432/tcp"));
+  // The other transport has another use.
+  const auto games = drpf({"ports", "30000/udp"});
+  EXPECT_EQ(games.code, 0);
+  EXPECT_THAT(games.out, AllOf(HasSubstr("30000/udp  unassigned"), HasSubstr("Luanti"), Not(HasSubstr("Kubernetes"))));
+  EXPECT_THAT(drpf({"ports", "51821"}).out,
+              AllOf(HasSubstr("51821/tcp"), HasSubstr("wg-easy"), HasSubstr("51821/udp"), HasSubstr("WireGuard")));
+  EXPECT_THAT(drpf({"ports", "9993"}).out, AllOf(HasSubstr("WildFly"), HasSubstr("ZeroTier")));
+  const auto json = boost::json::parse(drpf({"ports", "51821/udp", "--json"}).out).as_array();
+  ASSERT_EQ(json.size(), 1U);
+  EXPECT_EQ(json[0].at("protocol"), "udp");
+  EXPECT_EQ(json[0].at("habit"), "WireGuard, the second");
+  EXPECT_EQ(json[0].at("assigned"), false);
+  EXPECT_TRUE(json[0].at("name").is_null());
+}
+
+TEST(Ports, ATyposNearestNeighbourComesBeforeWhatHasItInIt) {
+  const auto web = drpf({"ports", "htp"});
+  EXPECT_EQ(web.code, 0);
+  EXPECT_THAT(web.err, HasSubstr("no service is called 'htp'; the nearest is http"));
+  EXPECT_THAT(web.out, AllOf(HasSubstr("80/tcp  http"), HasSubstr("also:\n")));
+  EXPECT_THAT(drpf({"ports", "plx"}).out, HasSubstr("32400/tcp  plex"));
 }
 
 TEST(Ports, RangesAndTheOverview) {
