@@ -38,10 +38,11 @@ struct TestOptions : AdminOptions {
 
 // What a finding ends with; docs/exit-codes.md has the same table.
 constexpr std::pair<std::string_view, int> exit_codes[] = {
-    {"answers", 0},       {"nobody_listens", 10},     {"rejected_by_device", 11}, {"dropped_by_device", 12},
-    {"silent", 13},       {"not_answered", 14},       {"not_visited", 15},        {"tunnel_silent", 20},
-    {"tunnel_down", 21},  {"account_suspended", 22},  {"lease_ended", 30},        {"lease_unknown", 31},
-    {"rule_missing", 40}, {"blocked_on_gateway", 41}, {"gone_astray", 42},        {"no_statement", 43},
+    {"answers", 0},        {"nobody_listens", 10}, {"rejected_by_device", 11}, {"dropped_by_device", 12},
+    {"silent", 13},        {"no_way_back", 16},    {"not_answered", 14},       {"not_visited", 15},
+    {"tunnel_silent", 20}, {"tunnel_down", 21},    {"account_suspended", 22},  {"lease_ended", 30},
+    {"lease_unknown", 31}, {"rule_missing", 40},   {"blocked_on_gateway", 41}, {"gone_astray", 42},
+    {"no_statement", 43},
 };
 
 int exit_code_of_finding(std::string_view finding) {
@@ -50,30 +51,43 @@ int exit_code_of_finding(std::string_view finding) {
   return found == std::end(exit_codes) ? int{terminal::exit_refused} : found->second;
 }
 
-// host/protocol/port of what is meant: the leases of that number, or the number itself where there is none.
+// host/protocol/port of what is meant: that number at the hosts that have a lease of it, or at any host; by both protocols unless one is
+// named, for a lease that has ended is in no list.
 Result<std::set<std::string>> targets(const api_client::LeaseDoor& door, const TestOptions& options) {
   const auto argument = parse_port_argument(options.port);
   if (!argument) return fail(argument.error());
   if (!argument->port) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
   const auto leases = door.leases();
   if (!leases) return fail(leases.error());
-  std::set<std::string> out;
+  std::set<std::string> hosts;
   for (const auto& lease : *leases) {
     if (api_client::number_of(lease, "public_port") != argument->port->value()) continue;
     if (argument->protocol && api_client::text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
     if (!options.host.empty() && api_client::text_of(lease, "host") != options.host) continue;
-    out.insert(api_client::LeaseDoor::path_of(api_client::text_of(lease, "host"), api_client::text_of(lease, "protocol"),
-                                              to_string(*argument->port)));
+    hosts.insert(api_client::text_of(lease, "host"));
   }
-  if (!out.empty()) return out;
-  auto host = options.host;
-  if (host.empty()) {
+  if (hosts.empty() && !options.host.empty()) hosts.insert(options.host);
+  if (hosts.empty()) {
     const auto any = door.any_host();
     if (!any) return fail(any.error());
-    host = *any;
+    hosts.insert(*any);
   }
-  out.insert(api_client::LeaseDoor::path_of(host, to_string(argument->protocol.value_or(Protocol::tcp)), to_string(*argument->port)));
+  std::set<std::string> out;
+  for (const auto& host : hosts)
+    for (const auto protocol : {Protocol::tcp, Protocol::udp})
+      if (!argument->protocol || argument->protocol == protocol)
+        out.insert(api_client::LeaseDoor::path_of(host, to_string(protocol), to_string(*argument->port)));
   return out;
+}
+
+// Where one protocol has, or had, a lease, nothing is said of the other that never had one; where none had, it is said once.
+void leave_out_unknown(json::array& tested) {
+  const auto is_unknown = [](const json::value& one) { return api_client::text_of(one, "finding") == "lease_unknown"; };
+  const bool all = std::all_of(tested.begin(), tested.end(), is_unknown);
+  json::array out;
+  for (auto& one : tested)
+    if (all ? out.empty() : !is_unknown(one)) out.push_back(std::move(one));
+  tested = std::move(out);
 }
 
 // One answer per public address of each lease.
@@ -88,6 +102,7 @@ Result<json::array> test_once(const TestOptions& options) {
     if (!tested) return fail(tested.error());
     out.insert(out.end(), tested->begin(), tested->end());
   }
+  leave_out_unknown(out);
   return out;
 }
 
@@ -196,7 +211,7 @@ void add_lease_test_command(CLI::App& group, CommandLine& line) {
       group, line, "test", "Visit a leased port as a stranger would, and say why it answers or not",
       "drpf lease test 20025/tcp\n  drpf lease test 20025 --watch --on-change 'logger \"$DRPF_SENTENCE\"'\n  drpf lease test 20025 "
       "--gateway "
-      "10.77.0.1    (on a device, of its own leases)\n\nExit codes: 0 the program answers, 10-15 the device or its program does not, 20-22 "
+      "10.77.0.1    (on a device, of its own leases)\n\nExit codes: 0 the program answers, 10-16 the device or its program does not, 20-22 "
       "the tunnel or the account,\n30-31 there is no lease, 40-43 the gateway; docs/exit-codes.md has each.",
       [](CLI::App& command, TestOptions& options) {
         command.add_option("port", options.port, "The public port; both protocols unless one is named")

@@ -11,6 +11,9 @@
 
 #include <fmt/format.h>
 
+#include "daemon/direct_question.h"
+#include "scan/ask/udp_payloads.h"
+
 namespace drpf::daemon {
 namespace {
 
@@ -18,6 +21,21 @@ using scan::LeaseEvidence;
 
 constexpr std::size_t packet_size_max = 65'536;
 constexpr int packets_per_turn = 64;
+
+// Beyond what systems give out by themselves, so nobody listens there; and if somebody does, his answer is as good.
+constexpr std::uint16_t quiet_ports_first = 61'000;
+constexpr std::uint32_t quiet_ports = 65'536 - quiet_ports_first;
+
+std::optional<bool> any_answered(const std::vector<DirectQuestion>& questions) {
+  if (questions.empty()) return std::nullopt;
+  return std::any_of(questions.begin(), questions.end(), [](const DirectQuestion& one) { return one.answered(); });
+}
+
+// Whether the device itself has answered a visit, by what was made of it.
+bool answered_by_device(const LeaseEvidence& evidence) {
+  const auto finding = scan::diagnose(evidence).finding;
+  return evidence.visit && (finding == scan::Finding::answers || finding == scan::Finding::nobody_listens);
+}
 
 }  // namespace
 
@@ -37,8 +55,12 @@ struct PortDoctor::Visit {
   Time deadline{};
   Time sent{};
   std::uint16_t times_sent = 0;
+  Time call_at{};
   bool call_tried = false;
   bool called = false;
+  bool call_put_off = false;
+  std::vector<DirectQuestion> at_its_port;
+  std::vector<DirectQuestion> elsewhere;
   int looks = 0;
   net::Timer timer;
 };
@@ -210,15 +232,17 @@ void PortDoctor::begin(Visit& visit) {
   ++own_visits_[key_of(redirection)];
   visit.began = parts_.clock.now();
   visit.deadline = visit.began + std::clamp<Duration>(test.wait, send_interval, api::LeaseTest::wait_max);
+  visit.call_at = visit.began + call_after;
   on_turn(visit);
 }
 
-// Sends, again if need be, calls the device by its tunnel if it stays silent, and gives up at the deadline.
+// Sends, again if need be, asks and calls the device itself if it stays silent, and gives up at the deadline.
 void PortDoctor::on_turn(Visit& visit) {
   const auto now = parts_.clock.now();
   const auto* lease = parts_.gateway.book().lease(visit.on);
   const bool ended = lease == nullptr || lease->generation != visit.redirection->generation;
-  if (now >= visit.deadline || ended) {
+  const bool over = now >= visit.deadline ? !puts_off_call(visit, now) : visit.call_put_off && heard(visit);
+  if (over || ended) {
     visit.evidence.visit = scan::Verdict{.state = scan::State::filtered, .cause = scan::Cause::no_response, .probes = visit.times_sent};
     return conclude(visit);
   }
@@ -227,14 +251,43 @@ void PortDoctor::on_turn(Visit& visit) {
     visit.sent = now;
     send(visit, visit.packets->packet());
     if (visit.evidence.visit) return conclude(visit);
+    if (visit.times_sent > 1 && visit.at_its_port.size() < direct_questions_max) ask_directly(visit);
   }
-  if (!visit.call_tried && now - visit.began >= call_after) {
+  if (!visit.call_tried && now >= visit.call_at) {
     visit.call_tried = true;
     visit.called = parts_.gateway.call_for_answer(visit.device);
   }
   auto next = std::min(visit.sent + send_interval, visit.deadline);
-  if (!visit.call_tried) next = std::min(next, visit.began + call_after);
+  if (!visit.call_tried) next = std::min(next, visit.call_at);
   visit.timer = parts_.loop.after(std::max<Duration>(next - now, std::chrono::milliseconds(1)), [this, &visit] { on_turn(visit); });
+}
+
+void PortDoctor::ask_directly(Visit& visit) {
+  const auto at = visit.redirection->device_address;
+  const auto protocol = visit.redirection->protocol;
+  const auto port = visit.redirection->device_port;
+  const Port quiet(static_cast<std::uint16_t>(quiet_ports_first + parts_.random.u32() % quiet_ports));
+  const auto words = protocol == Protocol::udp ? scan::udp_payload(port.value(), parts_.random.u32()) : Bytes{};
+  visit.at_its_port.emplace_back(protocol, Endpoint{at, port}, words);
+  visit.elsewhere.emplace_back(protocol, Endpoint{at, quiet}, Bytes{});
+}
+
+// A device that was not heard at all, and that shook hands too short a time ago to be called at once: it may have gone since.
+bool PortDoctor::puts_off_call(Visit& visit, Time now) {
+  const auto& before = visit.tunnel_before;
+  if (visit.call_put_off || !visit.called || heard(visit) || !before || !before->last_handshake) return false;
+  const auto age = parts_.clock.wall_now() - *before->last_handshake;
+  if (age - (now - visit.began) >= handshake_fresh) return false;
+  visit.call_put_off = true;
+  visit.call_tried = false;
+  visit.call_at = now + std::max<Duration>(handshake_fresh - age, Duration::zero());
+  visit.deadline = visit.call_at + call_answer;
+  return true;
+}
+
+bool PortDoctor::heard(Visit& visit) {
+  look_at_tunnel(visit);
+  return visit.evidence.tunnel_answered;
 }
 
 void PortDoctor::send(Visit& visit, const Bytes& packet) {
@@ -287,9 +340,7 @@ void PortDoctor::look_at_tunnel(Visit& visit) {
   if (!after || !visit.tunnel_before) return;
   const auto& before = *visit.tunnel_before;
   visit.evidence.tunnel_sent = after->bytes_sent > before.bytes_sent;
-  const bool just_before = before.last_handshake && visit.evidence.now - *before.last_handshake < handshake_fresh;
-  visit.evidence.tunnel_answered =
-      after->bytes_received > before.bytes_received || after->last_handshake != before.last_handshake || just_before;
+  visit.evidence.tunnel_answered = after->bytes_received > before.bytes_received || after->last_handshake != before.last_handshake;
   visit.evidence.tunnel_called = visit.called;
   visit.evidence.last_handshake = after->last_handshake;
 }
@@ -298,6 +349,8 @@ void PortDoctor::conclude(Visit& visit) {
   visit.timer.cancel();
   auto& evidence = visit.evidence;
   look_at_tunnel(visit);
+  evidence.answers_gateway = any_answered(visit.at_its_port);
+  evidence.answers_elsewhere = any_answered(visit.elsewhere);
   const system::ConntrackTuple began{visit.packets->from(), visit.packets->to(), static_cast<std::uint8_t>(visit.packets->protocol())};
   if (const auto entry = conntrack_.find(began); !entry) {
     parts_.log->warn("the connection of a visit could not be looked up: {}", entry.error().message);
@@ -335,6 +388,10 @@ void PortDoctor::tell_finished() {
       ++at;
       continue;
     }
+    for (const auto& visit : test.visits)
+      for (const auto& other : test.visits)
+        visit->evidence.answers_other_family =
+            visit->evidence.answers_other_family || (other != visit && answered_by_device(other->evidence));
     std::vector<api::TestedLease> tested;
     for (const auto& visit : test.visits) tested.push_back({visit->on, visit->evidence, scan::diagnose(visit->evidence)});
     const auto done = std::move(test.done);

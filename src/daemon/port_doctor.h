@@ -29,8 +29,10 @@ class PortDoctor {
   static constexpr std::size_t tests_max = 64;            // at one time
   static constexpr std::size_t tests_per_device_max = 4;  // of those, asked for by one device
   static constexpr Duration send_interval = std::chrono::milliseconds(300);
-  static constexpr Duration call_after = std::chrono::milliseconds(450);  // of silence: then the tunnel itself is asked
-  static constexpr Duration handshake_fresh = std::chrono::seconds(6);    // a younger one need not, and cannot, be repeated
+  static constexpr Duration call_after = std::chrono::milliseconds(450);   // of silence: then the tunnel itself is asked
+  static constexpr Duration handshake_fresh = std::chrono::seconds(6);     // a younger one cannot be repeated: the tunnel is called later
+  static constexpr Duration call_answer = std::chrono::milliseconds(600);  // that it may take
+  static constexpr std::size_t direct_questions_max = 2;                   // at each of two ports, a send_interval apart
   static constexpr Duration look_interval = std::chrono::milliseconds(5);
   static constexpr int looks_max = 10;
   static constexpr std::size_t own_visits_max = 65'536;  // leases of which we know how often we came
@@ -65,6 +67,9 @@ class PortDoctor {
   void look_at_kernel(const lease::Redirection& redirection, scan::LeaseEvidence& evidence);
   void look_at_connections(const lease::Redirection& redirection, scan::LeaseEvidence& evidence);
   void look_at_tunnel(Visit& visit);
+  void ask_directly(Visit& visit);
+  bool puts_off_call(Visit& visit, Time now);
+  bool heard(Visit& visit);
   Status open_probe();
   void begin(Visit& visit);
   void send(Visit& visit, const Bytes& packet);

@@ -10,9 +10,10 @@
 namespace drpf::scan {
 namespace {
 
-constexpr std::array words{"answers",      "nobody_listens",     "rejected_by_device", "dropped_by_device", "silent",      "not_answered",
-                           "not_visited",  "tunnel_silent",      "tunnel_down",        "account_suspended", "lease_ended", "lease_unknown",
-                           "rule_missing", "blocked_on_gateway", "gone_astray",        "no_statement"};
+constexpr std::array words{"answers",           "nobody_listens", "rejected_by_device", "dropped_by_device", "silent",
+                           "no_way_back",       "not_answered",   "not_visited",        "tunnel_silent",     "tunnel_down",
+                           "account_suspended", "lease_ended",    "lease_unknown",      "rule_missing",      "blocked_on_gateway",
+                           "gone_astray",       "no_statement"};
 
 // "12:04 UTC", with the day where it is another one.
 std::string clock_text(WallTime at, WallTime now) {
@@ -38,6 +39,7 @@ class Doctor {
  public:
   explicit Doctor(const LeaseEvidence& evidence)
       : e_(evidence), port_(fmt::format("port {}/{}", to_string(evidence.public_side.port), to_string(evidence.protocol))) {
+    family_ = e_.public_side.address.is_v6() ? "IPv6" : "IPv4";
     if (e_.holder) device_ = fmt::format("the device {}", e_.holder->device);
     if (e_.holder) local_ = fmt::format("{} port {}", e_.protocol == Protocol::tcp ? "TCP" : "UDP", to_string(e_.holder->at.port));
   }
@@ -168,46 +170,97 @@ class Doctor {
 
   Diagnosis silence() const {
     if (!e_.led_to) return blocked("without a word");
-    const auto last = e_.last_handshake ? fmt::format("; its last handshake was at {}", clock_text(*e_.last_handshake, e_.now)) : "";
-    if (!e_.tunnel_answered && !e_.tunnel_called)
-      return {
-          Finding::silent,
-          fmt::format("The visit went into the tunnel, and nothing came back: {} either cannot be reached just now, or drops {} without a "
-                      "word{}.",
-                      device_, local_, last),
-          "See that the device is on and online. " + allow()};
-    if (!e_.tunnel_answered) {
-      return {Finding::tunnel_silent,
-              fmt::format("The visit went into the tunnel, and {} is not heard, not even when it is called{}.", device_, last),
-              "See that the device is on, awake and online; with keepalives (PersistentKeepalive = 25) its way in stays open."};
-    }
-    if (e_.answered > 0 && e_.protocol == Protocol::tcp)
+    if (!e_.tunnel_answered) return tunnel_unheard();
+    if (e_.answered > 0 && e_.protocol == Protocol::udp) return answers_others();
+    if (e_.answers_gateway == true) return answers_gateway_alone();
+    if (e_.answers_elsewhere == true) return silent_here();
+    if (e_.answers_other_family) return answers_other_family_alone();
+    if (e_.answered > 0)
       return {
           Finding::dropped_by_device,
           fmt::format("{} let our visit go unanswered, while {} of {} others that are remembered got an answer: its firewall lets certain "
                       "addresses in.",
                       capital(device_), e_.answered, e_.connections),
           allow()};
-    if (e_.protocol == Protocol::tcp)
+    if (e_.answers_elsewhere == false && e_.protocol == Protocol::tcp)
       return {Finding::dropped_by_device,
-              fmt::format("The tunnel works and the visit went into it, but nothing came back: the firewall of {} drops {} without a word.",
+              fmt::format("The tunnel works and the visit went into it, but nothing came back: the firewall of {} drops {} without a word, "
+                          "for it is as silent where nobody listens.",
                           device_, local_),
               allow() +
                   " A device that answers by another way than its tunnel looks the same: compare its routes (drpf connect does it right)."};
-    if (e_.answered > 0) return answers_others();
+    return unexplained_silence();
+  }
+
+  Diagnosis tunnel_unheard() const {
+    const auto last = e_.last_handshake ? fmt::format("; its last handshake was at {}", clock_text(*e_.last_handshake, e_.now)) : "";
+    if (!e_.tunnel_called)
+      return {
+          Finding::silent,
+          fmt::format("The visit went into the tunnel, and nothing came back: {} either cannot be reached just now, or drops {} without a "
+                      "word{}.",
+                      device_, local_, last),
+          "See that the device is on and online. " + allow()};
+    return {Finding::tunnel_silent,
+            fmt::format("The visit went into the tunnel, and {} is not heard, not even when it is called{}.", device_, last),
+            "See that the device is on, awake and online; with keepalives (PersistentKeepalive = 25) its way in stays open."};
+  }
+
+  // It gets what visitors send, and what it answers goes astray; or it chooses whom it answers.
+  Diagnosis answers_gateway_alone() const {
+    const bool v6 = e_.public_side.address.is_v6();
+    return {
+        Finding::no_way_back,
+        fmt::format("{} answers the gateway itself at {}, and strangers over {} not: it has no way back to them through its tunnel, or "
+                    "its firewall lets in the tunnel's own addresses only.",
+                    capital(device_), local_, family_),
+        fmt::format("Give the tunnel all addresses (AllowedIPs = {}; drpf connect does it right). {}", v6 ? "::/0" : "0.0.0.0/0", allow())};
+  }
+
+  Diagnosis answers_other_family_alone() const {
+    const bool v6 = e_.public_side.address.is_v6();
+    return {Finding::no_way_back,
+            fmt::format("Over {} nothing of {} comes back, and over {} it answers: its tunnel has no {} (address and AllowedIPs), or its "
+                        "firewall drops all of {}.",
+                        family_, device_, v6 ? "IPv4" : "IPv6", family_, family_),
+            fmt::format("See that the device has its {} address of the tunnel and AllowedIPs = {} (drpf device config shows both). {}",
+                        family_, v6 ? "::/0" : "0.0.0.0/0", allow())};
+  }
+
+  // The device answers at a port where nobody listens, so it is this port.
+  Diagnosis silent_here() const {
+    if (e_.protocol == Protocol::tcp)
+      return {
+          Finding::silent,
+          fmt::format("{} answers at ports where nobody listens, and at {} it does not: the program there hangs (the queue of connections "
+                      "that it has not taken is full), or a rule of the device's firewall drops this port.",
+                      capital(device_), local_),
+          fmt::format("See what the program does (on Linux `ss -ltn` shows the queue), and restart it if it hangs. If it does not: {}",
+                      allow())};
     if (silent_by_design(e_.holder->at.port.value()))
       return {
           Finding::silent,
           fmt::format(
               "The tunnel works and the visit went into it, but nothing came back, which is how the service of {} answers everybody "
-              "that it does not know; if nothing listened there, {} would have said so.",
+              "that it does not know; if nothing listened there, {} would have said so, as it does at other ports.",
               local_, device_),
           "Try it with a client that it knows: `drpf lease test --passive` then tells whether it was answered. If it was not: " + allow()};
+    return {
+        Finding::silent,
+        fmt::format("The tunnel works and the visit went into it, but nothing came back: {} of {} either has a program that does not "
+                    "answer strangers, or a firewall that drops them; a port where nothing listens would have been told, as others are.",
+                    local_, device_),
+        allow() + " If it is, try the program's own client: `drpf lease test --passive` then tells whether it was answered."};
+  }
+
+  Diagnosis unexplained_silence() const {
+    const auto* const others = e_.protocol == Protocol::tcp
+                                   ? "a program that hangs, a firewall that drops, or answers that go another way"
+                                   : "a program that does not answer strangers, no program at all, or a firewall that drops";
     return {Finding::silent,
-            fmt::format("The tunnel works and the visit went into it, but nothing came back: {} of {} either has a program that does not "
-                        "answer strangers, or a firewall that drops them; a port where nothing listens would have been told.",
-                        local_, device_),
-            allow() + " If it is, try the program's own client: `drpf lease test --passive` then tells whether it was answered."};
+            fmt::format("The tunnel works and the visit went into it, but nothing came back from {} of {}{}: that may be {}.", local_,
+                        device_, e_.answers_elsewhere == false ? ", and nothing from a port where nobody listens" : "", others),
+            "See that the program runs and answers on the device itself. " + allow()};
   }
 
   Diagnosis answers_others() const {
@@ -245,6 +298,7 @@ class Doctor {
   std::string port_;
   std::string device_;
   std::string local_;
+  std::string family_;
 };
 
 }  // namespace

@@ -18,8 +18,9 @@ enum class Finding : std::uint8_t {
   answers,             // the program on the device answers
   nobody_listens,      // the device says that no program has this port
   rejected_by_device,  // the device's own firewall refuses, and says so
-  dropped_by_device,   // the packet came through the tunnel, which works, and nothing came back
-  silent,              // the same over UDP, where a program that keeps silent looks alike
+  dropped_by_device,   // the device is there and is silent to everybody, also where nobody listens
+  silent,              // the device is there, and what keeps this port silent cannot be told: a program that hangs, or a rule
+  no_way_back,         // what a visitor is not told, the gateway itself or the other family is
   not_answered,        // visitors came, and none was answered (nothing was sent by ourselves)
   not_visited,         // nobody came yet (nothing was sent by ourselves)
   tunnel_silent,       // the device counts as connected, and its tunnel does not answer
@@ -63,7 +64,7 @@ struct LeaseEvidence {
 
   // The tunnel's.
   std::optional<WallTime> last_handshake;
-  bool tunnel_answered = false;  // the device was heard since we began to look, or in the seconds before
+  bool tunnel_answered = false;  // the device was heard since we began to look
   bool tunnel_called = true;     // it was called, if need be; not every kind of tunnel can do that
 
   // The kernel's.
@@ -77,7 +78,11 @@ struct LeaseEvidence {
   Address visitor;                 // where it seemed to come from
   std::optional<Endpoint> led_to;  // by the connection table, which forgets what was refused; none = it is not there
   bool tunnel_sent = false;        // something went into the device's tunnel since we began to look
-  std::string no_visit_reason;     // why none was made, where one was wanted: a clause, "the kernel has no TUN devices"
+  // Where it stayed silent, other questions. None = not asked.
+  std::optional<bool> answers_gateway;    // the same port, asked from the gateway's own address in the tunnel
+  std::optional<bool> answers_elsewhere;  // so asked, a port at which nobody listens
+  bool answers_other_family = false;      // a visit to the lease's address of the other family
+  std::string no_visit_reason;            // why none was made, where one was wanted: a clause, "the kernel has no TUN devices"
 };
 
 struct Diagnosis {

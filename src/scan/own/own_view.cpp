@@ -64,6 +64,7 @@ std::string_view state_word(Finding finding) {
       return "closed";
     case Finding::rejected_by_device:
     case Finding::dropped_by_device:
+    case Finding::no_way_back:
     case Finding::tunnel_silent:
     case Finding::tunnel_down:
     case Finding::account_suspended:

@@ -73,7 +73,9 @@ TEST(LeaseDiagnosis, TheDevicesFirewall) {
   expect(visited(Cause::port_unreach), Finding::rejected_by_device, "its own firewall refuses them: it answers with port-unreach",
          "came from 192.0.2.77");
   expect(visited(Cause::admin_prohibited, Protocol::udp), Finding::rejected_by_device, "admin-prohibited", "Allow UDP port 8080");
-  expect(visited(Cause::no_response), Finding::dropped_by_device, "the firewall of the device laptop drops TCP port 8080 without a word",
+  auto dropped = visited(Cause::no_response);
+  dropped.answers_gateway = dropped.answers_elsewhere = false;
+  expect(dropped, Finding::dropped_by_device, "the firewall of the device laptop drops TCP port 8080 without a word, for it is as silent",
          "Allow TCP port 8080 from everywhere");
   auto choosy = visited(Cause::no_response);
   choosy.connections = 5;
@@ -81,10 +83,52 @@ TEST(LeaseDiagnosis, TheDevicesFirewall) {
   expect(choosy, Finding::dropped_by_device, "3 of 5 others that are remembered got an answer", "192.0.2.77");
 }
 
+// The device refuses at other ports, so no firewall drops everything and the tunnel brings its answers here.
+TEST(LeaseDiagnosis, AServerThatHangsIsNotTheFirewallsFault) {
+  auto hangs = visited(Cause::no_response);
+  hangs.answers_gateway = false;
+  hangs.answers_elsewhere = true;
+  expect(hangs, Finding::silent, "the program there hangs (the queue of connections that it has not taken is full), or a rule",
+         "restart it");
+  hangs.connections = hangs.answered = 2;  // before it hung
+  expect(hangs, Finding::silent, "the program there hangs", "ss -ltn");
+}
+
+TEST(LeaseDiagnosis, AnswersThatDoNotComeBackAreNotTheFirewallsFault) {
+  auto evidence = visited(Cause::no_response);
+  evidence.public_side = *parse_endpoint("[2001:db8:51::1]:20000");
+  evidence.holder->at = *parse_endpoint("[fd77::2]:8080");
+  evidence.led_to = evidence.holder->at;
+  evidence.answers_gateway = true;
+  evidence.answers_elsewhere = true;
+  expect(evidence, Finding::no_way_back, "answers the gateway itself at TCP port 8080, and strangers over IPv6 not", "AllowedIPs = ::/0");
+  evidence.answers_gateway = evidence.answers_elsewhere = false;
+  evidence.answers_other_family = true;
+  expect(evidence, Finding::no_way_back, "Over IPv6 nothing of the device laptop comes back, and over IPv4 it answers",
+         "AllowedIPs = ::/0");
+  evidence.answers_elsewhere = true;  // something comes back
+  expect(evidence, Finding::silent, "the program there hangs", "restart it");
+  auto udp = visited(Cause::no_response, Protocol::udp);
+  udp.answers_gateway = true;
+  expect(udp, Finding::no_way_back, "strangers over IPv4 not", "AllowedIPs = 0.0.0.0/0");
+}
+
+TEST(LeaseDiagnosis, WithoutOtherQuestionsSilenceIsNotExplained) {
+  expect(visited(Cause::no_response), Finding::silent, "a program that hangs, a firewall that drops, or answers that go another way",
+         "on the device itself");
+  expect(visited(Cause::no_response, Protocol::udp), Finding::silent, "no program at all, or a firewall that drops",
+         "on the device itself");
+  auto udp = visited(Cause::no_response, Protocol::udp);
+  udp.answers_gateway = udp.answers_elsewhere = false;
+  expect(udp, Finding::silent, "and nothing from a port where nobody listens", "Allow UDP port 8080");
+}
+
 TEST(LeaseDiagnosis, SilenceOverUdpSaysWhatItCannotTell) {
-  expect(visited(Cause::no_response, Protocol::udp), Finding::silent, "does not answer strangers, or a firewall that drops them",
-         "--passive");
+  auto strange = visited(Cause::no_response, Protocol::udp);
+  strange.answers_elsewhere = true;
+  expect(strange, Finding::silent, "does not answer strangers, or a firewall that drops them", "--passive");
   auto wireguard = visited(Cause::no_response, Protocol::udp);
+  wireguard.answers_elsewhere = true;
   wireguard.holder->at.port = Port(51820);
   wireguard.led_to = wireguard.holder->at;
   expect(wireguard, Finding::silent, "how the service of UDP port 51820 answers everybody that it does not know", "a client that it knows");
@@ -217,6 +261,9 @@ RC_GTEST_PROP(LeaseDiagnosis, SaysOneSentenceAndOneCure, ()) {
   evidence.tunnel_answered = flag();
   evidence.tunnel_called = flag();
   evidence.tunnel_sent = flag();
+  if (flag()) evidence.answers_gateway = flag();
+  if (flag()) evidence.answers_elsewhere = flag();
+  evidence.answers_other_family = flag();
   evidence.rules = static_cast<LeaseEvidence::Rules>(*rc::gen::inRange(0, 8) / 6 * *rc::gen::inRange(0, 3));
   evidence.visits = *rc::gen::inRange<std::uint64_t>(0, 4);
   evidence.connections = *rc::gen::inRange<std::uint64_t>(0, evidence.visits + 1);
@@ -232,6 +279,10 @@ RC_GTEST_PROP(LeaseDiagnosis, SaysOneSentenceAndOneCure, ()) {
   // Nothing is called open without an answer, and nothing wrong of a device that was not reached.
   if (diagnosis.finding == Finding::answers)
     RC_ASSERT(evidence.answered > 0 || (evidence.visit && evidence.visit->cause != Cause::no_response));
+  // The firewall is blamed only where it is known that nothing else is as silent by itself.
+  if (diagnosis.finding == Finding::dropped_by_device)
+    RC_ASSERT(evidence.tunnel_answered && evidence.answers_elsewhere != true && evidence.answers_gateway != true &&
+              (evidence.answers_elsewhere == false || evidence.answered > 0));
   if (!evidence.holder) RC_ASSERT(diagnosis.finding == Finding::lease_unknown || diagnosis.finding == Finding::lease_ended);
 }
 
@@ -240,7 +291,7 @@ TEST(LeaseDiagnosis, EveryFindingHasAWordOfItsOwn) {
   for (auto finding = Finding::answers; finding <= Finding::no_statement;
        finding = Finding{static_cast<std::uint8_t>(static_cast<int>(finding) + 1)})
     words.insert(to_string(finding));
-  EXPECT_EQ(words.size(), 16U);
+  EXPECT_EQ(words.size(), 17U);
   EXPECT_EQ(words.count("nobody_listens"), 1U);
   EXPECT_EQ(to_string(Finding::no_statement), "no_statement");
 }
