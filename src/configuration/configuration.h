@@ -75,6 +75,7 @@ struct Configuration {
   Duration audit_every{};  // how often the leases are looked at from outside; 0 = never
   Limits limits;
   std::string user = "drpf";  // that a gateway started by root goes on as, if there is such a user
+  bool user_named = false;    // by the file: then there must be one
 
   bool operator==(const Configuration&) const = default;
 };

@@ -64,7 +64,10 @@ class Reader {
     section("leases", [this](TomlTable& table) { read_leases(table); });
     section("audit", [this](TomlTable& table) { table.duration("every", out_.audit_every, 0s, 30 * day); });
     section("limits", [this](TomlTable& table) { read_limits(table); });
-    section("daemon", [this](TomlTable& table) { table.text("user", out_.user); });
+    section("daemon", [this](TomlTable& table) {
+      out_.user_named = table.has("user");
+      table.text("user", out_.user);
+    });
     root_.finish();
     return std::move(out_);
   }

@@ -15,6 +15,7 @@
 #include "lease/validation.h"
 #include "system/privileges.h"
 #include "system/sysctl.h"
+#include "system/tun.h"
 #include "system/wireguard_link.h"
 
 namespace drpf::daemon {
@@ -94,10 +95,18 @@ Status prove_ports(const Configuration& configuration, const HostFacts& facts) {
 }
 
 Status prove_user(const Configuration& configuration, const HostFacts& facts) {
-  static const auto not_named = configuration::default_configuration().user;  // which is used only if there is one
-  if (configuration.user == "root" || configuration.user == not_named || facts.has_user(configuration.user)) return {};
-  return fail(misconfigured("config_user_unknown", fmt::format("[daemon] user: there is no user '{}' on this machine", configuration.user),
-                            "make it (useradd --system), or name another; \"root\" = the gateway stays root"));
+  if (configuration.user == "root") return {};
+  if (!facts.has_user(configuration.user)) {
+    if (!configuration.user_named) return {};
+    return fail(misconfigured("config_user_unknown",
+                              fmt::format("[daemon] user: there is no user '{}' on this machine", configuration.user),
+                              "make it (useradd --system), or name another; \"root\" = the gateway stays root"));
+  }
+  if (facts.may_open_tun(configuration.user)) return {};
+  return fail(misconfigured("config_user_without_tun",
+                            fmt::format("[daemon] user: '{}' may not open {}, and the gateway makes its tunnel as this user",
+                                        configuration.user, system::tun_device),
+                            fmt::format("let everybody open it, as is usual (chmod 666 {}), or say user = \"root\"", system::tun_device)));
 }
 
 Port unprivileged_from() {
@@ -129,8 +138,16 @@ Result<configuration::Setup> prove_configuration(const Configuration& configurat
   if (!links) return fail(links.error());
   auto addresses = network.addresses();
   if (!addresses) return fail(addresses.error());
-  HostFacts facts{std::move(*links), std::move(*addresses), {},
-                  running,           unprivileged_from(),   [](const std::string& name) { return system::find_user(name).has_value(); }};
+  HostFacts facts{std::move(*links),
+                  std::move(*addresses),
+                  {},
+                  running,
+                  unprivileged_from(),
+                  [](const std::string& name) { return system::find_user(name).has_value(); },
+                  [](const std::string& name) {
+                    const auto user = system::find_user(name);
+                    return !user || system::may_use(*user, system::tun_device);
+                  }};
   // What the file says of hosts comes before what is found of them.
   if (auto proven = prove_public_hosts(configuration, facts); !proven) return fail(proven.error());
   configuration::Setup out{configuration, {}, {}};

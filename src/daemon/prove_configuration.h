@@ -21,6 +21,7 @@ struct HostFacts {
   bool running = false;          // our own gateway, whose sockets are among the listeners
   Port unprivileged_from{1024};  // net.ipv4.ip_unprivileged_port_start
   std::function<bool(const std::string&)> has_user;
+  std::function<bool(const std::string&)> may_open_tun;  // the user of this name
 };
 
 // The configuration of `file`, or of the default file if that exists, or the one of a gateway that was told nothing. Where none names

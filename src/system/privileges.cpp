@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,6 +92,13 @@ std::optional<User> find_user(const std::string& name) {
   passwd* found = nullptr;
   if (::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return std::nullopt;
   return User{name, entry.pw_uid, entry.pw_gid};
+}
+
+bool may_use(const User& user, const std::string& path) {
+  struct stat file{};
+  if (::stat(path.c_str(), &file) != 0) return true;
+  const mode_t both = user.uid == file.st_uid ? S_IRUSR | S_IWUSR : user.gid == file.st_gid ? S_IRGRP | S_IWGRP : S_IROTH | S_IWOTH;
+  return (file.st_mode & both) == both;
 }
 
 Status give_up_privileges(CapabilitySet keep, const std::optional<User>& user) {

@@ -48,6 +48,9 @@ struct User {
 // Nothing for a user that does not exist.
 std::optional<User> find_user(const std::string& name);
 
+// Whether the mode of a file lets this user, of no other group than its own, read and write it. What is not there keeps nobody out.
+bool may_use(const User& user, const std::string& path);
+
 // From here on this process and its children have at most `keep`, out of every set including the bounding one; a program that is run gets
 // none of it, root's programs included, unless lend_to_program() says so. No program gives rights back (no_new_privs). With `user` it goes
 // on as that one. Only while there is one thread: capabilities belong to threads.

@@ -49,7 +49,7 @@ Result<Tun> Tun::open(const TunOptions& options) {
   if (options.name.empty() || options.name.size() >= IFNAMSIZ)
     return fail(invalid("interface_name_invalid", "'" + options.name + "' cannot be the name of a network interface",
                         "use 1 to " + std::to_string(IFNAMSIZ - 1) + " characters"));
-  Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  Fd fd(::open(tun_device, O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!fd.valid())
     return fail((errno == EPERM || errno == EACCES ? not_permitted : unavailable)(
         "tun_unavailable", std::string("opening /dev/net/tun failed: ") + std::strerror(errno), open_cure()));

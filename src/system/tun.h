@@ -11,6 +11,8 @@
 
 namespace drpf::system {
 
+inline constexpr const char* tun_device = "/dev/net/tun";
+
 struct TunOptions {
   std::string name = "drpf%d";  // %d: the kernel chooses a number
   std::uint16_t mtu = 1420;

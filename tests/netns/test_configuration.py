@@ -1,5 +1,6 @@
 """What `drpf check` calls good, the gateway starts with and takes at a reload; what it refuses, both refuse, with the same words."""
 import json
+import os
 import re
 
 import pytest
@@ -83,6 +84,14 @@ WRONG = [
     ("[limits]\naccounts_max = 0", "from 1 to"),
     ("[daemon]\nuser = \"nobody-of-that-name\"", "[daemon] user: there is no user 'nobody-of-that-name'"),
     ("[daemon]\nuser = \"\"", "[daemon] user: there is no user ''"),
+    ("[ports]\r\npool = \"1-2\"\r\npol = 1\r\n", "unknown key"),
+    ("\ufeff[nothing]\n", "unknown key"),
+    ("[ports]\npool = \"10000-31", "not TOML"),
+    ("[ports]\npool =", "not TOML"),
+    ("[ports", "not TOML"),
+    ("[tunnel]\ndns = [\"9.9.9.9\",", "not TOML"),
+    ("[ports]\npool = \"\0\"", "not TOML"),
+    ("\ufeff\ufeff[ports]\n", "possible in comments only"),
 ]
 
 GOOD = [
@@ -192,6 +201,8 @@ def test_what_check_refuses_does_not_start_and_is_not_taken(hosts, text, says):
         if gateway is hosts[0]:
             log = reload(gateway)
             assert "the configuration stays as it was" in log
+            asked = gateway.cli_result("reload")
+            assert asked.returncode == code and said[0] in asked.stderr, (asked.returncode, code, asked.stderr)
         else:
             started, log = start(gateway)
             assert started == code, (started, code, log)
@@ -249,12 +260,40 @@ def test_what_is_missing_decides_the_exit_code(hosts):
         done = still.host.run("unshare", "-m", "sh", "-ec", f"{spoil}; exec {DRPF} gateway --config {still.config} --state {still.state} --socket {still.socket}",
                               check=False, seconds=30)
         assert done.returncode == code and says in done.stdout + done.stderr, (done.returncode, done.stdout, done.stderr)
+    write(still, "[daemon]\nuser = \"nobody\"\n")
+    shut = "mount -t tmpfs none /dev/net; mknod -m 600 /dev/net/tun c 10 200"
+    for verb in (f"check --config {still.config} --socket {still.socket}", f"gateway --config {still.config} --state {still.state} --socket {still.socket}"):
+        done = still.host.run("unshare", "-m", "sh", "-ec", f"{shut}; exec {DRPF} {verb}", check=False, seconds=30)
+        assert done.returncode == 78 and "'nobody' may not open /dev/net/tun" in done.stdout + done.stderr, (done.returncode, done.stdout, done.stderr)
+    write(still, "")
     done = still.host.run("setpriv", "--reuid", "65534", "--clear-groups", DRPF, "gateway", "--state", "/tmp/none", check=False, seconds=30)
     assert done.returncode == 77 and "CAP_NET_ADMIN" in done.stdout + done.stderr, (done.returncode, done.stdout, done.stderr)
     for path, reason in (("/nonexistent.toml", "No such file or directory"), ("/etc", "Is a directory")):
         for verb in ("check", "gateway"):
             done = still.host.run(DRPF, verb, "--config", path, check=False, seconds=30)
             assert done.returncode == 78 and reason in done.stdout + done.stderr, (done.returncode, done.stdout, done.stderr)
+
+
+def test_what_is_no_file_or_may_not_be_read_is_not_taken(hosts):
+    """A folder, nothing at all, and what only others may read: the gateway goes on with what it has."""
+    running = hosts[0]
+    write(running, "")
+
+    def folder():
+        os.remove(running.config)
+        os.mkdir(running.config)
+
+    for spoil, reason in ((folder, "Is a directory"), (lambda: os.rmdir(running.config), "No such file or directory"),
+                          (lambda: (write(running, ""), os.chmod(running.config, 0)), "Permission denied")):
+        spoil()
+        asked = running.cli_result("reload")
+        assert asked.returncode == 78 and reason in asked.stderr and "cure: " in asked.stderr, (asked.returncode, asked.stderr)
+        assert reason == "Permission denied" or (check(running)[0] == 78 and reason in check(running)[1][0])
+        assert "the configuration stays as it was" in reload(running)
+        assert running.cli_result("status").returncode == 0
+    os.remove(running.config)
+    write(running, "")
+    assert reload(running) == "configuration read again"
 
 
 def test_the_apis_port_is_not_another_programs(hosts):

@@ -285,5 +285,36 @@ TEST(ConfigurationFile, TheExamplesCommentedKeysAreGoodToo) {
   ASSERT_TRUE(read) << read.error().message;
 }
 
+// As one finds it that is read while it is written. A number without quotes that is cut is a number all the same: nobody can know.
+TEST(ConfigurationFile, CutAnywhereIsRefusedOrSaysWhatItsWholeLinesSay) {
+  const std::string text =
+      "[entry]\r\nname = \"vpn.example.org\"\r\n[tunnel]\nipv4 = \"10.9.0.0/16\"\nipv6 = \"fd00:9::/64\"\nwireguard_port = 51999\n"
+      "mtu = 1400\nengine = \"embedded\"\ndns = [\"9.9.9.9\",\n  \"2620:fe::fe\"]\n[ports]\npool = \"10000-19999\"\nsnat = "
+      "\"20000-39999\"\n"
+      "services_tcp = [22, 80, 443]\n[leases]\ngrace = \"12h\"\nquarantine = \"900s\"\ndefault_plan = \"family\"\n[[plan]]\nname = "
+      "\"family\"\n"
+      "ports_max = 10\nlease_lifetime = \"7d\"\n[api]\nupnp = false\n[limits]\naccounts_max = 1000\n[daemon]\nuser = \"root\"\n";
+  ASSERT_TRUE(parse_configuration(text, "f"));
+  std::size_t taken = 0;
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    SCOPED_TRACE(text.substr(0, size));
+    const auto cut = parse_configuration(text.substr(0, size), "f");
+    if (!cut) {
+      EXPECT_EQ(cut.error().kind, Error::Kind::configuration);
+      EXPECT_TRUE(cut.error().message.starts_with("f")) << cut.error().message;
+      EXPECT_FALSE(cut.error().cure.empty()) << cut.error().message;
+      continue;
+    }
+    ++taken;
+    const auto line_begin = text.rfind('\n', size == 0 ? 0 : size - 1);
+    const auto before = parse_configuration(text.substr(0, size == 0 || line_begin == std::string::npos ? 0 : line_begin + 1), "f");
+    const auto through = parse_configuration(text.substr(0, text.find('\n', size) + 1), "f");
+    const bool in_number = size > 0 && text[size - 1] >= '0' && text[size - 1] <= '9';
+    EXPECT_TRUE(in_number || (before && *cut == *before) || (through && *cut == *through));
+  }
+  EXPECT_GT(taken, 30U);
+  EXPECT_LT(taken, text.size() / 3);
+}
+
 }  // namespace
 }  // namespace drpf::configuration

@@ -31,7 +31,8 @@ HostFacts host() {
           {{Protocol::tcp, Port{65000}}, {Protocol::tcp, Port{20001}}, {Protocol::udp, Port{40000}}},
           false,
           Port{1024},
-          [](const std::string& name) { return name == "vpn"; }};
+          [](const std::string& name) { return name == "vpn" || name == "shut-out"; },
+          [](const std::string& name) { return name != "shut-out"; }};
 }
 
 struct OnThisHost {
@@ -76,7 +77,9 @@ constexpr OnThisHost files[] = {
     {"[daemon]\nuser = \"nobody-here\"", "[daemon] user: there is no user 'nobody-here'"},
     {"[daemon]\nuser = \"vpn\"", nullptr},
     {"[daemon]\nuser = \"root\"", nullptr},
-    {"[daemon]\nuser = \"drpf\"", nullptr},  // which is used if there is one
+    {"[daemon]\nuser = \"drpf\"", "[daemon] user: there is no user 'drpf'"},  // unnamed it is used if there is one
+    {"[daemon]\n", nullptr},
+    {"[daemon]\nuser = \"shut-out\"", "[daemon] user: 'shut-out' may not open /dev/net/tun"},
 };
 INSTANTIATE_TEST_SUITE_P(Table, ProveConfiguration, testing::ValuesIn(files));
 

@@ -2,16 +2,20 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <tuple>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/temporary_folder.h"
 #include "system/process.h"
 
 namespace drpf::system {
@@ -26,6 +30,29 @@ std::string own(const std::string& field) {
 }
 
 std::uint64_t mask(const std::string& field) { return std::strtoull(own(field).c_str(), nullptr, 16); }
+
+TEST(MayUse, GoesByTheModeOfTheFile) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "device";
+  std::ofstream(path) << "x";
+  const auto owner = ::geteuid();
+  const auto group = ::getegid();
+  const User own{"own", owner, group + 1};
+  const User peer{"peer", owner + 1, group};
+  const User other{"other", owner + 1, group + 1};
+  const std::vector<std::tuple<unsigned, bool, bool, bool>> modes{{0666, true, true, true},
+                                                                  {0660, true, true, false},
+                                                                  {0600, true, false, false},
+                                                                  {0466, false, true, true},
+                                                                  {0606, true, false, true}};
+  for (const auto& [mode, own_may, peer_may, other_may] : modes) {
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    EXPECT_EQ(may_use(own, path), own_may) << mode;
+    EXPECT_EQ(may_use(peer, path), peer_may) << mode;
+    EXPECT_EQ(may_use(other, path), other_may) << mode;
+  }
+  EXPECT_TRUE(may_use(other, folder / "absent")) << "what is missing is said by who needs it";
+}
 
 // Runs in a child, since what is given up does not come back; true if `body` returned true.
 template <class Body>
