@@ -1,8 +1,11 @@
 #include "gateway/port_mappings.h"
 
+#include <fmt/format.h>
 #include <spdlog/logger.h>
 
 #include <algorithm>
+#include <chrono>
+#include <string_view>
 #include <utility>
 
 namespace drpf::gateway {
@@ -13,6 +16,34 @@ using protocol::port_mapping::Mapped;
 using protocol::port_mapping::Wish;
 
 namespace {
+
+using Told = std::function<void(std::string_view result)>;
+
+std::string act_of(const Wish& wish) {
+  auto act = fmt::format("{} map {} {}", to_string(wish.door), to_string(wish.protocol), to_string(wish.internal_port));
+  if (!wish.suggested_port.is_zero()) act += fmt::format(" suggested_port={}", to_string(wish.suggested_port));
+  if (wish.count > 1) act += fmt::format(" count={}", wish.count);
+  return act + (wish.while_connected
+                    ? std::string(" while connected")
+                    : fmt::format(" lifetime_s={}", std::chrono::duration_cast<std::chrono::seconds>(wish.lifetime).count()));
+}
+
+std::string act_of(const Ending& ending) {
+  auto act = fmt::format("{} end", ending.door ? to_string(*ending.door) : "port mapping");
+  if (ending.protocol) act += fmt::format(" {}", to_string(*ending.protocol));
+  if (ending.internal_port) act += fmt::format(" {}", to_string(*ending.internal_port));
+  if (ending.external_ports) act += fmt::format(" port={}", to_string(*ending.external_ports));
+  return act;
+}
+
+// One line for each request that changes something, as the API has them; programs renew, so it is below what is written by default.
+template <class Request>
+Told audited(const std::shared_ptr<spdlog::logger>& log, const lease::Device& device, const Request& request) {
+  if (!log->should_log(spdlog::level::debug)) return [](std::string_view) {};
+  return [log, who = device.name, act = act_of(request)](std::string_view result) {
+    log->debug("audit: device {}: {}: {}", who, act, result);
+  };
+}
 
 tl::unexpected<Error> stranger(const Address& address) {
   return fail(not_found("device_unknown", "no device of this gateway has the address " + to_string(address), "ask through the tunnel"));
@@ -82,14 +113,17 @@ void PortMappings::map(const Wish& wish, WhenMapped done) {
   request.door = wish.door;
   request.nonce = wish.nonce;
   request.description = wish.description;
+  const auto told = audited(log_, *device, wish);
   auto leases = gateway_.stage(request);
   if (!leases) {
+    told(leases.error().code);
     note_refusal(*device, wish.door, leases.error());
     return done(fail(std::move(leases.error())));
   }
   std::vector<Mapped> answer;
   for (const auto& lease : *leases) answer.push_back(mapped(lease));
-  waiting_.push_back({std::move(*leases), [done = std::move(done), answer = std::move(answer)](const Status& committed) {
+  waiting_.push_back({std::move(*leases), [done = std::move(done), answer = std::move(answer), told](const Status& committed) {
+                        told(committed ? "ok, port " + to_string(answer.front().external_port) : committed.error().code);
                         if (committed)
                           done(answer);
                         else
@@ -108,9 +142,14 @@ void PortMappings::end(const Ending& ending, WhenEnded done) {
   end.public_ports = ending.external_ports;
   end.door = ending.door;
   end.nonce = ending.nonce;
+  const auto told = audited(log_, *device, ending);
   auto ended = gateway_.stage(end);
-  if (!ended) return done(fail(std::move(ended.error())));
-  waiting_.push_back({{}, [done = std::move(done), count = *ended](const Status& committed) {
+  if (!ended) {
+    told(ended.error().code);
+    return done(fail(std::move(ended.error())));
+  }
+  waiting_.push_back({{}, [done = std::move(done), count = *ended, told](const Status& committed) {
+                        told(committed ? fmt::format("ok, {} ended", count) : committed.error().code);
                         if (committed)
                           done(count);
                         else

@@ -113,6 +113,34 @@ TEST_F(GatewayTest, ALeaseThatDoesNotEndByItsOwnDeadlineIsToldOfWithWhatEndedIt)
   EXPECT_EQ(told("its account was removed"), 10U);
 }
 
+TEST_F(GatewayTest, WhatProgramsAskForIsAuditedBelowWhatIsWrittenByDefault) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  PortMappings mappings(*gateway_, log_);
+  protocol::port_mapping::Wish wish;
+  wish.client = gateway_->book().device("laptop")->tunnel_v4;
+  wish.internal_port = Port{4711};
+  wish.lifetime = 1h;
+  said_.str("");
+  mappings.map(wish, [](const auto&) {});
+  EXPECT_EQ(said_.str().find("audit: "), std::string::npos) << said_.str();
+
+  log_->set_level(spdlog::level::debug);
+  mappings.map(wish, [](const auto&) {});
+  EXPECT_NE(said_.str().find("audit: device laptop: nat-pmp map tcp 4711 lifetime_s=3600: ok, port "), std::string::npos) << said_.str();
+  wish.only_suggested = true;
+  wish.suggested_port = Port{9};
+  wish.internal_port = Port{4712};
+  mappings.map(wish, [](const auto&) {});
+  EXPECT_NE(said_.str().find("map tcp 4712 suggested_port=9 lifetime_s=3600: port_"), std::string::npos) << said_.str();
+  protocol::port_mapping::Ending ending;
+  ending.client = wish.client;
+  ending.protocol = Protocol::tcp;
+  ending.internal_port = Port{4711};
+  mappings.end(ending, [](const auto&) {});
+  EXPECT_NE(said_.str().find("audit: device laptop: port mapping end tcp 4711: ok, 1 ended"), std::string::npos) << said_.str();
+}
+
 TEST_F(GatewayTest, OfALeaseWhoseOwnDeadlineHasComeNothingIsSaid) {
   add_device("alice", "laptop");
   connect("laptop");
