@@ -160,8 +160,9 @@ std::vector<Service> PortRegistry::called(std::string_view name) const {
   std::array<std::vector<Service>, all_transports.size()> exactly;
   std::array<std::vector<Service>, all_transports.size()> by_letters;
   for_each_name([&](std::string_view known, PortRange ports, TransportSet transports) {
-    if (!same_letters(known, name)) return;
-    auto& of_kind = compare_names(known, name) == 0 ? exactly : by_letters;
+    const bool is_it = compare_names(known, name) == 0;
+    if (!is_it && !same_letters(known, name)) return;
+    auto& of_kind = is_it ? exactly : by_letters;
     for (std::size_t i = 0; i < all_transports.size(); ++i) {
       if (!transports.contains(all_transports[i])) continue;
       of_kind[i].push_back(*find(ports.first(), all_transports[i]));
@@ -179,7 +180,9 @@ std::vector<Service> PortRegistry::called(std::string_view name) const {
 
 std::vector<Service> PortRegistry::named(std::string_view name) const {
   bool in_tables = false;
-  for_each_name([&](std::string_view known, PortRange, TransportSet) { in_tables = in_tables || same_letters(known, name); });
+  for_each_name([&](std::string_view known, PortRange, TransportSet) {
+    in_tables = in_tables || compare_names(known, name) == 0 || same_letters(known, name);
+  });
   const auto* brief = in_tables ? std::end(short_names)
                                 : std::find_if(std::begin(short_names), std::end(short_names),
                                                [&](const auto& one) { return compare_names(one.first, name) == 0; });

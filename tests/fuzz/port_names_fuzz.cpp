@@ -41,11 +41,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (query->ports) {
     for (const auto& service : names.within(*query->ports))
-      if (service.name.empty() || service.source.empty() || !service.ports.overlaps(*query->ports)) std::abort();
+      if ((service.name.empty() && service.habit.empty()) || service.source.empty() || !service.ports.overlaps(*query->ports)) std::abort();
     return 0;
   }
   for (const auto& service : names.about(query->text))
-    if (service.name.empty() || service.source.empty()) std::abort();
+    if ((service.name.empty() && service.habit.empty()) || service.source.empty()) std::abort();
   if (names.nearest(query->text).size() > 3) std::abort();
   return 0;
 }

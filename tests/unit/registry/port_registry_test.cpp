@@ -66,6 +66,10 @@ TEST(PortRegistry, LaterFilesHaveTheLastWordAndAreNamed) {
   for (const auto* name : {"screen", "RFB", "vnc-server", "vnc"})
     EXPECT_THAT(registry.ports_named(name, Protocol::tcp), Contains(Port{5900})) << name;
   EXPECT_THAT(registry.nearest("scren"), Contains("screen"));
+  // A name may have no letter in it; one that has the same letters is another.
+  registry.overlay("odd", parse_services("-- 4444/tcp\nc++ 4445/tcp\nc 4446/tcp\n").services);
+  EXPECT_THAT(registry.ports_named("--", Protocol::tcp), ElementsAre(Port{4444}));
+  EXPECT_THAT(registry.ports_named("c++", Protocol::tcp), ElementsAre(Port{4445}));
 }
 
 TEST(PortRegistry, EveryRowOfIanaIsFoundByNumberAndByName) {
