@@ -61,6 +61,7 @@ class RawScan {
   bool send_batch();
   void transmit(std::uint16_t path, std::span<const scan::Probe> probes);
   void receive();
+  void reset_connections();
   void wait();
   bool stopped();
 
@@ -78,6 +79,7 @@ class RawScan {
   std::vector<scan::HostStart> hosts_;
   std::unique_ptr<scan::Schedule> schedule_;
   bool all_on_link_ = true;
+  std::vector<scan::Reply> to_reset_;  // they have answered a SYN with SYN/ACK
   std::uint64_t ring_drops_ = 0;
   Time stop_asked_{};
   bool stopped_ = false;
@@ -237,9 +239,28 @@ void RawScan::receive() {
     path->link.receive([&](ByteView packet, Time received) {
       const auto reading = path->reader.read(packet, reply);
       if (reading == scan::Reading::not_ours) return;
+      if (reading == scan::Reading::reply && request_.kind == scan::Kind::syn && reply.answer.type == scan::AnswerType::syn_ack)
+        to_reset_.push_back(reply);
       if (reading == scan::Reading::stray || !schedule_->answered(reply, received)) schedule_->count_stray();
     });
   }
+}
+
+// The kernel knows nothing of our SYNs and resets what answers them, unless a firewall of this machine keeps it from that: then the service
+// would hold each connection half open.
+void RawScan::reset_connections() {
+  std::array<std::uint8_t, RawLink::headroom + scan::probe_size_max> frame;
+  for (const auto& reply : to_reset_) {
+    const auto target =
+        static_cast<std::size_t>(std::find(request_.targets.begin(), request_.targets.end(), reply.target) - request_.targets.begin());
+    if (target == request_.targets.size()) continue;
+    auto& path = *paths_[destinations_[target].path];
+    const auto size =
+        scan::write_reset(std::span(frame).subspan(RawLink::headroom), {path.local, reply.target, reply.source_port, reply.number}, key_);
+    const OutgoingPacket packet{std::span(frame).first(RawLink::headroom + size), reply.target, destinations_[target].next_hop};
+    path.link.send({&packet, 1});
+  }
+  to_reset_.clear();
 }
 
 void RawScan::wait() {
@@ -271,6 +292,7 @@ Result<scan::Tally> RawScan::run() {
   auto told = start;
   for (;;) {
     receive();
+    reset_connections();
     const auto now = clock_.now();
     if (stopped()) {
       schedule_->stop();
