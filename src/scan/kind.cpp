@@ -6,12 +6,12 @@ namespace drpf::scan {
 
 namespace {
 
-constexpr std::array all{Kind::syn,  Kind::connect, Kind::ack, Kind::window,      Kind::fin, Kind::null,
-                         Kind::xmas, Kind::maimon,  Kind::udp, Kind::ip_protocol, Kind::idle};
+constexpr std::array all_kinds{Kind::syn,  Kind::connect, Kind::ack, Kind::window,      Kind::fin, Kind::null,
+                               Kind::xmas, Kind::maimon,  Kind::udp, Kind::ip_protocol, Kind::idle};
 
 }  // namespace
 
-std::span<const Kind> kinds() { return all; }
+std::span<const Kind> kinds() { return all_kinds; }
 
 std::string_view to_string(Kind kind) {
   switch (kind) {
@@ -42,7 +42,7 @@ std::string_view to_string(Kind kind) {
 }
 
 std::optional<Kind> find_kind(std::string_view name) {
-  for (const auto kind : all)
+  for (const auto kind : all_kinds)
     if (to_string(kind) == name) return kind;
   return std::nullopt;
 }

@@ -15,14 +15,16 @@ struct PortCell {
   State state = State::undecided;
   Cause cause = Cause::none;
   std::uint8_t ttl = 0;
-  std::uint8_t send_failures = 0;
+  std::uint8_t send_failures = 0;    // in a row
   std::uint16_t attempts = 0;        // probes sent
   std::uint16_t void_attempts = 0;   // of these, whose silence says nothing
   std::uint16_t answered_first = 0;  // 1 + the attempt that was answered first; 0: none, or it does not matter
   std::uint32_t last_sent_us = 0;    // since the start of the scan, of the last two attempts
   std::uint32_t previous_sent_us = 0;
-  std::uint32_t rtt_us = 0;  // 0: not known
-  bool waiting = false;      // for an answer, or for its turn to be asked again
+  std::uint32_t rtt_us = 0;   // 0: not known
+  std::uint8_t canaries = 0;  // probes to it that only measured the line
+  bool waiting = false;       // for an answer, or for its turn to be asked again
+  bool unsent = false;        // the last attempt could not leave this machine: it counts for nothing and is made again
   bool known_before = false;
 
   bool answered() const { return state != State::undecided; }

@@ -56,7 +56,8 @@ struct Tally {
   std::string loss_measured_by;  // "37 canaries", "nothing answered"
   double miss_probability = 1;   // that one open port was missed although it answers
   std::optional<Duration> time_left;
-  std::optional<double> answers_limited_to;  // ICMP errors per second that the target sends at most, where a limit was found
+  std::optional<double> answers_limited_to;  // per second, where a limit was found
+  std::string limited_answers;               // of what: "ICMP errors", "resets", "answers"
   bool interrupted = false;
 };
 

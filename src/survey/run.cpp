@@ -218,7 +218,10 @@ class Run {
       sum.loss_measured_by = part.loss_measured_by;
     }
     sum.miss_probability = any_part_ ? std::max(sum.miss_probability, part.miss_probability) : part.miss_probability;
-    if (part.answers_limited_to) sum.answers_limited_to = part.answers_limited_to;
+    if (part.answers_limited_to) {
+      sum.answers_limited_to = part.answers_limited_to;
+      sum.limited_answers = part.limited_answers;
+    }
     any_part_ = true;
   }
 

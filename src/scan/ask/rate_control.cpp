@@ -63,10 +63,14 @@ void RateControl::send_error(Time now) {
   if (now - slowed_ < epoch_length) return;
   slowed_ = now;
   mode_ = Mode::adding;
+  restored_to_ = std::max(restored_to_, rate_);
   change(std::max(rate_ * slowed_to, std::min(rate_, slowed_min)), now);
 }
 
-void RateControl::halve(Time now) { change(rate_ / 2, now); }
+void RateControl::halve(Time now) {
+  restored_to_ = 0;
+  change(rate_ / 2, now);
+}
 
 void RateControl::tick(Time now, Duration settle) {
   if (epochs_.empty()) {
@@ -86,6 +90,8 @@ void RateControl::tick(Time now, Duration settle) {
     judge(epoch.rate, loss, now);
   }
   if (now - epochs_.back().begin < epoch_length) return;
+  if (restored_to_ > rate_ && now - slowed_ >= 2 * epoch_length) return change(std::min(rate_ * restored_by, restored_to_), now);
+  if (restored_to_ <= rate_) restored_to_ = 0;
   const bool may_grow = rate_ < ceiling_ && answers_since_change_ >= growth_answers_min;
   if (may_grow && mode_ == Mode::doubling) return change(rate_ * 2, now);
   if (may_grow && mode_ == Mode::adding) return change(rate_ * (1 + additive_share), now);

@@ -19,6 +19,7 @@ class RateControl {
   static constexpr std::uint64_t growth_answers_min = 4;
   static constexpr double rate_min = 0.1;
   static constexpr double slowed_to = 0.7;     // by an error of sending,
+  static constexpr double restored_by = 1.2;   // each time none came for a while
   static constexpr double slowed_min = 100;    // but not below this rate: slower it would not work either
   static constexpr double loss_margin = 0.03;  // beyond what chance explains
   static constexpr double additive_share = 0.02;
@@ -64,6 +65,7 @@ class RateControl {
   double trial_rate_ = 0;
   Loss trial_loss_;
   Time slowed_{};
+  double restored_to_ = 0;  // when errors of sending have ceased; 0: it is
 };
 
 }  // namespace drpf::scan

@@ -15,11 +15,10 @@ constexpr std::size_t hosts_updated_at_once = 4096;   // of more hosts, more rar
 constexpr Duration grace_unknown = milliseconds(50);  // beyond the timeouts of a host that never answered
 constexpr Duration resend_after_error = milliseconds(20);
 constexpr Duration wake_max = milliseconds(50);
-constexpr double canary_interval_first = 16;  // probes without a natural sample, until there are some fates
-constexpr double canary_interval = 256;
-constexpr std::uint64_t canary_fates_few = 64;
-constexpr double sample_worth = 32;  // one fate of an ordinary probe saves that many probes until the next canary
-constexpr double prior_weight = 10;  // of all hosts' loss, in samples of one host
+constexpr Duration idle_max = std::chrono::seconds(30);  // nothing under way and nothing sent: more than any gap between two probes
+constexpr unsigned idle_calls_min = 100;                 // of next(): this machine may have slept
+constexpr double sample_worth = 32;                      // one fate of an ordinary probe saves that many probes until the next canary
+constexpr double prior_weight = 10;                      // of all hosts' loss, in samples of one host
 // Among ports that answer a few silent ones are asked more often than the loss of their host demands: theirs may be worse, and it costs
 // little.
 constexpr unsigned few_silent_probes = 1024;
@@ -33,10 +32,6 @@ constexpr unsigned eager_ports_max = 256;
 constexpr Duration looked_at_every = milliseconds(50);  // ports that wait, whether their host's timeout has changed
 
 constexpr Duration first_timeout_of_errors = milliseconds(400);
-constexpr std::size_t gates_looked_at = 64;  // in one call
-
-bool counts_as_sample(AnswerType type) { return type != AnswerType::icmp; }  // ICMP errors are limited by who sends them
-bool closed_by_icmp(Kind kind) { return kind == Kind::udp || kind == Kind::ip_protocol; }
 
 }  // namespace
 
@@ -69,14 +64,15 @@ void Schedule::begin_group() {
   const auto numbers = static_cast<std::uint32_t>(request_.numbers.size());
   table_.reset(group_hosts_, numbers);
   order_ = Order(seed_ + first_target_, table_.size());
-  hosts_.assign(group_hosts_, {});
+  hosts_ = std::vector<Host>(group_hosts_);
   next_index_ = 0;
   pass_ = request_.kind == Kind::udp ? 0 : 1;
   answering_.clear();
   canaries_ = {};
-  gated_.clear();
+  paced_.clear();
   held_ = 0;
   looked_again_ = false;
+  idle_calls_ = 0;
   for (std::uint32_t host = 0; host < group_hosts_; ++host) {
     const auto& start = starts_[first_target_ + host];
     hosts_[host].round_trip = RoundTrip(start.first_timeout);
@@ -103,7 +99,7 @@ void Schedule::begin_group() {
     if (closed_by_icmp(request_.kind) && !request_.udp_fast && hosts_[host].unanswered > 0) {
       hosts_[host].gate.emplace(hosts_[host].unanswered);
       if (hosts_[host].gate->decided()) continue;
-      gated_.push_back(host);
+      paced_.push_back(host);
       // The limit may be used up already: wait until there is room for an error again.
       hosts_[host].round_trip = RoundTrip(std::max(start.first_timeout, first_timeout_of_errors));
     }
@@ -115,17 +111,16 @@ double Schedule::loss_of(const Host& host) const { return host.loss.cautious(los
 unsigned Schedule::needed(const Host& host) const { return host.probes_needed; }
 
 void Schedule::update_needs() {
-  std::uint64_t unanswered = 0;
-  for (const auto& host : hosts_) unanswered += host.unanswered;
   for (auto& host : hosts_) {
     if (request_.pace.probes_max) {
       host.probes_needed = std::max(1U, *request_.pace.probes_max);
       continue;
     }
     unsigned probes = probes_min;
-    if (loss_.samples() > 0 && !request_.udp_fast) probes = probes_needed(loss_of(host), unanswered);
-    const bool one_by_one = host.gate && host.gate->limit();
-    if (host.answered > 0 && host.unanswered > 0 && !request_.udp_fast && !one_by_one)
+    if (loss_.samples() > 0 && !request_.udp_fast)
+      probes = probes_needed(loss_of(host), table_.size());  // also for those that have answered: they might have been missed
+    const bool one_by_one = (host.gate && host.gate->limit()) || host.ration;
+    if (host.known_count > 0 && host.unanswered > 0 && !request_.udp_fast && !one_by_one)
       probes = std::max(probes, std::min(few_silent_attempts_max, few_silent_probes / host.unanswered));
     host.probes_needed = probes;
   }
@@ -140,6 +135,9 @@ Duration Schedule::timeout_of(const Host& host) const {
 
 Duration Schedule::wait_after(const PortCell& cell, const Host& host) const {
   // A little longer each time, so that the attempts do not all fall into one bad moment.
+  if (host.ration && host.ration->found())
+    return std::clamp<Duration>(timeout_of(host), Ration::retry_after, RetryWheel::wait_max / 4) *
+           std::max<int>(1, std::min<int>(cell.attempts - cell.void_attempts, 3));
   const auto timeout = host.unanswered <= eager_ports_max && host.round_trip.known() ? host.round_trip.eager_timeout() : timeout_of(host);
   return std::min<Duration>(timeout + timeout * std::min(std::max<int>(cell.attempts, 1) - 1, waits_lengthened_max) / 4,
                             RetryWheel::wait_max);
@@ -155,6 +153,7 @@ Probe Schedule::send(std::uint32_t index, Time now) {
   cell.previous_sent_us = cell.last_sent_us;
   cell.last_sent_us = micros(now);
   cell.waiting = true;
+  cell.unsent = false;
   ++waiting_;
   if (hosts_[host].gate) hosts_[host].gate->asked();
   wheel_.add(index, now + std::min(wait_after(cell, hosts_[host]), looked_at_every));
@@ -184,77 +183,6 @@ std::optional<std::uint32_t> Schedule::next_again() {
   return std::nullopt;
 }
 
-// False: it waits behind its host's gate.
-bool Schedule::pass_gate(std::uint32_t cell, Time now) {
-  auto& host = hosts_[table_.host_of(cell)];
-  if (!host.gate || host.gate->may_ask(now)) return true;
-  host.held.push_back(cell);
-  ++held_;
-  return false;
-}
-
-void Schedule::void_attempts(std::uint32_t host) {
-  std::erase_if(again_, [&](std::uint32_t cell) { return table_.host_of(cell) == host; });
-  for (std::uint32_t number = 0; number < table_.numbers(); ++number) {
-    auto& cell = table_[table_.index(host, number)];
-    if (cell.answered()) continue;
-    cell.void_attempts = cell.attempts;
-    if (cell.attempts == 0 || cell.waiting) continue;  // not asked yet
-    hosts_[host].held.push_back(table_.index(host, number));
-    ++held_;
-  }
-}
-
-std::optional<Probe> Schedule::next_gated(Time now) {
-  for (std::size_t i = 0; i < std::min(gates_looked_at, gated_.size());) {
-    const auto place = gated_turn_ % gated_.size();
-    const auto index = gated_[place];
-    auto& host = hosts_[index];
-    if (host.gate->decide(now)) {
-      std::erase_if(host.held, [this](std::uint32_t cell) {
-        const bool drop = table_[cell].attempts > 0;  // they come again below
-        if (drop) --held_;
-        return drop;
-      });
-      void_attempts(index);
-      host.loss = {};
-      const auto limit = *host.gate->limit();
-      tally_.answers_limited_to = std::min(tally_.answers_limited_to.value_or(limit), limit);
-    }
-    if (host.gate->wants_reference(now) && host.reference) {
-      host.gate->reference_asked(now);
-      const auto slot = canary_turn_++ % canary_ports;
-      return Probe{first_target_ + index, request_.numbers[table_.number_of(*host.reference)],
-                   static_cast<std::uint16_t>(ports_.first + attempt_ports + slot), *host.reference};
-    }
-    while (!host.held.empty() && host.gate->may_ask(now)) {
-      const auto cell = host.held.front();
-      host.held.pop_front();
-      --held_;
-      if (!table_[cell].answered() && !table_[cell].waiting) return send(cell, now);
-    }
-    if (host.held.empty() && host.gate->decided() && !host.gate->limit()) {
-      gated_.erase(gated_.begin() + static_cast<std::ptrdiff_t>(place));
-      if (gated_.empty()) break;
-      continue;
-    }
-    ++gated_turn_;
-    ++i;
-  }
-  return std::nullopt;
-}
-
-std::optional<Probe> Schedule::next_canary(Time now) {
-  if (answering_.empty() || quiet_ < (canary_fates_ < canary_fates_few ? canary_interval_first : canary_interval)) return std::nullopt;
-  const auto slot = canary_turn_ % canary_ports;
-  if (canaries_[slot].under_way) return std::nullopt;
-  quiet_ = 0;
-  const auto cell = answering_[canary_turn_++ % answering_.size()];
-  canaries_[slot] = {cell, now, true};
-  return Probe{first_target_ + table_.host_of(cell), request_.numbers[table_.number_of(cell)],
-               static_cast<std::uint16_t>(ports_.first + attempt_ports + slot), cell};
-}
-
 std::size_t Schedule::next(Time now, std::span<Probe> out) {
   rate_.tick(now, timeout_known_ * 5 / 2);
   const auto passed = std::chrono::duration<double>(now - tokens_at_).count();
@@ -270,13 +198,13 @@ std::size_t Schedule::next(Time now, std::span<Probe> out) {
   while (count < out.size() && tokens_ >= 1) {
     if (auto canary = next_canary(now)) {
       out[count++] = *canary;
-    } else if (auto gated = next_gated(now)) {
-      out[count++] = *gated;
+    } else if (auto paced = next_paced(now)) {
+      out[count++] = *paced;
     } else {
       auto cell = next_again();
       if (!cell) cell = next_first();
       if (!cell) break;
-      if (!pass_gate(*cell, now)) continue;
+      if (!pass(*cell, now)) continue;
       out[count++] = send(*cell, now);
     }
     tokens_ -= 1;
@@ -284,24 +212,34 @@ std::size_t Schedule::next(Time now, std::span<Probe> out) {
     ++tally_.probes;
   }
   if (count > 0) last_sent_ = now;
+  if (count > 0 || waiting_ > 0)
+    idle_calls_ = 0;
+  else if (idle_calls_++ == 0)
+    idle_since_ = now;
   return count;
 }
 
 void Schedule::not_sent(const Probe& probe, int error, Time now) {
   ++tally_.send_errors;
   --tally_.probes;
-  rate_.send_error(now);
-  const auto slot = static_cast<std::size_t>(probe.source_port - ports_.first);
-  if (slot >= attempt_ports && slot < attempt_ports + canary_ports) {
-    canaries_[slot - attempt_ports].under_way = false;
+  if (is_canary(probe)) {
+    rate_.send_error(now);
+    canaries_[static_cast<std::size_t>(probe.source_port - ports_.first - attempt_ports)].under_way = false;
+    if (auto& ration = hosts_[table_.host_of(probe.cell)].ration) ration->canary_not_sent();
     return;
   }
   auto& cell = table_[probe.cell];
-  if (cell.answered()) return;
+  if (cell.answered() || !cell.waiting) return;
+  if (cell.send_failures == 0) rate_.send_error(now);  // one that never leaves says nothing about the pace
+  auto& gate = hosts_[table_.host_of(probe.cell)].gate;
+  if (gate) gate->not_sent();
   --cell.attempts;
+  cell.void_attempts = std::min(cell.void_attempts, cell.attempts);
   cell.last_sent_us = cell.previous_sent_us;
+  cell.unsent = true;
   if (++cell.send_failures > send_failures_max) {
-    if (cell.waiting) --waiting_;
+    if (gate) gate->given_up();
+    --waiting_;
     cell.waiting = false;
     cell.cause = Cause::local_error;
     table_.remark(probe.cell, {.sender = {}, .detail = error, .from_port = {}});
@@ -314,42 +252,27 @@ void Schedule::expire(std::uint32_t index, Time now) {
   auto& cell = table_[index];
   if (!cell.waiting) return;
   auto& host = hosts_[table_.host_of(index)];
+  if (cell.unsent) {
+    cell.waiting = false;
+    --waiting_;
+    again_.push_back(index);
+    return;
+  }
+  cell.send_failures = 0;
   // The timeout may have changed since it was sent.
   const Duration waited = std::chrono::microseconds(micros(now) - cell.last_sent_us);
-  if (const auto wait = wait_after(cell, host); waited < wait && cell.send_failures == 0) {
+  if (const auto wait = wait_after(cell, host); waited < wait) {
     wheel_.add(index, now + std::min(wait - waited, looked_at_every));
     return;
   }
   cell.waiting = false;
   --waiting_;
-  if (host.gate) host.gate->silent();
+  if (host.gate) {
+    host.gate->silent();
+    if (host.gate->limit()) host.silences.push_back(index);
+  }
   if (cell.counting_attempts() >= needed(host)) return;
   again_.push_back(index);
-}
-
-void Schedule::expire_canaries(Time now) {
-  for (auto& canary : canaries_) {
-    if (!canary.under_way) continue;
-    auto& host = hosts_[table_.host_of(canary.cell)];
-    if (now - canary.sent < std::max<Duration>(3 * host.round_trip.timeout(), milliseconds(60))) continue;
-    canary.under_way = false;
-    ++canary_fates_;
-    ++host.loss.lost;
-    ++loss_.lost;
-    rate_.lost(canary.sent);
-  }
-}
-
-void Schedule::canary_answered(std::size_t slot, std::uint32_t cell, const Reply& reply, Time received) {
-  auto& canary = canaries_[slot];
-  if (!canary.under_way || canary.cell != cell || !counts_as_sample(reply.answer.type)) return;
-  canary.under_way = false;
-  auto& host = hosts_[table_.host_of(cell)];
-  host.round_trip.add(received - canary.sent);
-  ++canary_fates_;
-  ++host.loss.received;
-  ++loss_.received;
-  rate_.answered(canary.sent);
 }
 
 void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received) {
@@ -368,8 +291,14 @@ void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received)
     ++loss_.received;
     host.loss.lost += attempt - cell.void_attempts;
     loss_.lost += attempt - cell.void_attempts;
-    if (sent_us) rate_.answered(time_of(*sent_us));
-    if (attempt == last && attempt > cell.void_attempts) rate_.lost(time_of(cell.previous_sent_us));
+    const bool one_lost = attempt == last && attempt > cell.void_attempts;
+    if (host.ration) {
+      if (sent_us) host.ration->fate(true, time_of(*sent_us));
+      if (one_lost) host.ration->fate(false, time_of(cell.previous_sent_us));
+    } else {
+      if (sent_us) rate_.answered(time_of(*sent_us));
+      if (one_lost) rate_.lost(time_of(cell.previous_sent_us));
+    }
     quiet_ = std::max(0.0, quiet_ - sample_worth);
   } else if (attempt + 1 < cell.answered_first) {
     cell.answered_first = static_cast<std::uint16_t>(attempt + 1);
@@ -377,15 +306,8 @@ void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received)
     ++loss_.received;
     if (host.loss.lost > 0) --host.loss.lost;
     if (loss_.lost > 0) --loss_.lost;
-    if (sent_us) rate_.lost_came_late(time_of(*sent_us));
+    if (sent_us && !host.ration) rate_.lost_came_late(time_of(*sent_us));
   }
-}
-
-void Schedule::remember_as_canary(std::uint32_t cell) {
-  if (answering_.size() < canaries_max)
-    answering_.push_back(cell);
-  else if (answered_ports_ % 16 == 0)
-    answering_[answered_ports_ / 16 % canaries_max] = cell;
 }
 
 bool Schedule::answered(const Reply& reply, Time received) {
@@ -402,10 +324,15 @@ bool Schedule::answered(const Reply& reply, Time received) {
   const auto slot = static_cast<std::size_t>(reply.source_port - ports_.first);
   const bool by_canary = reply.source_port != 0 && slot >= attempt_ports && slot < attempt_ports + canary_ports;
   std::optional<std::uint32_t> attempt;
-  if (by_canary && reply.answer.type == AnswerType::icmp) {
-    if (host.gate && host.reference == index) host.gate->reference_answered(received);
+  const bool by_icmp = reply.answer.type == AnswerType::icmp;
+  if (host.gate && by_icmp) host.gate->error_came(received);
+  // ICMP errors are limited by who sends them. Where they come freely, they count as well as any other answer.
+  const bool counts = !by_icmp || (closed_by_icmp(request_.kind) && host.gate && host.gate->decided());
+  if (host.ration && counts) host.ration->arrived(received);
+  if (by_canary && by_icmp && host.gate && (host.gate->measuring() || host.gate->limit())) {
+    if (host.reference == index) host.gate->reference_answered(received);
   } else if (by_canary) {
-    canary_answered(slot - attempt_ports, index, reply, received);
+    if (counts) canary_answered(slot - attempt_ports, index, received);
   } else if (reply.source_port != 0) {
     const auto last = cell.attempts - 1U;
     if (slot < attempt_ports) {
@@ -428,9 +355,7 @@ bool Schedule::answered(const Reply& reply, Time received) {
       timeout_known_ = host.round_trip.timeout();
     }
   }
-  // Where ICMP errors come freely, they count as well as any other answer.
-  const bool errors_flow = closed_by_icmp(request_.kind) && reply.answer.from_target && host.gate && host.gate->decided();
-  if (attempt && *attempt >= cell.void_attempts && (counts_as_sample(reply.answer.type) || errors_flow)) sample(index, *attempt, received);
+  if (attempt && *attempt >= cell.void_attempts && counts) sample(index, *attempt, received);
   if (!first && !replaces(request_.kind, cell.state, meaning->state)) return true;
 
   if (first) {
@@ -440,17 +365,18 @@ bool Schedule::answered(const Reply& reply, Time received) {
     ++tally_.decided;
     if (cell.waiting) {
       --waiting_;
-      if (host.gate && reply.answer.type == AnswerType::icmp) {
-        const bool was_decided = host.gate->decided();
-        host.gate->answered_by_icmp(received, attempt && *attempt > cell.void_attempts);
-        if (was_decided && !host.gate->decided() && std::find(gated_.begin(), gated_.end(), table_.host_of(index)) == gated_.end())
-          gated_.push_back(table_.host_of(index));
-      } else if (host.gate)
-        host.gate->answered();
+      if (host.gate && !cell.unsent) host.gate->answered();
     }
     cell.waiting = false;
-    if (reply.answer.type == AnswerType::icmp && reply.answer.from_target && attempt) host.reference = index;
-    if (counts_as_sample(reply.answer.type)) remember_as_canary(index);
+    if (by_icmp) {
+      host.reference = index;  // whoever sent it: what counts is how many arrive
+      ++host.errors;
+    }
+    if (host.gate && by_icmp) {
+      const bool was_decided = host.gate->decided();
+      host.gate->port_answered(received, attempt && *attempt > cell.void_attempts);
+      if (was_decided && !host.gate->decided()) be_paced(table_.host_of(index));
+    }
   } else if (cell.state == State::open) {
     --tally_.open;
     --host.open;
@@ -458,6 +384,7 @@ bool Schedule::answered(const Reply& reply, Time received) {
   cell.state = meaning->state;
   cell.cause = meaning->cause;
   cell.ttl = reply.answer.ttl;
+  if (first && counts && (!host.gate || !host.gate->limit())) remember_as_canary(index);
   if (cell.state == State::open) {
     ++tally_.open;
     ++host.open;
@@ -481,7 +408,8 @@ bool Schedule::ask_parked() {
   for (std::uint32_t index = 0; index < table_.size(); ++index) {
     const auto& cell = table_[index];
     if (cell.answered() || cell.waiting || cell.cause == Cause::local_error) continue;
-    if (cell.counting_attempts() >= needed(hosts_[table_.host_of(index)])) continue;
+    const auto& host = hosts_[table_.host_of(index)];
+    if (cell.counting_attempts() >= needed(host) || (host.gate && host.gate->hopeless())) continue;
     again_.push_back(index);
     any = true;
   }
@@ -489,22 +417,27 @@ bool Schedule::ask_parked() {
 }
 
 bool Schedule::group_is_done(Time now) {
+  if (idle_calls_ > idle_calls_min && now - idle_since_ > idle_max) return true;  // whatever was still planned: it does not happen
   if (next_index_ < order_.count() || pass_ == 0 || waiting_ > 0 || held_ > 0) return false;
-  for (const auto host : gated_)
-    if (hosts_[host].gate->measuring()) return false;
+  for (const auto index : paced_) {
+    const auto& host = hosts_[index];
+    if (host.unanswered > 0 && ((host.gate && (host.gate->measuring() || (host.gate->silence_open() && !host.gate->hopeless()))) ||
+                                (host.ration && !host.ration->found())))
+      return false;
+  }
   while (!again_.empty() && table_[again_.front()].answered()) again_.pop_front();
   if (!again_.empty()) return false;
   Duration grace{};
   for (const auto& host : hosts_)
     if (host.unanswered > 0) grace = std::max(grace, host.round_trip.known() ? 2 * timeout_of(host) : grace_unknown);
   if (now - last_sent_ < grace) return false;
-  return !ask_parked() && !look_again(now);
+  return !ask_parked() && !look_again(now) && !doubt_silence(now);
 }
 
 // Some hosts let one SYN per second through. Where a host answers on most ports, the few silent ones are asked once more after that time.
 bool Schedule::look_again(Time now) {
   if (looked_again_ || request_.kind != Kind::syn || request_.pace.probes_max) return false;
-  const auto eligible = [](const Host& host) { return host.answered > 0 && host.unanswered > 0 && host.unanswered <= looked_again_max; };
+  const auto eligible = [](const Host& host) { return host.known_count > 0 && host.unanswered > 0 && host.unanswered <= looked_again_max; };
   if (std::none_of(hosts_.begin(), hosts_.end(), eligible)) return false;
   if (now - last_sent_ < look_again_after) return true;
   looked_again_ = true;
@@ -512,6 +445,21 @@ bool Schedule::look_again(Time now) {
     if (eligible(hosts_[table_.host_of(index)]) && !table_[index].answered() && table_[index].cause != Cause::local_error)
       again_.push_back(index);
   return true;
+}
+
+// ICMP errors are limited. Where silence means something else than an error does, it counts only if an error would have come: the silent
+// ports of hosts that send errors are asked once more, as fast as these are allowed.
+bool Schedule::doubt_silence(Time now) {
+  if (meaning_of_silence(request_.kind).state != State::open_filtered || request_.udp_fast || request_.pace.probes_max) return false;
+  bool any = false;
+  for (std::uint32_t index = 0; index < hosts_.size(); ++index) {
+    auto& host = hosts_[index];
+    if (host.gate || host.unanswered == 0 || host.errors == 0) continue;
+    host.gate = IcmpGate::in_doubt(host.errors, now);
+    be_paced(index);
+    any = true;
+  }
+  return any;
 }
 
 bool Schedule::finished(Time now) {
@@ -540,6 +488,10 @@ void Schedule::end_group() {
   for (std::uint32_t local = 0; local < group_hosts_; ++local) {
     auto& host = hosts_[local];
     judge_ttls(host);
+    if (host.ration && host.ration->found()) {
+      tally_.answers_limited_to = host.ration->limit();
+      tally_.limited_answers = host.gate ? "ICMP errors" : host.known_closed ? "resets" : "answers";
+    }
     silent_ += host.unanswered;
     if (host.unanswered > 0) worst_miss_ = std::max(worst_miss_, miss_probability(loss_of(host), host.probes_needed));
     for (std::uint32_t number = 0; number < table_.numbers(); ++number) {
@@ -564,7 +516,7 @@ Time Schedule::wake(Time now) const {
     when = std::min(when, until_token < wake_max ? now + std::chrono::duration_cast<Duration>(until_token) : when);
   }
   if (!wheel_.empty()) when = std::min(when, wheel_.next_due());
-  if (waiting_ == 0 || !gated_.empty()) when = std::min(when, now + milliseconds(5));
+  if (waiting_ == 0 || !paced_.empty()) when = std::min(when, now + milliseconds(5));
   return std::max(when, now);
 }
 

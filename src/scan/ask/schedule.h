@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include "scan/ask/loss.h"
 #include "scan/ask/order.h"
 #include "scan/ask/rate_control.h"
+#include "scan/ask/ration.h"
 #include "scan/ask/reply_packet.h"
 #include "scan/ask/retry_wheel.h"
 #include "scan/ask/round_trip.h"
@@ -50,6 +52,7 @@ class Schedule {
   static constexpr Duration burst = std::chrono::milliseconds(5);
   static constexpr std::uint8_t send_failures_max = 10;  // per port, then it is a local error
   static constexpr std::size_t canaries_max = 64;
+  static constexpr std::uint8_t canaries_of_open_port = 24;   // a service is not loaded for the sake of a measurement
   static constexpr double undecided_above = expected_misses;  // a silent port that would be missed more often than this stays undecided
 
   // `request` outlives the schedule. One HostStart for each target.
@@ -72,6 +75,7 @@ class Schedule {
   void count_stray() { ++tally_.strays; }
 
  private:
+  static constexpr std::size_t known_max = 8;
   struct Host {
     RoundTrip round_trip;
     Loss loss;
@@ -84,29 +88,49 @@ class Schedule {
     std::unordered_map<std::uint8_t, std::uint32_t> ttls;
     // Where closed ports answer by ICMP.
     std::optional<IcmpGate> gate;
-    std::deque<std::uint32_t> held;  // behind the gate
     std::optional<std::uint32_t> reference;
+    std::vector<std::uint32_t> silences;  // ports whose silence may be that of the limit
+    std::uint32_t errors = 0;             // ports that were answered by one
+    // Where answers are rationed.
+    RecentLoss recent;
+    std::unique_ptr<Ration> ration;
+    std::array<std::uint32_t, known_max> known{};  // ports that answer; closed ones where there are any
+    std::uint8_t known_count = 0;
+    bool known_closed = false;
+    std::deque<std::uint32_t> held;  // until the host may be asked
   };
   struct Canary {
     std::uint32_t cell = 0;
     Time sent{};
     bool under_way = false;
+    bool overdue = false;
   };
 
   void begin_group();
   void end_group();
   bool group_is_done(Time now);
   bool look_again(Time now);
+  bool doubt_silence(Time now);
   std::optional<std::uint32_t> next_first();
   std::optional<std::uint32_t> next_again();
   std::optional<Probe> next_canary(Time now);
-  std::optional<Probe> next_gated(Time now);
-  bool pass_gate(std::uint32_t cell, Time now);
+  std::optional<Probe> next_paced(Time now);
+  std::optional<Probe> next_of_gate(std::uint32_t index, Time now);
+  std::optional<Probe> next_of_ration(std::uint32_t index, Time now);
+  std::optional<Probe> canary_of(std::uint32_t cell, Time now);
+  Probe ask_again(std::uint32_t cell);
+  bool pass(std::uint32_t cell, Time now);
+  void be_paced(std::uint32_t host);
+  void suspect(std::uint32_t index, Time now);
+  bool is_canary(const Probe& probe) const;
+  bool is_loaded(std::uint32_t cell) const;
+  void forget_loss(Host& host);
   void void_attempts(std::uint32_t host);
+  void void_silences(std::uint32_t host);
   Probe send(std::uint32_t cell, Time now);
   void expire(std::uint32_t cell, Time now);
   void expire_canaries(Time now);
-  void canary_answered(std::size_t slot, std::uint32_t cell, const Reply& reply, Time received);
+  void canary_answered(std::size_t slot, std::uint32_t cell, Time received);
   void sample(std::uint32_t cell, std::uint32_t attempt, Time received);
   void remember_as_canary(std::uint32_t cell);
   void update_needs();
@@ -116,6 +140,7 @@ class Schedule {
   Verdict verdict(std::uint32_t cell) const;
   Verdict silent_verdict(const PortCell& cell, const Host& host, std::uint32_t number) const;
   static void judge_ttls(Host& host);
+  static bool closed_by_icmp(Kind kind) { return kind == Kind::udp || kind == Kind::ip_protocol; }
   Duration timeout_of(const Host& host) const;
   Duration wait_after(const PortCell& cell, const Host& host) const;
   std::uint32_t micros(Time time) const { return static_cast<std::uint32_t>((time - start_) / std::chrono::microseconds(1)); }
@@ -143,12 +168,14 @@ class Schedule {
   std::deque<std::uint32_t> again_;
   std::uint32_t waiting_ = 0;
   std::uint32_t held_ = 0;
-  std::vector<std::uint32_t> gated_;  // hosts whose gate is shut or not decided
-  std::size_t gated_turn_ = 0;
+  std::vector<std::uint32_t> paced_;  // hosts whose gate is shut or not decided, or whose answers are rationed
+  std::size_t paced_turn_ = 0;
   Time last_sent_{};
   Time needs_updated_{};
   bool looked_again_ = false;
   bool all_done_ = false;
+  Time idle_since_{};
+  unsigned idle_calls_ = 0;
 
   // Canaries: ports that answered once and are asked again, to learn what is lost.
   std::vector<std::uint32_t> answering_;

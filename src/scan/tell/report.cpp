@@ -155,8 +155,8 @@ std::vector<std::string> tally_sentences(const ReportHead& head, const ReportTai
     sentences.push_back(fmt::format("an open port would have been missed with a probability below {:.2g}", tally.miss_probability));
   if (tally.answers_limited_to)
     sentences.push_back(
-        fmt::format("the target sends at most {:.3g} ICMP errors per second, which limits how fast closed UDP ports can be told",
-                    *tally.answers_limited_to));
+        fmt::format("the target sends at most {:.3g} {} per second, or something before it lets no more through: it was asked no faster",
+                    *tally.answers_limited_to, tally.limited_answers));
   if (head.forced)
     sentences.emplace_back("the number of probes per port was given by hand: verdicts are forced, and what was lost is not made up for");
   sentences.push_back(fmt::format("{} ports decided, {} undecided", tally.decided, tally.undecided));

@@ -118,6 +118,9 @@ class JsonLinesReport : public Report {
         json_string(head_.command), utc_text(head_.started), utc_text(tail.finished), seconds_text(tail.elapsed), tally.interrupted,
         tail.hosts_up, tail.hosts_down, tail.hosts_not_begun, tally.probes, tally.answers, tally.strays, tally.ring_drops,
         tally.send_errors, tally.decided, tally.undecided, tally.open, tally.rate);
+    if (tally.answers_limited_to)
+      out += fmt::format(R"(,"answers_limited_to":{:.3g},"limited_answers":{})", *tally.answers_limited_to,
+                         json_string(tally.limited_answers));
     out += fmt::format(R"(,"loss":{},"loss_measured_by":{},"miss_probability":{},"undecided_ports":[)",
                        tally.loss ? fmt::format("{:.6f}", *tally.loss) : "null", json_string(tally.loss_measured_by),
                        tally.loss ? fmt::format("{:.3g}", tally.miss_probability) : "null");

@@ -13,6 +13,35 @@
 
 namespace drpf::scan {
 
+// So many a second, of what comes: as a bucket that fills, or counted from second to second, as FreeBSD does.
+class Allowance {
+ public:
+  Allowance(double per_second, double at_once, bool by_the_second = false)
+      : per_second_(per_second), at_once_(at_once), by_the_second_(by_the_second), left_(at_once) {}
+  bool take(Time now) {
+    if (per_second_ <= 0) return true;
+    if (by_the_second_) {
+      const auto second = now.time_since_epoch() / std::chrono::seconds(1);
+      if (second != second_) left_ = per_second_;
+      second_ = second;
+    } else {
+      left_ = std::min(at_once_, left_ + std::chrono::duration<double>(now - filled_).count() * per_second_);
+      filled_ = now;
+    }
+    if (left_ < 1) return false;
+    left_ -= 1;
+    return true;
+  }
+
+ private:
+  double per_second_;
+  double at_once_;
+  bool by_the_second_;
+  double left_;
+  Time filled_{};
+  std::int64_t second_ = 0;
+};
+
 class SimulatedNetwork {
  public:
   struct Line {
@@ -21,14 +50,25 @@ class SimulatedNetwork {
     double capacity = 0;           // probes per second that get through; 0: all
     double errors_per_second = 0;  // ICMP errors; 0: all
     double errors_at_once = 6;
+    double resets_per_second = 0;
+    double resets_at_once = 5;
+    bool resets_by_the_second = false;
+    double probes_per_second = 0;  // new flows that a router lets through
+    double probes_at_once = 5;
+    Duration outage_every{};  // nothing gets through at the end of each such time,
+    Duration outage{};        // for so long
     std::function<std::optional<Answer>(std::size_t target, std::uint16_t port)> answer;  // none: silence
+    std::function<bool(std::uint16_t port)> cannot_leave = {};                            // this machine
   };
-  explicit SimulatedNetwork(Line line) : line_(std::move(line)) {}
+  explicit SimulatedNetwork(Line line, std::uint64_t seed = 42) : line_(std::move(line)), seed_(seed), random_(seed) {}
+
+  Line& line() { return line_; }
 
   std::map<std::pair<std::size_t, std::uint16_t>, Verdict> verdicts;
   Tally tally;
   Duration took{};
   std::size_t told_twice = 0;
+  std::map<std::pair<std::size_t, std::uint16_t>, unsigned> sent;  // probes by target and port
 
   void scan(const Request& request, double start_rate, std::vector<HostStart> hosts = {}, std::optional<Duration> stop_after = {}) {
     hosts.resize(request.targets.size(), HostStart{first_timeout_on_link, {}});
@@ -36,17 +76,17 @@ class SimulatedNetwork {
     const auto sink = [&](std::size_t target, std::size_t number, const Verdict& verdict) {
       if (!verdicts.emplace(std::pair(target, request.numbers[number]), verdict).second) ++told_twice;
     };
-    Schedule schedule(request, std::move(hosts), start_rate, {61000}, 11, start, sink);
+    Schedule schedule(request, std::move(hosts), start_rate, {61000}, seed_, start, sink);
     struct Arrival {
       Time when;
       Reply reply;
       bool operator<(const Arrival& other) const { return when > other.when; }
     };
     std::priority_queue<Arrival> arrivals;
-    double room = line_.capacity / 100;
-    double errors = line_.errors_at_once;
-    Time room_at = start;
-    Time errors_at = start;
+    Allowance capacity(line_.capacity, line_.capacity / 100);
+    Allowance flows(line_.probes_per_second, line_.probes_at_once);
+    Allowance errors(line_.errors_per_second, line_.errors_at_once);
+    Allowance resets(line_.resets_per_second, line_.resets_at_once, line_.resets_by_the_second);
     std::vector<Probe> probes(64);
     auto now = start;
     while (now - start < std::chrono::hours(4)) {
@@ -63,23 +103,21 @@ class SimulatedNetwork {
       const auto count = schedule.next(now, probes);
       for (std::size_t i = 0; i < count; ++i) {
         const auto& probe = probes[i];
-        if (line_.capacity > 0) {
-          room = std::min(line_.capacity / 100, room + std::chrono::duration<double>(now - room_at).count() * line_.capacity);
-          room_at = now;
-          if (room < 1) continue;
-          room -= 1;
+        if (line_.cannot_leave && line_.cannot_leave(probe.number)) {
+          schedule.not_sent(probe, 105, now);
+          continue;
         }
-        if (lost() || lost()) continue;
+        ++sent[{probe.target, probe.number}];
+        if (!capacity.take(now) ||
+            (line_.outage_every > Duration{} && (now - start) % line_.outage_every >= line_.outage_every - line_.outage))
+          continue;
+        if (lost() || !flows.take(now)) continue;
         auto said = line_.answer(probe.target, probe.number);
         if (!said) continue;
-        if (said->type == AnswerType::icmp && line_.errors_per_second > 0) {
-          errors =
-              std::min(line_.errors_at_once, errors + std::chrono::duration<double>(now - errors_at).count() * line_.errors_per_second);
-          errors_at = now;
-          if (errors < 1) continue;
-          errors -= 1;
-        }
-        said->sender = request.targets[probe.target];
+        if (said->type == AnswerType::icmp && !errors.take(now)) continue;
+        if (said->type == AnswerType::reset && !resets.take(now)) continue;
+        if (lost()) continue;
+        if (said->from_target) said->sender = request.targets[probe.target];
         said->ttl = said->ttl == 0 ? 64 : said->ttl;
         arrivals.push({now + line_.delay, {request.targets[probe.target], probe.number, probe.source_port, *said}});
       }
@@ -102,8 +140,9 @@ class SimulatedNetwork {
 
  private:
   Line line_;
+  std::uint64_t seed_;
   bool lost() { return line_.loss > 0 && std::uniform_real_distribution<>(0, 1)(random_) < line_.loss; }
-  std::mt19937_64 random_{42};
+  std::mt19937_64 random_;
 };
 
 inline Request request_for(Kind kind, std::size_t targets, int first, int last) {
