@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""./dev bench scan: how long drpf scan takes, and how much of it is right, on lines that are clean, lossy or silent.
+"""./dev bench scan: how long drpf scan takes, and how much of it is right, on lines that are clean, lossy, silent or rationed.
 
 Scanner and target are namespaces on one cable; 200 of the target's 65,535 ports are open. All subjects are measured in turn (A B A B),
 reported are medians, the slowest run, and the worst result. Another scanner takes part by a template of its command line:
@@ -53,6 +53,7 @@ class Case:
     ports: str
     loss: int = 0  # per cent of TCP packets, each way; 100: nothing comes in
     options: tuple = ()  # of drpf
+    ration: str = ""  # rule of the target, which drops what is too much
 
     def expected(self):
         if self.target == NETWORK:
@@ -65,7 +66,10 @@ class Case:
 FAST = ("--start-rate", "100000")  # where nothing answers, only who owns the line may say that it bears more than the start rate
 CASES = (Case("clean, all ports", TARGET, "1-65535"), Case("clean, 1,000 ports", TARGET, "1-1000"), Case("5 % loss each way", TARGET, "1-65535", 5),
          Case("20 % loss each way", TARGET, "1-65535", 20), Case("all dropped, all ports", TARGET, "1-65535", 100, FAST),
-         Case("all dropped, 1,000 ports", TARGET, "1-1000", 100, FAST), Case("/16, TCP 443", NETWORK, "443", 0, FAST))
+         Case("all dropped, 1,000 ports", TARGET, "1-1000", 100, FAST), Case("/16, TCP 443", NETWORK, "443", 0, FAST),
+         Case("20 resets a second, 300 ports", TARGET, "1-300", ration="out: tcp flags & rst == rst limit rate over 20/second burst 5 packets drop"),
+         Case("200 resets a second, 1,000 ports", TARGET, "1-1000", ration="out: tcp flags & rst == rst limit rate over 200/second burst 5 packets drop"),
+         Case("100 new connections a second, 1,000 ports", TARGET, "1-1000", ration="in: ct state new limit rate over 100/second burst 5 packets drop"))
 
 
 class Net:
@@ -81,7 +85,20 @@ class Net:
         # Of four neighbours of the network two are open, one is closed, one is silent.
         self.target.nft("table ip network { chain in { type filter hook input priority 0; policy accept; ip daddr 10.42.0.0/24 accept; "
                         "ip daddr & 0.0.0.3 == 0.0.0.1 reject with tcp reset; ip daddr & 0.0.0.3 == 0.0.0.3 drop; }; }")
+        self.scanner.nft("table netdev count { counter sent { }; chain out { type filter hook egress device \"eth0\" priority 0; counter name sent; }; }")
         self.target.popen("/usr/bin/python3", "-c", LISTEN % OPEN_PORTS).wait_for_output("listening")
+
+    def ration(self, rule):
+        """`rule` begins with the direction: in or out."""
+        self.target.run("nft", "delete", "table", "ip", "ration", check=False)
+        if rule:
+            direction, _, rule = rule.partition(": ")
+            self.target.nft(f"table ip ration {{ chain {direction} {{ type filter hook {direction}put priority 0; {rule}; }}; }}")
+
+    def packets(self):
+        """That left the scanner: counted on the one hook that sees the frames of packet sockets too."""
+        text = self.scanner.run("nft", "-j", "list", "counters", "netdev").stdout
+        return next(entry["counter"]["packets"] for entry in json.loads(text)["nftables"] if "counter" in entry)
 
     def lose(self, percent):
         self.target.run("nft", "delete", "table", "ip", "loss", check=False)
@@ -91,13 +108,13 @@ class Net:
                             f"chain out {{ type filter hook output priority -300; {rule}; }}; }}")
 
     def timed(self, command, seconds):
-        """(seconds, output), or None where it did not end in time."""
-        start = time.monotonic()
+        """(seconds, output, packets sent), or None where it did not end in time."""
+        start, before = time.monotonic(), self.packets()
         try:
             result = self.scanner.run(*command, check=False, seconds=seconds)
         except subprocess.TimeoutExpired:
             return None
-        return time.monotonic() - start, result.stdout
+        return time.monotonic() - start, result.stdout, self.packets() - before
 
 
 class Drpf:
@@ -113,7 +130,7 @@ class Drpf:
         ran = net.timed(command, seconds)
         if ran is None:
             return None
-        took, output = ran
+        took, output, packets = ran
         lines = [json.loads(line) for line in output.splitlines()]
         states = {}
         for host in lines[:-1]:
@@ -123,7 +140,7 @@ class Drpf:
         wrong = sum(max(0, count - expected.get(state, 0)) for state, count in states.items() if state != "undecided")
         summary = lines[-1]["summary"]
         return {"seconds": took, "open": states.get("open", 0), "wrong": wrong, "undecided": states.get("undecided", 0), "probes": summary["probes"],
-                "rate": summary["probes"] / took}
+                "rate": summary["probes"] / took, "packets": packets}
 
 
 class Other:
@@ -135,7 +152,7 @@ class Other:
         ran = net.timed(shlex.split(self.template.format(target=case.target, ports=case.ports)), seconds)
         if ran is None:
             return None
-        figures = {"seconds": ran[0]}
+        figures = {"seconds": ran[0], "packets": ran[2]}
         if self.found:
             figures["open"] = len(self.found.findall(ran[1]))
         return figures
@@ -154,6 +171,7 @@ def report(case, rows, seconds):
         text = f"  {name:10}"
         if ended:
             text += f" median {statistics.median(run['seconds'] for run in ended):7.3f} s, slowest {max(run['seconds'] for run in ended):7.3f} s"
+            text += f", {statistics.median(run['packets'] for run in ended):,.0f} packets"
             if "open" in ended[0]:
                 text += f", open found at the least {min(run['open'] for run in ended)}"
             if "wrong" in ended[0]:
@@ -183,6 +201,7 @@ def main():
         try:
             for case in cases:
                 net.lose(case.loss)
+                net.ration(case.ration)
                 rows = {subject.name: [] for subject in subjects}
                 for _ in range(arguments.rounds):
                     for subject in subjects:
