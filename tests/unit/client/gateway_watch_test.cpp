@@ -157,60 +157,6 @@ TEST_F(GatewayWatchTest, AnAnswerThatIsNoneIsALoss) {
   EXPECT_EQ(losses[1], "bad_report");
 }
 
-TEST_F(GatewayWatchTest, ThePauseIsShortAgainAfterSomethingWasHeard) {
-  bool soon = false;
-  for (int i = 0; i < 3 && !soon; ++i) {
-    gateway.streams = gateway.sinks = 0;
-    reports.clear();
-    losses.clear();
-    gateway.stream_status = 500;
-    watch();
-    ASSERT_TRUE(is_opened(2));  // after half a second; the next is after one more
-    gateway.stream_status = 200;
-    ASSERT_TRUE(gateway.is_streaming(1));
-    gateway.sink->write(no_ports);
-    ASSERT_TRUE(is_reported(1));
-    gateway.sink->close();
-    ASSERT_TRUE(is_lost(2));
-    soon = loop.run_until([&] { return gateway.streams > 3; }, 1500ms);  // else it would be of two seconds
-  }
-  EXPECT_TRUE(soon);
-}
-
-// A machine that is busy may be late, but not always.
-TEST_F(GatewayWatchTest, WhoIsHurriedDoesNotWaitForTheNextTry) {
-  gateway.stream_status = 500;
-  bool at_once = false;
-  for (int i = 0; i < 5 && !at_once; ++i) {
-    gateway.streams = 0;
-    watch();
-    ASSERT_TRUE(is_opened(2));
-    gateway.let_pass(50ms);
-    watch_->hurry();  // the pause would be of a second
-    at_once = loop.run_until([&] { return gateway.streams > 2; }, 500ms);
-  }
-  EXPECT_TRUE(at_once);
-}
-
-TEST_F(GatewayWatchTest, WhoIsHurriedWhileTheStreamStandsDoesNotWaitAfterItsEnd) {
-  bool at_once = false;
-  for (int i = 0; i < 5 && !at_once; ++i) {
-    gateway.streams = gateway.sinks = 0;
-    reports.clear();
-    losses.clear();
-    watch_and_open();
-    gateway.sink->write(no_ports);
-    ASSERT_TRUE(is_reported(1));
-    watch_->hurry();
-    gateway.let_pass(50ms);
-    EXPECT_EQ(gateway.streams, 1U) << "it stands";
-    gateway.sink->close();
-    ASSERT_TRUE(is_lost(1));
-    at_once = loop.run_until([&] { return gateway.streams == 2; }, 300ms);  // the pause would be of half a second
-  }
-  EXPECT_TRUE(at_once);
-}
-
 TEST_F(GatewayWatchTest, AStreamThatMayBeDeadIsOpenedAgain) {
   watch_and_open();
   gateway.sink->write(no_ports);
