@@ -36,7 +36,7 @@ std::string text_of(const Losses& losses) {
 
 std::string what_of(const Losses& losses) {
   const auto counted = [](std::size_t count, const char* what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); };
-  const auto leases = "end " + counted(losses.leases.size(), "lease");
+  auto leases = "end " + counted(losses.leases.size(), "lease");
   const auto devices = "give " + counted(losses.devices.size(), "device") + " another tunnel address";
   if (losses.devices.empty()) return leases;
   return losses.leases.empty() ? devices : leases + " and " + devices;
