@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "redirect/since_call.h"
 #include "system/boot_clock.h"
 
 namespace drpf::redirect {
@@ -25,16 +26,6 @@ constexpr std::size_t redirection_bytes_max = 400;  // in a batch: five elements
 bool is_out_of_step(const Error& error) {
   return system::is_errno(error, ENOENT) || system::is_errno(error, EEXIST) || system::is_errno(error, EBUSY);
 }
-
-// A large change takes a while; timeouts that are written late must be shorter by that.
-class SinceCall {
- public:
-  std::chrono::milliseconds milliseconds() const { return std::chrono::ceil<std::chrono::milliseconds>(clock_.now() - begin_); }
-
- private:
-  system::SystemClock clock_;
-  Time begin_ = clock_.now();
-};
 
 Address endpoint_key(const Address& address) { return address.is_v4() ? address : Prefix(address, 64).address(); }
 

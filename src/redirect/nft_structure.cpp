@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "redirect/nft_redirect.h"
+#include "redirect/since_call.h"
 
 namespace drpf::redirect {
 namespace {
@@ -38,6 +39,7 @@ Result<std::unique_ptr<NftRedirect>> NftRedirect::start(std::unique_ptr<LeaseKer
 
 // The order matters: nothing is forwarded before the dead-man rules exist, and elements can be written only by the owner.
 Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> desired, Time now) {
+  const SinceCall since;
   unused_.clear();
   if (auto installed = kernel_->install(dead_man()); !installed) return fail(installed.error());
   if (auto put = put_structure(); !put) return fail(put.error());
@@ -46,7 +48,7 @@ Result<std::size_t> NftRedirect::build_up(std::span<const lease::Redirection> de
   if (auto probed = probe_kernel(); !probed) return fail(probed.error());
   if (here_.empty())
     if (auto taken = take_over_here(); !taken) return fail(taken.error());
-  auto repaired = repair(desired, now);
+  auto repaired = repair(desired, now + since.milliseconds());
   if (!repaired) return repaired;
   if (auto renewed = repair_admissions(); !renewed) return fail(renewed.error());
   if (auto purged = purge_stale(); !purged) return fail(purged.error());
@@ -132,6 +134,7 @@ Status NftRedirect::change_ruleset(const firewall::GatewayRuleset& ruleset, std:
   if (ruleset.table != ruleset_.table)
     return fail(invalid("ruleset_invalid", "the name of the table cannot be changed while the gateway runs"));
   if (const auto text = firewall::nft_text(ruleset); !text) return fail(text.error());
+  const SinceCall since;
   const auto previous = ruleset_;
   const auto previous_dead_man = dead_man();
   const auto previous_as_put = kernel_->as_put();
@@ -140,7 +143,7 @@ Status NftRedirect::change_ruleset(const firewall::GatewayRuleset& ruleset, std:
     ruleset_ = previous;
     const auto stands = kernel_->standing();
     const bool untouched = stands && *stands == ruleset::Keeper::Standing::as_put && kernel_->as_put() == previous_as_put;
-    if (auto back = restore(desired, now); !back && !untouched)
+    if (auto back = restore(desired, now + since.milliseconds()); !back && !untouched)
       spdlog::error("the former rule set could not be put back: {}", back.error().message);
     return fail(restored.error());
   }

@@ -116,12 +116,14 @@ Status ModelRedirect::start(std::string ruleset, std::span<const Redirection> de
 
 Status ModelRedirect::change_ruleset(std::string ruleset, std::span<const Redirection> desired, Time now) {
   faults_.crash_point("before another rule set");
+  const auto called = clock_.now();
   slow();
   if (faults_.strikes(Fault::kernel_refuses, 12)) return refused("a rule set");
   kernel_.ruleset = ruleset;
   if (faults_.strikes(Fault::kernel_doubtful, 12)) return refused("a rule set (but has it)");
   ruleset_ = std::move(ruleset);
   faults_.crash_point("after another rule set");
+  if (!faults_.mutated(Mutation::late_timeout)) now += clock_.now() - called;
   return reconcile(desired, now).map([](std::size_t) {});
 }
 

@@ -44,10 +44,11 @@ const lease::Lease* Simulation::durable_lease(const PortKey& key, lease::Generat
   return &found->second;
 }
 
-// The active lease that a connection has: also by an address that its host had until the configuration changed.
+// The active lease that a connection has: also by an address that its host had until the configuration changed, and which another may have
+// by now.
 const lease::Lease* Simulation::durable_lease(const PortKey& key, const Kernel::Flow& flow) const {
   const auto& [address, protocol, port] = key;
-  if (host_of(address)) return durable_lease(key, flow.mark);
+  if (const auto* lease = durable_lease(key, flow.mark)) return lease;
   for (const auto& [on, lease] : durable_.leases)
     if (lease.generation == flow.mark && lease.state == lease::LeaseState::active && on.protocol == protocol && on.port == port)
       return &lease;

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "redirect/lease_kernel.h"
@@ -47,6 +48,7 @@ class MadeUpKernel final : public LeaseKernel {
   std::vector<std::string> done;                       // what was asked of it, in order: words
   std::vector<std::vector<std::string>> transactions;  // of each the sets in order, "+live" for additions and "-live" for removals
   std::size_t dumps = 0;
+  std::chrono::milliseconds structure_takes{};
   std::size_t foreign = 0;
   ruleset::Keeper::Seen seen = ruleset::Keeper::Seen::nothing;
   mutable std::mutex connections_mutex;
@@ -54,6 +56,7 @@ class MadeUpKernel final : public LeaseKernel {
 
   Status put(const ruleset::Structure& wanted) override {
     done.emplace_back("structure");
+    std::this_thread::sleep_for(structure_takes);
     if (another_gateway_runs) return fail(failure("table_owned", "another process owns the made-up table"));
     if (refused_structures > 0) {
       --refused_structures;

@@ -262,6 +262,22 @@ TEST_F(NftRedirectTest, AnotherRuleSetKeepsTheLeases) {
   EXPECT_FALSE(kernel->forwarding_v6);
 }
 
+TEST_F(NftRedirectTest, WhatComesAfterASlowRuleSetEndsAtItsDeadlineAllTheSame) {
+  made->structure_takes = 80ms;
+  ASSERT_TRUE(start({lease_on(20000, 5)}));
+  const auto longest = [this] {
+    std::chrono::milliseconds most{};
+    for (const auto& [key, element] : kernel->sets[names::live]) most = std::max(most, element.timeout);
+    return most;
+  };
+  EXPECT_LE(longest(), 60s - 80ms);
+  ASSERT_TRUE(redirect->change_ruleset(ruleset(), std::vector{lease_on(20001, 6)}, at_start));
+  EXPECT_LE(longest(), 60s - 80ms);
+  kernel->refused_structures = 1;  // and then the former one is put back, after twice the time
+  ASSERT_FALSE(redirect->change_ruleset(ruleset(), std::vector{lease_on(20002, 7)}, at_start));
+  EXPECT_LE(longest(), 60s - 160ms);
+}
+
 TEST_F(NftRedirectTest, ARuleSetThatIsRefusedLeavesTheFormerOne) {
   const std::vector desired{lease_on(20000, 5)};
   ASSERT_TRUE(start(desired));
