@@ -22,7 +22,8 @@ constexpr double prior_weight = 10;                      // of all hosts' loss, 
 // Among ports that answer a few silent ones are asked more often than the loss of their host demands: theirs may be worse, and it costs
 // little.
 constexpr unsigned few_silent_probes = 1024;
-constexpr std::uint32_t looked_again_max = 32;  // silent ports of a host
+constexpr std::uint32_t looked_again_max = 32;              // silent ports of a host
+constexpr std::uint32_t silent_hosts_looked_at_again = 16;  // that have answered nothing; of more, none
 constexpr Duration look_again_after = milliseconds(1050);
 constexpr unsigned few_silent_attempts_max = 16;
 constexpr int others_worth = 4;
@@ -434,16 +435,29 @@ bool Schedule::group_is_done(Time now) {
   return !ask_parked() && !look_again(now) && !doubt_silence(now);
 }
 
-// Some hosts let one SYN per second through. Where a host answers on most ports, the few silent ones are asked once more after that time.
+// Some hosts let one SYN per second through, or one ICMP error out, and may have used it up before we came. Where a host answers on most
+// ports, and where silence means something else than an error does, a few silent ports are asked once more after that time.
 bool Schedule::look_again(Time now) {
-  if (looked_again_ || request_.kind != Kind::syn || request_.pace.probes_max) return false;
-  const auto eligible = [](const Host& host) { return host.known_count > 0 && host.unanswered > 0 && host.unanswered <= looked_again_max; };
+  const bool error_would_tell = meaning_of_silence(request_.kind).state == State::open_filtered && !request_.udp_fast;
+  if (looked_again_ || request_.pace.probes_max || (request_.kind != Kind::syn && !error_would_tell)) return false;
+  const auto eligible = [&](const Host& host) {
+    if (host.unanswered == 0) return false;
+    if (error_would_tell) return host.errors == 0 && (host.answered > 0 || group_hosts_ <= silent_hosts_looked_at_again);
+    return host.known_count > 0 && host.unanswered <= looked_again_max;
+  };
   if (std::none_of(hosts_.begin(), hosts_.end(), eligible)) return false;
   if (now - last_sent_ < look_again_after) return true;
   looked_again_ = true;
-  for (std::uint32_t index = 0; index < table_.size(); ++index)
-    if (eligible(hosts_[table_.host_of(index)]) && !table_[index].answered() && table_[index].cause != Cause::local_error)
+  for (std::uint32_t host = 0; host < group_hosts_; ++host) {
+    if (!eligible(hosts_[host])) continue;
+    std::uint32_t asked = 0;
+    for (std::uint32_t number = 0; number < table_.numbers() && asked < looked_again_max; ++number) {
+      const auto index = table_.index(host, number);
+      if (table_[index].answered() || table_[index].cause == Cause::local_error) continue;
       again_.push_back(index);
+      ++asked;
+    }
+  }
   return true;
 }
 

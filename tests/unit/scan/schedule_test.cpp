@@ -220,6 +220,23 @@ TEST(Schedule, ALimitOnIcmpErrorsIsFoundSaidAndKept) {
   }
 }
 
+TEST(Schedule, ErrorsThatWereUsedUpBeforeTheScanAreWaitedFor) {
+  const auto firewalled = [](std::size_t, std::uint16_t port) -> std::optional<Answer> {
+    if (port < 11) return reset;
+    if (port < 21) return Answer{.type = AnswerType::icmp, .icmp = {3, 13}};
+    return std::nullopt;
+  };
+  for (const auto kind : {Kind::fin, Kind::null, Kind::xmas, Kind::maimon, Kind::udp, Kind::ip_protocol}) {
+    for (const int first : {1, 11}) {  // a host that answers something else meanwhile, and one that answers nothing
+      if (first == 1 && (kind == Kind::udp || kind == Kind::ip_protocol)) continue;  // no reset answers those
+      SimulatedNetwork network({.errors_per_second = 1, .errors_used_up = true, .answer = firewalled});
+      network.scan(request_for(kind, 1, first, 22), rate_start_on_link);
+      EXPECT_EQ(network.count(State::filtered), 10U) << static_cast<int>(kind) << " from " << first;
+      EXPECT_EQ(network.count(State::open_filtered), 2U) << static_cast<int>(kind) << " from " << first;
+    }
+  }
+}
+
 TEST(Schedule, UdpWithoutALimitIsNotHeldUp) {
   SimulatedNetwork network({.answer = [](auto, auto) { return port_unreachable; }});
   network.scan(request_for(Kind::udp, 1, 1, 2000), rate_start_on_link);
@@ -241,10 +258,11 @@ TEST(Schedule, FastUdpDoesNotWaitForALimit) {
 // Many hosts, more than one group of them.
 TEST(Schedule, GroupsOfHostsAreWorkedThroughOneAfterAnother) {
   SimulatedNetwork network({.answer = ordinary});
-  network.scan(request_for(Kind::syn, 40, 1, 60000), 100'000);
-  EXPECT_EQ(network.verdicts.size(), 40U * 60000);
+  network.scan(request_for(Kind::syn, 18, 1, 60000), 100'000);  // a group holds the cells of 17
+  EXPECT_EQ(network.verdicts.size(), 18U * 60000);
   EXPECT_EQ(network.told_twice, 0U);
-  EXPECT_EQ(network.count(State::open), 40U * 200);
+  EXPECT_EQ(network.count(State::open), 18U * 200);
+  static_assert(17U * 60000 < PortTable::cells_max && PortTable::cells_max < 18U * 60000);
   EXPECT_EQ(network.tally.undecided, 0U);
 }
 

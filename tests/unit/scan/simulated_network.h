@@ -18,6 +18,10 @@ class Allowance {
  public:
   Allowance(double per_second, double at_once, bool by_the_second = false)
       : per_second_(per_second), at_once_(at_once), by_the_second_(by_the_second), left_(at_once) {}
+  void use_up(Time now) {
+    left_ = 0;
+    filled_ = now;
+  }
   bool take(Time now) {
     if (per_second_ <= 0) return true;
     if (by_the_second_) {
@@ -50,6 +54,7 @@ class SimulatedNetwork {
     double capacity = 0;           // probes per second that get through; 0: all
     double errors_per_second = 0;  // ICMP errors; 0: all
     double errors_at_once = 6;
+    bool errors_used_up = false;  // by somebody else, before the scan
     double resets_per_second = 0;
     double resets_at_once = 5;
     bool resets_by_the_second = false;
@@ -86,6 +91,7 @@ class SimulatedNetwork {
     Allowance capacity(line_.capacity, line_.capacity / 100);
     Allowance flows(line_.probes_per_second, line_.probes_at_once);
     Allowance errors(line_.errors_per_second, line_.errors_at_once);
+    if (line_.errors_used_up) errors.use_up(start);
     Allowance resets(line_.resets_per_second, line_.resets_at_once, line_.resets_by_the_second);
     std::vector<Probe> probes(64);
     auto now = start;
