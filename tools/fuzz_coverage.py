@@ -118,10 +118,10 @@ def lines_besides(text, names):
 
 def coverage_of(build, target, folder):
     """{source: (lines, covered, [numbers of lines that are not])} for the target's own corpus."""
-    program = os.path.join(build, "tests", target)
+    program = os.path.join(build, "tests", "fuzz_corpora")
     raw, merged = (os.path.join(folder, f"{target}.{end}") for end in ("profraw", "profdata"))
     corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target)
-    subprocess.run([program, corpus], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, LLVM_PROFILE_FILE=raw))
+    subprocess.run([program, target, corpus], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, LLVM_PROFILE_FILE=raw))
     subprocess.run([llvm_tool("llvm-profdata"), "merge", "-sparse", raw, "-o", merged], check=True)
     found = {}
     for source in PARSERS[target]:

@@ -166,6 +166,9 @@ class Suite:
     def check_mutants(self):
         return single(*run("mutants.log", [PYTHON, "-B", "tools/mutants.py", "--check"], 60))
 
+    def check_fuzz(self):
+        return single(*run("fuzz-clang.log", [PYTHON, "-B", "tools/check_fuzz.py", "--jobs", str(self.arguments.jobs)], 300))
+
     def check_walls(self):
         return single(*run("walls.log", [PYTHON, "-B", "tools/check_walls.py"], 60))
 
@@ -294,6 +297,7 @@ class Suite:
                 ("table of errors", self.check_errors), ("faults for tests to notice", self.check_mutants)]
         tidy = [("clang-tidy", self.clang_tidy)]
         tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
+        fuzz = [("fuzz targets, compiled by clang", self.check_fuzz)]
         simulated = [("500 simulated gateways", self.simulated_gateways)] if not self.arguments.longer else []
         demos = [("drpf demo as root", self.demo_as_root), ("drpf demo as an ordinary user", self.demo_as_user)]
         longer = [(name, lambda name=name, command=command: self.longer_program(name, command)) for name, command in LONGER_PROGRAMS if self.arguments.longer]
@@ -306,8 +310,8 @@ class Suite:
         if self.arguments.quick:
             return lint + tests
         if self.arguments.only:
-            return [step for step in lint + tidy + simulated + demos + longer if self.arguments.only.lower() in step[0].lower()] + tests
-        return lint + tidy + simulated + tests + demos + longer
+            return [step for step in lint + tidy + fuzz + simulated + demos + longer if self.arguments.only.lower() in step[0].lower()] + tests
+        return lint + tidy + fuzz + simulated + tests + demos + longer
 
     def run(self):
         os.makedirs(LOGS, exist_ok=True)
