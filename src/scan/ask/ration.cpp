@@ -67,6 +67,9 @@ void Ration::canary_asked() {
   ++canaries_under_way_;
 }
 
+// More than the line loses at any rate.
+bool Ration::too_much(double share, double tolerated) const { return share > line_ + tolerated * (1 - line_); }
+
 bool Ration::wants_canary() const {
   if (phase_ == Phase::trial && canaries_ >= trial_canaries) return false;
   if (phase_ == Phase::keep && !reached_ && canaries_ >= growing_canaries) return false;
@@ -126,13 +129,15 @@ Ration::Finding Ration::judge_measure(Time now) {
     go_on(Phase::measure, rate_, now);
     return Finding::none;
   }
+  const auto share = loss_.share();
   const auto come_in = std::max(1U, arrived_) / as_seconds(passed);
   if (bad_before_ && come_in > *limit_ * above_limit) {
-    line_ = loss_.share();
-    return Finding::line;
+    line_ = share;
+    return keep(rate_, false, now);
   }
-  const bool reached = loss_.share() > share_tolerated;
-  measured_share_ = told_ ? 0 : loss_.share();
+  const bool reached = too_much(share, share_tolerated);
+  if (!reached && line_ > 0) line_ = std::max(line_, share);
+  measured_share_ = told_ ? 0 : share;
   return keep(reached ? come_in : rate_, reached, now);
 }
 
@@ -147,7 +152,7 @@ Ration::Finding Ration::keep(double limit, bool reached, Time now) {
 
 Ration::Finding Ration::judge_keep(Time now, double elsewhere) {
   const auto share = loss_.share();
-  const bool bad = loss_.lost >= lost_min && share > (reached_ ? share_tolerated_at_limit : share_tolerated);
+  const bool bad = loss_.lost >= lost_min && too_much(share, reached_ ? share_tolerated_at_limit : share_tolerated);
   if (!reached_) {
     if (canaries_ < growing_canaries || canaries_under_way_ > 0 || now - begun_ < look_for_growing) return Finding::none;
     if (!bad && rate_ >= elsewhere) {
@@ -155,14 +160,15 @@ Ration::Finding Ration::judge_keep(Time now, double elsewhere) {
       return Finding::line;
     }
     if (!bad) limit_ = rate_;
-    go_on(bad ? Phase::measure : Phase::keep, bad ? rate_ : rate_ * grow_free, now);
+    go_on(bad ? Phase::measure : Phase::keep, bad ? rate_ : rate_ * (line_ > 0 ? grow_on_line : grow_free), now);
     return Finding::none;
   }
   if (loss_.samples() < fates_min || now - begun_ < look_for) return Finding::none;
-  // So many were asked as had come in, and as large a part was lost: the line loses it.
+  // So many were asked as had come in, and as large a part was lost: the line seems to lose it. Faster step by step, for if it is a limit
+  // after all, what is silent at full speed says nothing.
   if (const auto measured = std::exchange(measured_share_, 0); bad && measured > 0 && share > measured * share_same) {
-    line_ = share;
-    return Finding::line;
+    line_ = std::max(share, measured);
+    return keep(rate_ * grow_on_line, false, now);
   }
   if (bad && rate_ <= *limit_ * below_limit && std::exchange(bad_before_, true)) {
     go_on(Phase::measure, *limit_ * doubted_at, now);  // it has changed, or is none

@@ -54,8 +54,9 @@ class Ration {
   static constexpr std::uint32_t growing_canaries = 12;  // in one look; it ends when all their fates are known
   static constexpr std::uint32_t lost_min = 3;
   static constexpr double down_at_most = 1.0 / 32;
-  static constexpr double grow = 1.05;    // by the look, at a limit,
-  static constexpr double grow_free = 2;  // and where there was none up to here
+  static constexpr double grow = 1.05;       // by the look, at a limit,
+  static constexpr double grow_free = 2;     // and where there was none up to here,
+  static constexpr double grow_on_line = 4;  // or what is lost seems to be lost at any rate
   static constexpr double shrink = 0.9;
   static constexpr double below_limit = 0.7;  // nor slower than this
   static constexpr double above_limit = 1.5;
@@ -89,6 +90,7 @@ class Ration {
   Finding judge(Time now, double elsewhere);
 
   bool trying() const { return phase_ == Phase::trial; }
+  bool measuring() const { return phase_ == Phase::measure; }
   bool found() const { return phase_ == Phase::keep; }
   std::optional<double> limit() const { return limit_; }  // answers per second
   double line() const { return line_; }                   // what is lost at any rate
@@ -101,6 +103,7 @@ class Ration {
   Finding judge_measure(Time now);
   Finding judge_keep(Time now, double elsewhere);
   Finding keep(double limit, bool reached, Time now);
+  bool too_much(double share, double tolerated) const;
 
   Phase phase_ = Phase::trial;
   double rate_;

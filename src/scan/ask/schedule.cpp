@@ -281,6 +281,8 @@ void Schedule::sample(std::uint32_t index, std::uint32_t attempt, Time received)
   auto& host = hosts_[table_.host_of(index)];
   // Of ports that are asked a forced number of times only those are seen that answer: canaries alone know the loss then.
   if (request_.pace.probes_max) return;
+  // Behind a limit of errors the lost ones of such a port are void, and that one came in the end says nothing.
+  if (host.gate && host.gate->limit() && cell.void_attempts > 0) return;
   const auto last = cell.attempts - 1U;
   std::optional<std::uint32_t> sent_us;
   if (attempt == last) sent_us = cell.last_sent_us;

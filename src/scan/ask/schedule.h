@@ -125,6 +125,7 @@ class Schedule {
   bool is_canary(const Probe& probe) const;
   bool is_loaded(std::uint32_t cell) const;
   void forget_loss(Host& host);
+  void count_reference(Host& host, bool received);
   void void_attempts(std::uint32_t host);
   void void_silences(std::uint32_t host);
   Probe send(std::uint32_t cell, Time now);

@@ -67,6 +67,12 @@ void Schedule::void_attempts(std::uint32_t index) {
   }
 }
 
+// One that was asked when an error could come tells what the line loses.
+void Schedule::count_reference(Host& host, bool received) {
+  ++(received ? host.loss.received : host.loss.lost);
+  ++(received ? loss_.received : loss_.lost);
+}
+
 // They were asked when no error could come.
 void Schedule::void_silences(std::uint32_t index) {
   auto& host = hosts_[index];
@@ -130,7 +136,10 @@ std::optional<Probe> Schedule::next_of_ration(std::uint32_t index, Time now) {
     --held_;
     if (table_[cell].answered() || table_[cell].waiting) continue;
     host.ration->asked();
-    return send(cell, now);
+    const auto probe = send(cell, now);
+    // Faster than is answered, to measure: silence says little then.
+    if (host.ration->measuring() && !request_.pace.probes_max) ++table_[cell].void_attempts;
+    return probe;
   }
   return std::nullopt;
 }
@@ -147,9 +156,11 @@ std::optional<Probe> Schedule::next_of_gate(std::uint32_t index, Time now) {
   switch (host.gate->judge_silence(now, 2 * host.round_trip.timeout())) {
     case IcmpGate::Silence::meant:
       host.silences.clear();
+      count_reference(host, true);
       break;
     case IcmpGate::Silence::void_:
       void_silences(index);
+      count_reference(host, false);
       break;
     case IcmpGate::Silence::open:
       break;
