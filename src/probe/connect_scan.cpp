@@ -39,6 +39,7 @@ constexpr std::uint32_t few_silent = 32;  // ports of a host that answers elsewh
 constexpr Duration last_look_after = 1100ms;
 constexpr Duration wait_max = 50ms;
 constexpr Duration wait_for_room = 2ms;
+constexpr Duration wait_for_ration = 5ms;
 constexpr Duration progress_every = 200ms;
 constexpr Duration pause_max = 500ms;
 constexpr unsigned local_errors_in_a_row_max = 12;
@@ -111,7 +112,8 @@ void ConnectScan::begin_group(std::size_t first, std::size_t count) {
   order_.emplace(seed_, order_count_);
   fresh_ = 0;
   ports_.assign(order_count_, ProbedPort{});
-  hosts_.assign(count, Host{});
+  hosts_ = std::vector<Host>(count);
+  rationed_.clear();
   for (std::size_t host = 0; host < count; ++host) {
     hosts_[host].undecided = static_cast<std::uint32_t>(request_.numbers.size());
     hosts_[host].round_trip = scan::RoundTrip(on_link(request_.targets[first + host]) ? first_timeout_on_link : first_timeout_routed);
@@ -149,6 +151,9 @@ void ConnectScan::leave_group() {
   for (const auto& host : hosts_) {
     loss_.received += host.loss.received;
     loss_.lost += host.loss.lost;
+    if (!host.ration || !host.ration->found()) continue;
+    tally_.answers_limited_to = host.ration->limit();
+    tally_.limited_answers = host.canaries_closed ? "resets" : "answers";
   }
 }
 
@@ -169,7 +174,7 @@ void ConnectScan::age() {
       if (!alive(front)) continue;
       auto& attempt = attempts_[front.first];
       const auto& host = host_of(attempt.port);
-      if (attempt.canary || 3 * host.round_trip.timeout() < kernel_repeats_every ||
+      if (attempt.canary || host.ration || 3 * host.round_trip.timeout() < kernel_repeats_every ||
           (request_.pace.probes_max && sent(attempt.port) >= *request_.pace.probes_max)) {
         give_up(front.first);  // its answer is long overdue
         continue;
@@ -198,27 +203,41 @@ bool ConnectScan::make_room() {
 void ConnectScan::send() {
   refill();
   if (now_ < paused_until_) return;
-  while (tokens_ >= 1 && something_to_send()) {
+  while (tokens_ >= 1) {
+    if (!rationed_.empty() && make_room()) {
+      if (const auto next = next_rationed()) {
+        if (!attempt(next->port, next->canary)) return;
+        continue;
+      }
+    }
+    if (!something_to_send()) return;
     if (!canaries_due_.empty() && make_room()) {
       const auto port = canaries_due_.front();
       canaries_due_.pop_front();
-      if (!attempt(port, true)) return;
+      if (host_of(port).ration)
+        --host_of(port).canaries_under_way;  // it has its own
+      else if (!attempt(port, true))
+        return;
       continue;
     }
     if (!retries_.empty()) {
       const auto port = retries_.front();
-      if (!ports_[port].decided && !make_room()) {
+      if (ports_[port].decided || !pass(port)) {
+        retries_.pop_front();
+        continue;
+      }
+      if (!make_room()) {
         // It goes on with its own oldest socket.
         if (ports_[port].attempts == none) return;
         give_up(oldest(port));
       }
       retries_.pop_front();
-      if (!ports_[port].decided && !attempt(port, false)) return;
+      if (!attempt(port, false)) return;
       continue;
     }
     if (fresh_ == order_count_ || !make_room()) return;
     const auto port = static_cast<std::uint32_t>(order_->at(fresh_++));
-    if (!ports_[port].decided && !attempt(port, false)) return;
+    if (!ports_[port].decided && pass(port) && !attempt(port, false)) return;
   }
 }
 
@@ -261,6 +280,8 @@ bool ConnectScan::attempt(std::uint32_t port, bool canary) {
   } else {
     auto& state = ports_[port];
     if (state.probes++ == 0) state.first_probe = sent;
+    // Faster than is answered, to measure: silence says little then.
+    if (const auto& ration = host_of(port).ration; ration && ration->measuring()) ++state.void_probes;
     made.next = std::exchange(state.attempts, slot);
     schedule(port);
   }
@@ -270,10 +291,11 @@ bool ConnectScan::attempt(std::uint32_t port, bool canary) {
 
 void ConnectScan::schedule(std::uint32_t port) {
   const auto& state = ports_[port];
+  const auto& host = host_of(port);
+  const auto timeout = host.ration ? std::max<Duration>(host.round_trip.timeout(), scan::Ration::retry_after) : host.round_trip.timeout();
   const unsigned factor = state.probes >= 3 ? backoff_max : 1U << (state.probes - 1);
   timers_.push(
-      {attempts_[state.attempts].sent + std::min<Duration>(host_of(port).round_trip.timeout() * factor, scan::RoundTrip::timeout_max), port,
-       state.probes, false});
+      {attempts_[state.attempts].sent + std::min<Duration>(timeout * factor, scan::RoundTrip::timeout_max), port, state.probes, false});
 }
 
 void ConnectScan::local_error(std::uint32_t port, bool canary, int error) {
@@ -282,6 +304,7 @@ void ConnectScan::local_error(std::uint32_t port, bool canary, int error) {
   auto& host = host_of(port);
   if (canary) {
     --host.canaries_under_way;
+    if (host.ration) host.ration->canary_not_sent();
   } else if (error == ENETUNREACH || error == EHOSTUNREACH || error == EINVAL || error == EACCES || error == ENODEV) {
     // This machine knows no way there; asking for each port again and again will not find one.
     if (++host.unreachable >= unreachable_max) {
@@ -319,6 +342,7 @@ void ConnectScan::read_events() {
           until, now_ + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(0.0, 1 - tokens_) / rate_->rate())));
     }
   }
+  if (!rationed_.empty()) until = std::min(until, now_ + wait_for_ration);
   const auto left = std::max(Duration::zero(), std::min(until - now_, wait_max));
   const timespec wait{.tv_sec = 0, .tv_nsec = static_cast<long>(left.count())};
   std::array<epoll_event, 256> events{};
@@ -359,6 +383,7 @@ void ConnectScan::read(std::uint32_t slot, int refused_with) {
         local_error(port, canary, outcome.error);
       } else if (canary) {
         --host_of(port).canaries_under_way;
+        if (auto& ration = host_of(port).ration) ration->canary_not_sent();
       } else {
         retries_.push_back(port);
       }
@@ -379,27 +404,45 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
     host.round_trip.add(*verdict.rtt);
     settle_ = std::max(settle_, host.round_trip.timeout());
   }
-  if (by_tcp) {
-    ++host.loss.received;
-    rate_->answered(attempt.sent);
-  }
+  if (by_tcp) ++host.loss.received;
+  if (by_tcp && host.ration) host.ration->arrived(now_);
   if (attempt.canary) {
-    --host.canaries_under_way;
+    if (by_tcp)
+      canary_fate(slot, true);
+    else
+      --host.canaries_under_way;
     close(slot);
     return;
   }
+  if (by_tcp && host.ration)
+    host.ration->fate(true, attempt.sent);
+  else if (by_tcp)
+    rate_->answered(attempt.sent);
   auto& state = ports_[port];
   if (by_tcp) {
     host.loss.lost += state.lost + repetitions(slot);
     for (auto other = state.attempts; other != none; other = attempts_[other].next)
       if (other != slot && now_ - attempts_[other].sent > host.round_trip.timeout()) {
         ++host.loss.lost;
-        rate_->lost(attempts_[other].sent);
+        if (host.ration)
+          host.ration->fate(false, attempts_[other].sent);
+        else
+          rate_->lost(attempts_[other].sent);
       }
-    if (host.canaries.size() < canary_ports_max) host.canaries.push_back(port);
+    remember_as_canary(port, verdict.state);
   }
   verdict.probes = sent(port);
   decide(port, std::move(verdict));
+}
+
+void ConnectScan::remember_as_canary(std::uint32_t port, State state) {
+  auto& host = host_of(port);
+  const bool closed = state == State::closed;
+  if (closed && !host.canaries_closed) {
+    host.canaries_closed = true;
+    host.canaries.clear();
+  }
+  if (closed == host.canaries_closed && host.canaries.size() < canary_ports_max) host.canaries.push_back(port);
 }
 
 unsigned ConnectScan::needed(const Host& host) const {
@@ -410,7 +453,7 @@ unsigned ConnectScan::needed(const Host& host) const {
 
 void ConnectScan::want_canaries(Host& host) {
   const auto enough = host.loss.samples() + host.canaries_under_way;
-  if (enough >= samples_wanted || host.canaries.empty()) return;
+  if (enough >= samples_wanted || host.canaries.empty() || host.ration) return;
   for (auto missing = samples_wanted - enough; missing > 0; --missing) {
     canaries_due_.push_back(host.canaries[host.next_canary++ % host.canaries.size()]);
     ++host.canaries_under_way;
@@ -423,12 +466,16 @@ void ConnectScan::due(std::uint32_t port) {
   if (!request_.pace.probes_max) want_canaries(host);
   const auto timeout = host.round_trip.timeout();
   const auto* newest = state.attempts == none ? nullptr : &attempts_[state.attempts];
-  if (sent(port) < needed(host)) {
-    if (newest != nullptr && newest->repeated_at <= now_ + timeout) {
+  if (counting(port) < needed(host)) {
+    if (!host.ration && newest != nullptr && newest->repeated_at <= now_ + timeout) {
       timers_.push({newest->repeated_at, port, state.probes, false});  // the kernel is about to ask again anyway
     } else {
       retries_.push_back(port);
     }
+    return;
+  }
+  if (host.ration && !host.ration->found()) {
+    timers_.push({now_ + timeout, port, state.probes, false});  // what its silence means is about to be known
     return;
   }
   const bool last_look = !state.looked_again && !host.canaries.empty() && host.undecided <= few_silent && !request_.pace.probes_max;
@@ -443,7 +490,7 @@ void ConnectScan::due(std::uint32_t port) {
     if (state.enough_at == Time{}) state.enough_at = newest->repeated_at - kernel_repeats_every;
     earliest = std::max(earliest, state.enough_at + std::min(timeout, kernel_repeats_every - paid_for_before));
   }
-  const bool loss_unknown = !request_.pace.probes_max && !host.canaries.empty() && host.loss.samples() < samples_wanted;
+  const bool loss_unknown = !host.ration && !request_.pace.probes_max && !host.canaries.empty() && host.loss.samples() < samples_wanted;
   if (now_ < earliest || (loss_unknown && host.canaries_under_way > 0)) {
     timers_.push({now_ < earliest ? earliest : now_ + timeout, port, state.probes, false});
     return;
@@ -458,10 +505,7 @@ void ConnectScan::expire() {
     if (timer.canary) {
       auto& attempt = attempts_[timer.index];
       if (!attempt.fd.valid() || attempt.generation != timer.generation) continue;
-      auto& host = host_of(attempt.port);
-      ++host.loss.lost;
-      rate_->lost(attempt.sent);
-      --host.canaries_under_way;
+      canary_fate(timer.index, false);
       close(timer.index);
     } else if (!ports_[timer.index].decided && ports_[timer.index].probes == timer.generation) {
       due(timer.index);
@@ -474,7 +518,7 @@ void ConnectScan::silence(std::uint32_t port) {
   Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = sent(port)};
   ++silent_;
   if (host.loss.samples() > 0) {
-    const double miss = scan::miss_probability(host.loss.cautious(), verdict.probes);
+    const double miss = scan::miss_probability(host.loss.cautious(), counting(port));
     worst_miss_ = std::max(worst_miss_, miss);
     if (request_.pace.probes_max) {
       verdict.note = "forced";
@@ -515,13 +559,11 @@ std::uint32_t ConnectScan::oldest(std::uint32_t port) const {
 
 // An attempt that brought nothing; what it says about the line is known when the port answers another one.
 void ConnectScan::give_up(std::uint32_t slot) {
-  auto& attempt = attempts_[slot];
-  if (attempt.canary) {
-    ++host_of(attempt.port).loss.lost;
-    --host_of(attempt.port).canaries_under_way;
-  } else {
-    ++ports_[attempt.port].lost;
-  }
+  const auto port = attempts_[slot].port;
+  if (attempts_[slot].canary)
+    canary_fate(slot, false);
+  else if (const auto& ration = host_of(port).ration; !ration || !ration->measuring())
+    ++ports_[port].lost;
   close(slot);
 }
 

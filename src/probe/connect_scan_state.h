@@ -1,10 +1,11 @@
-// The state of one connect scan under way: which ports wait for what, and the sockets at work for them. Included by connect_scan.cpp alone.
+// The state of one connect scan under way: which ports wait for what, and the sockets at work for them. Included by its own sources alone.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <queue>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "scan/ask/loss.h"
 #include "scan/ask/order.h"
 #include "scan/ask/rate_control.h"
+#include "scan/ask/ration.h"
 #include "scan/ask/round_trip.h"
 #include "system/boot_clock.h"
 #include "system/links_and_routes.h"
@@ -36,8 +38,9 @@ class ConnectScan {
   struct ProbedPort {
     std::uint32_t attempts = none;  // the first of its attempts under way
     std::uint16_t probes = 0;
-    std::uint16_t repeated = 0;  // by the kernel, on sockets that are closed
-    std::uint16_t lost = 0;      // attempts given up: lost, if it turns out that the port answers
+    std::uint16_t repeated = 0;     // by the kernel, on sockets that are closed
+    std::uint16_t lost = 0;         // attempts given up: lost, if it turns out that the port answers
+    std::uint16_t void_probes = 0;  // whose silence says nothing
     bool decided = false;
     bool looked_again = false;
     Time first_probe{};
@@ -57,11 +60,21 @@ class ConnectScan {
   struct Host {
     scan::RoundTrip round_trip;
     scan::Loss loss;
-    std::vector<std::uint32_t> canaries;  // ports that answered with SYN/ACK or RST
+    std::vector<std::uint32_t> canaries;  // ports that answered with SYN/ACK or RST; closed ones where there are any
+    bool canaries_closed = false;
     unsigned canaries_under_way = 0;
     std::size_t next_canary = 0;
     unsigned unreachable = 0;
     std::uint32_t undecided = 0;  // ports
+    // Where answers are rationed.
+    scan::RecentLoss recent;
+    std::unique_ptr<scan::Ration> ration;
+    std::deque<std::uint32_t> held;  // until the host may be asked
+  };
+
+  struct Next {
+    std::uint32_t port;
+    bool canary;
   };
 
   struct Timer {
@@ -90,6 +103,13 @@ class ConnectScan {
   void schedule(std::uint32_t port);
   void due(std::uint32_t port);
   void want_canaries(Host& host);
+  void remember_as_canary(std::uint32_t port, scan::State state);
+  bool pass(std::uint32_t port);
+  void canary_fate(std::uint32_t slot, bool received);
+  void suspect(std::uint32_t port);
+  void void_probes(std::uint32_t index);
+  std::optional<Next> next_of_ration(std::uint32_t index);
+  std::optional<Next> next_rationed();
   unsigned needed(const Host& host) const;
   void read_events();
   void read(std::uint32_t slot, int refused_with);
@@ -102,6 +122,7 @@ class ConnectScan {
   void close(std::uint32_t slot);
   void unlink(std::uint32_t slot);
   std::uint16_t sent(std::uint32_t port) const;
+  unsigned counting(std::uint32_t port) const { return sent(port) - ports_[port].void_probes; }
   unsigned repetitions(std::uint32_t slot) const;
   std::uint32_t oldest(std::uint32_t port) const;
   void refill();
@@ -133,6 +154,8 @@ class ConnectScan {
   std::optional<scan::Order> order_;
   std::deque<std::uint32_t> retries_;
   std::deque<std::uint32_t> canaries_due_;
+  std::vector<std::uint32_t> rationed_;  // hosts
+  std::size_t rationed_turn_ = 0;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
 
   std::vector<Attempt> attempts_;

@@ -49,7 +49,7 @@ def flows(rate):
     return "router", chain("forward", f"iifname inside ct state new limit rate over {rate}/second burst 5 packets drop")
 
 
-@pytest.mark.parametrize("kind", ["syn"])
+@pytest.mark.parametrize("kind", ["syn", "connect"])
 @pytest.mark.parametrize("ration, limit, ports", [(resets(20), 20, 120)] + ([(resets(1), 1, 30), (resets(200), 200, 1000), (flows(100), 100, 1000)] if LONGER else []),
                          ids=lambda value: str(value) if isinstance(value, int) else value[0])
 def test_a_limit_of_answers_is_found_named_and_kept(lab, kind, ration, limit, ports):
