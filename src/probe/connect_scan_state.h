@@ -27,6 +27,10 @@ class ConnectScan {
  public:
   static constexpr std::size_t attempts_max = 16'384;                     // sockets at a time
   static constexpr Duration pause_first = std::chrono::milliseconds(10);  // after an error of this machine; doubled up to pause_max
+  static constexpr Duration kernel_repeats_every = std::chrono::seconds(1);
+  static constexpr Duration paid_for_before = std::chrono::milliseconds(100);
+  static constexpr Duration silence_min =
+      std::chrono::milliseconds(250);  // from the first probe to the verdict: a host with quick ports may have slow ones
   ConnectScan(const scan::Request& request, ScanObserver& observer, const std::function<bool()>& stop)
       : request_(request), observer_(observer), stop_(stop) {}
 
