@@ -35,7 +35,7 @@ struct ClientResponse {
 class HttpExchange {
  public:
   static constexpr std::uint32_t head_bytes_max = 16 * 1024;
-  static constexpr std::size_t line_bytes_max = 16 * 1024 * 1024;  // of a stream; a gateway's whole lease table fits
+  static constexpr std::size_t line_bytes_max = 32 * 1024 * 1024;  // of a stream; all ports of a pool fit
 
   // `server`: how errors call it. No limit of the body: it is read as lines.
   HttpExchange(std::string server, std::optional<std::uint64_t> body_bytes_max);

@@ -40,12 +40,16 @@ struct Request {
 // On a stream that was silent for a while, so that its reader knows that the server is there.
 inline constexpr std::string_view heartbeat_line = "{\"event\":\"heartbeat\"}";
 
-// Where a streaming response is written to. Lines wait in a queue of limited length; a reader that lets it overflow is cut off.
+// Where a streaming response is written to, on the loop's thread. Lines wait in a queue of limited length; a reader that lets it overflow
+// is cut off.
 class LineSink {
  public:
   virtual ~LineSink() = default;
-  virtual void write(std::string line) = 0;  // without the newline; on the loop's thread
-  virtual void close() = 0;                  // after what was written
+  virtual void write(std::string line) = 0;  // without the newline
+  // A line that says how things stand, not what has changed: made when the reader has taken what was written before, and never again
+  // within HttpLimits::state_pause. Until then a later one stands for it, so a slow reader costs nothing. An empty line is not sent.
+  virtual void state(std::function<std::string()> line) = 0;
+  virtual void close() = 0;  // after what was written
 };
 
 struct Response {

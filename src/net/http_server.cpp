@@ -43,7 +43,8 @@ using Acceptor = asio::basic_socket_acceptor<Protocol>;
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 constexpr Duration accept_retry = std::chrono::milliseconds(100);  // when the process is out of descriptors
-constexpr std::size_t drain_bytes_max = 256 * 1024;                // read and thrown away so that a refusal reaches its reader
+constexpr std::size_t write_part_bytes = 64 * 1024;
+constexpr std::size_t drain_bytes_max = 256 * 1024;  // read and thrown away so that a refusal reaches its reader
 constexpr Duration drain_timeout = std::chrono::seconds(1);
 
 // For what is refused before a handler could see it, in the form that the API gives its errors.
@@ -90,9 +91,15 @@ class QueuedSink final : public LineSink {
 
   void write(std::string line) override {
     if (closed_) return;
-    if (pending_.size() + line.size() + 1 > bytes_max_) return abandon();  // the reader is too slow
+    // The reader is too slow. One line alone may be as long as it is.
+    if (!pending_.empty() && pending_.size() + line.size() + 1 > bytes_max_) return abandon();
     pending_ += line;
     pending_ += '\n';
+    wake_.cancel();
+  }
+  void state(std::function<std::string()> line) override {
+    if (closed_) return;
+    state_ = std::move(line);
     wake_.cancel();
   }
   void close() override {
@@ -101,17 +108,28 @@ class QueuedSink final : public LineSink {
   }
   void abandon() {
     pending_.clear();
+    state_ = nullptr;
     close();
   }
-  bool finished() const { return closed_ && pending_.empty(); }
-  bool empty() const { return pending_.empty(); }
-  std::string take() { return std::exchange(pending_, {}); }
+  bool finished() const { return closed_ && pending_.empty() && !state_; }
+  // When a state that waits may be sent.
+  std::optional<asio::steady_timer::time_point> state_due() const { return state_ ? std::optional(state_after_) : std::nullopt; }
+  std::string take(asio::steady_timer::time_point now, Duration pause) {
+    auto lines = std::exchange(pending_, {});
+    if (!lines.empty() || !state_ || (!closed_ && now < state_after_)) return lines;
+    lines = std::exchange(state_, nullptr)();
+    state_after_ = now + pause;
+    if (!lines.empty()) lines += '\n';
+    return lines;
+  }
   asio::steady_timer& wake() { return wake_; }
 
  private:
   asio::steady_timer wake_;
   std::size_t bytes_max_;
   std::string pending_;
+  std::function<std::string()> state_;
+  asio::steady_timer::time_point state_after_{};
   bool closed_ = false;
 };
 
@@ -159,6 +177,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   static asio::awaitable<error_code> receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
   static asio::awaitable<bool> send(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response, bool keep_alive,
                                     bool head_only);
+  static asio::awaitable<bool> write_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, const std::string& text);
   static asio::awaitable<void> send_stream(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response);
   static asio::awaitable<void> drain(std::shared_ptr<Connection> connection);
 
@@ -352,14 +371,25 @@ void HttpServer::Impl::answer(const Request& request, const Respond& respond) co
   }
 }
 
+// In parts, each in its time: a long text on a slow line is no reason to give up, one that does not get on is.
+asio::awaitable<bool> HttpServer::Impl::write_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection,
+                                                  const std::string& text) {
+  for (std::size_t written = 0; written < text.size();) {
+    connection->stream.expires_after(self->limits.write_timeout);
+    const auto part = asio::buffer(text.data() + written, std::min(text.size() - written, write_part_bytes));
+    const auto [error, size] = co_await asio::async_write(connection->stream, part, as_result);
+    if (error || self->stopped) co_return false;
+    written += size;
+  }
+  co_return true;
+}
+
 // True when the connection can go on (or be drained).
 asio::awaitable<bool> HttpServer::Impl::send(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response,
                                              bool keep_alive, bool head_only) {
   std::string text = head_of(response, keep_alive);
   if (!head_only) text += response.body;
-  connection->stream.expires_after(self->limits.write_timeout);
-  const auto [error, size] = co_await asio::async_write(connection->stream, asio::buffer(text), as_result);
-  if (error || self->stopped) co_return false;
+  if (!co_await write_all(self, connection, text)) co_return false;
   if (keep_alive) co_return true;
   error_code ignored;
   connection->stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
@@ -379,17 +409,22 @@ asio::awaitable<void> HttpServer::Impl::send_stream(std::shared_ptr<Impl> self, 
   response.stream = nullptr;
   // A reader has nothing more to say: whatever arrives now is its good-bye.
   stream.socket().async_wait(asio::socket_base::wait_read, [sink](const error_code&) { sink->abandon(); });
+  auto silent_since = asio::steady_timer::clock_type::now();
   while (!sink->finished()) {
-    std::string lines = sink->take();
+    const auto now = asio::steady_timer::clock_type::now();
+    const auto heartbeat_at = silent_since + self->limits.heartbeat;
+    std::string lines = sink->take(now, self->limits.state_pause);
     if (lines.empty()) {
-      sink->wake().expires_after(self->limits.heartbeat);
-      const auto [woken] = co_await sink->wake().async_wait(as_result);
-      if (woken || !sink->empty() || sink->finished()) continue;
+      if (sink->finished()) break;
+      if (now < heartbeat_at) {
+        sink->wake().expires_at(std::min(heartbeat_at, sink->state_due().value_or(heartbeat_at)));
+        (void)co_await sink->wake().async_wait(as_result);
+        continue;
+      }
       (lines = heartbeat_line) += '\n';
     }
-    stream.expires_after(self->limits.write_timeout);
-    const auto [error, size] = co_await asio::async_write(stream, asio::buffer(lines), as_result);
-    if (error || self->stopped) co_return;
+    if (!co_await write_all(self, connection, lines)) co_return;
+    silent_since = asio::steady_timer::clock_type::now();
   }
   error_code ignored;
   stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);

@@ -19,16 +19,19 @@ const lease::Device& own_device(const Call& call) { return *call.service.book().
 
 Result<Reply> show_self(Call& call) { return json_response(200, self_json(call.service, own_device(call))); }
 
-// First what is, then a line with the same members after each change that concerns the device. Ends when the device is removed.
+// First what is, then, after changes that concern the device, a line with the same members. Ends when the device is removed.
 Result<Reply> stream_self(Call& call) {
   net::Response response;
   response.stream = [&service = call.service, id = own_device(call).id](std::shared_ptr<net::LineSink> sink) -> std::shared_ptr<void> {
     const auto tell = [&service, id, sink] {
-      const auto* device = service.book().device(id);
-      if (!device) return sink->close();
-      auto line = self_json(service, *device);
-      line["event"] = "leases";
-      sink->write(boost::json::serialize(line));
+      if (!service.book().device(id)) return sink->close();
+      sink->state([&service, id]() -> std::string {
+        const auto* device = service.book().device(id);
+        if (!device) return {};
+        auto line = self_json(service, *device);
+        line["event"] = "leases";
+        return boost::json::serialize(line);
+      });
     };
     tell();
     return service.subscribe([id, tell](const Change& change) {

@@ -57,6 +57,9 @@ inline Answer read(const net::Response& response) {
 class FakeSink final : public net::LineSink {
  public:
   void write(std::string line) override { lines.push_back(std::move(line)); }
+  void state(std::function<std::string()> line) override {
+    if (auto text = line(); !text.empty()) lines.push_back(std::move(text));
+  }
   void close() override { closed = true; }
   std::vector<std::string> lines;
   bool closed = false;

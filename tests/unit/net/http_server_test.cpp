@@ -304,6 +304,56 @@ TEST_F(HttpOverUnix, CutsOffAReaderThatDoesNotRead) {
   thread_->call([&] { sink = nullptr; });
 }
 
+// What waits behind it is limited, not a line itself: of all ports of a device it is some megabytes.
+TEST_F(HttpOverUnix, OneLineMayBeLongerThanWhatMayWait) {
+  HttpLimits limits;
+  limits.stream_bytes = 4096;
+  const std::string longest(300'000, 'x');
+  start(
+      [&](const Request&) {
+        Response response;
+        response.stream = [&](std::shared_ptr<LineSink> to) -> std::shared_ptr<void> {
+          to->write(longest);
+          to->close();
+          return nullptr;
+        };
+        return response;
+      },
+      limits);
+  test::LineReader stream(client(), "/");
+  EXPECT_EQ(*stream.next(), longest);
+  EXPECT_EQ(*stream.next(), std::nullopt);
+}
+
+TEST_F(HttpOverUnix, StatesAreMadeWhenTheReaderIsReadyAndTheLastOneCounts) {
+  std::shared_ptr<LineSink> sink;
+  int made = 0;
+  start([&](const Request&) {
+    Response response;
+    response.stream = [&](std::shared_ptr<LineSink> to) -> std::shared_ptr<void> {
+      sink = to;
+      to->state([&] { return ++made, std::string("first"); });
+      return nullptr;
+    };
+    return response;
+  });
+  test::LineReader stream(client(), "/");
+  EXPECT_EQ(*stream.next(), "first");
+  thread_->call([&] {
+    for (int i = 1; i <= 1000; ++i) sink->state([&made, i] { return ++made, "state " + std::to_string(i); });
+  });
+  EXPECT_EQ(*stream.next(), "state 1000");
+  EXPECT_EQ(made, 2);
+  thread_->call([&] {
+    sink->state([] { return std::string(); });  // there is nothing to say any more
+    sink->state([] { return std::string("last"); });
+    sink->close();
+    sink = nullptr;
+  });
+  EXPECT_EQ(*stream.next(), "last");
+  EXPECT_EQ(*stream.next(), std::nullopt);
+}
+
 TEST_F(HttpOverUnix, AStreamsReaderCanBeCalledAwayFromAnotherThread) {
   start([&](const Request&) {
     Response response;
