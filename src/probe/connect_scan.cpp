@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "probe/connect_scan_state.h"
+#include "probe/local_trouble.h"
 
 namespace drpf::probe {
 
@@ -58,18 +59,6 @@ std::size_t raised_descriptor_limit() {
 
 }  // namespace
 
-void ConnectScan::read_own_addresses() {
-  auto links = system::LinksAndRoutes::open();
-  if (!links) return;
-  if (auto addresses = links->addresses()) own_ = std::move(*addresses);
-}
-
-bool ConnectScan::on_link(const Address& target) const {
-  return target.is_loopback() || std::ranges::any_of(own_, [&](const system::InterfaceAddress& own) {
-           return own.address.family() == target.family() && Prefix(own.address, own.prefix_length).contains(target);
-         });
-}
-
 Result<scan::Tally> ConnectScan::run() {
   if (request_.targets.empty() || request_.numbers.empty()) return scan::Tally{};
   epoll_ = system::Fd(::epoll_create1(EPOLL_CLOEXEC));
@@ -95,13 +84,11 @@ Result<scan::Tally> ConnectScan::run() {
   const std::size_t hosts_per_group = std::max<std::size_t>(1, ports_per_group / request_.numbers.size());
   for (std::size_t first = 0; first < request_.targets.size(); first += hosts_per_group) {
     begin_group(first, std::min(hosts_per_group, request_.targets.size() - first));
+    find_ways();
     run_group();
+    tell_neighbours();
     leave_group();
   }
-  if (tally_.probes == 0 && tally_.decided == 0 && !stopped_)
-    return fail(failure("scan_impossible",
-                        fmt::format("cannot ask {}: {}", to_string(request_.targets.front()), std::strerror(last_local_error_)),
-                        "see to the route to it (`ip route get`) and to the limits of this machine"));
   return finished();
 }
 
@@ -278,7 +265,6 @@ void ConnectScan::schedule(std::uint32_t port) {
 
 void ConnectScan::local_error(std::uint32_t port, bool canary, int error) {
   ++tally_.send_errors;
-  last_local_error_ = error;
   auto& host = host_of(port);
   if (canary) {
     --host.canaries_under_way;
@@ -372,6 +358,10 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
   const auto& attempt = attempts_[slot];
   const auto port = attempt.port;
   auto& host = host_of(port);
+  if (verdict.sender && is_own(*verdict.sender) && !is_own(request_.targets[target_of(port)])) {
+    verdict = told_by_this_machine(std::move(verdict), host.neighbour_on != 0, silent_neighbour(port));
+    host.neighbour_silent = host.neighbour_silent || verdict.cause == Cause::host_unreach;
+  }
   const bool by_tcp = verdict.cause == Cause::syn_ack || verdict.cause == Cause::reset;
   // After a repetition of the kernel's only the kernel may know which of the two was answered.
   if (const auto passed = now_ - attempt.sent; !verdict.rtt && passed < kernel_repeats_every) verdict.rtt = passed;
@@ -422,6 +412,10 @@ void ConnectScan::due(std::uint32_t port) {
   auto& host = host_of(port);
   if (!request_.pace.probes_max) want_canaries(host);
   const auto timeout = host.round_trip.timeout();
+  if (neighbour_is_asked(port)) {
+    timers_.push({now_ + neighbour_looked_at_every, port, state.probes, false});
+    return;
+  }
   const auto* newest = state.attempts == none ? nullptr : &attempts_[state.attempts];
   if (sent(port) < needed(host)) {
     if (newest != nullptr && newest->repeated_at <= now_ + timeout) {
@@ -472,6 +466,12 @@ void ConnectScan::expire() {
 void ConnectScan::silence(std::uint32_t port) {
   const auto& host = host_of(port);
   Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = sent(port)};
+  if (neighbour_is_silent(port)) {
+    verdict.cause = Cause::host_unreach;
+    verdict.note = silent_neighbour(port);
+    decide(port, std::move(verdict));
+    return;
+  }
   ++silent_;
   if (host.loss.samples() > 0) {
     const double miss = scan::miss_probability(host.loss.cautious(), verdict.probes);
@@ -503,6 +503,7 @@ void ConnectScan::decide(std::uint32_t port, Verdict verdict) {
   --group_undecided_;
   --host_of(port).undecided;
   while (state.attempts != none) close(state.attempts);
+  if (verdict.cause == Cause::local_error && verdict.note.empty()) verdict.note = note_of_local_error(verdict.detail);
   count(verdict);
   observer_.on_verdict(target_of(port), number_of(port), verdict);
 }
