@@ -339,6 +339,7 @@ int scan_targets(const survey::Options& given, const std::vector<std::string>& w
   const auto plan = survey::make_plan(job->options, environment);
   if (!plan) return terminal::report(plan.error());
   for (const auto& sentence : plan->remarks) terminal::remark(sentence);
+  for (const auto& sentence : plan->unresolved) terminal::remark(sentence + "; the others are asked");
   return carry_out(*job, *plan, *screen, *form, environment);
 }
 

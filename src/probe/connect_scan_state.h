@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <queue>
+#include <string>
 #include <vector>
 
 #include "core/result.h"
@@ -69,6 +70,7 @@ class ConnectScan {
     Time neighbour_looked_at{};
     bool neighbour_asked = false;
     bool neighbour_silent = false;
+    std::string silent_neighbour;  // in words, where one was
   };
 
   struct Timer {
@@ -89,7 +91,8 @@ class ConnectScan {
   bool is_own(const Address& address) const;
   void find_ways();
   bool neighbour_is_asked(std::uint32_t port);
-  std::string silent_neighbour(std::uint32_t port);
+  const std::string& silent_neighbour(std::uint32_t port);
+  Host& look_at_neighbour(std::uint32_t port);
   bool neighbour_is_silent(std::uint32_t port);
   void tell_neighbours();
   bool on_link(const Address& target) const;

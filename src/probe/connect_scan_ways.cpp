@@ -41,31 +41,37 @@ void ConnectScan::find_ways() {
   }
 }
 
-// Whether the kernel is still looking for the host on its link: then nothing has been sent to it yet.
-bool ConnectScan::neighbour_is_asked(std::uint32_t port) {
+// What the kernel knows by now of the host on its link; not asked anew for each of its ports.
+ConnectScan::Host& ConnectScan::look_at_neighbour(std::uint32_t port) {
   auto& host = host_of(port);
-  if (host.neighbour_on == 0 || now_ > ports_[port].first_probe + neighbour_asked_for) return false;
-  if (now_ < host.neighbour_looked_at + neighbour_looked_at_every) return host.neighbour_asked;
+  if (host.neighbour_on == 0 || now_ < host.neighbour_looked_at + neighbour_looked_at_every) return host;
   host.neighbour_looked_at = now_;
   const auto known = routes_->known_neighbour(host.neighbour_on, request_.targets[target_of(port)]);
-  return host.neighbour_asked = known && known->asked;
+  host.neighbour_asked = known && known->asked;
+  host.neighbour_silent = host.neighbour_silent || (known && known->silent);
+  return host;
+}
+
+// Whether the kernel is still looking for the host: then nothing has been sent to it yet.
+bool ConnectScan::neighbour_is_asked(std::uint32_t port) {
+  return look_at_neighbour(port).neighbour_asked && now_ <= ports_[port].first_probe + neighbour_asked_for;
+}
+
+// Nobody of that address is on the link: the kernel has asked, and has given up or will.
+bool ConnectScan::neighbour_is_silent(std::uint32_t port) {
+  auto& host = look_at_neighbour(port);
+  host.neighbour_silent = (host.neighbour_silent || host.neighbour_asked) && host.loss.samples() == 0;
+  return host.neighbour_silent;
 }
 
 // In the words of whoever was to carry the probe: the host itself, or the router before it.
-std::string ConnectScan::silent_neighbour(std::uint32_t port) {
+const std::string& ConnectScan::silent_neighbour(std::uint32_t port) {
+  auto& words = host_of(port).silent_neighbour;
+  if (!words.empty()) return words;
   const auto& target = request_.targets[target_of(port)];
   const auto route = routes_ ? routes_->path_to(target, scope_) : Result<system::PathTo>(system::PathTo{});
   const auto link = route ? system::link_kind(route->interface_index) : Result<system::LinkKind>(system::LinkKind{});
-  return silent_neighbour_note(route ? route->gateway.value_or(target) : target, link ? link->name : "its link");
-}
-
-// Nobody of that address is on the link: the kernel has asked and given up.
-bool ConnectScan::neighbour_is_silent(std::uint32_t port) {
-  auto& host = host_of(port);
-  if (host.neighbour_on == 0 || host.loss.samples() > 0) return false;
-  const auto known = routes_->known_neighbour(host.neighbour_on, request_.targets[target_of(port)]);
-  host.neighbour_silent = host.neighbour_silent || (known && (known->silent || known->asked));
-  return host.neighbour_silent;
+  return words = silent_neighbour_note(route ? route->gateway.value_or(target) : target, link ? link->name : "its link");
 }
 
 void ConnectScan::tell_neighbours() {

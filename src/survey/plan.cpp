@@ -212,11 +212,14 @@ class Planner {
 
   // A name's addresses that are asked: the first one; of a host of one's own the first of each family, for each has a firewall of its own.
   std::vector<Address> chosen(const std::vector<Address>& all) const {
+    const bool any_in_scope = std::ranges::any_of(all, [&](const auto& address) { return lies_in(address, scope_); });
+    if (!any_in_scope && !options_.i_own_these) return {all.front()};
     std::vector<Address> own;
     for (const auto& address : all)
-      if (lies_in(address, scope_) && std::ranges::none_of(own, [&](const auto& one) { return one.family() == address.family(); }))
+      if ((lies_in(address, scope_) || !any_in_scope) &&
+          std::ranges::none_of(own, [&](const auto& one) { return one.family() == address.family(); }))
         own.push_back(address);
-    return own.empty() ? std::vector{all.front()} : own;
+    return own;
   }
 
   Result<scan::ResolvedTarget> resolve(scan::Target& target) {

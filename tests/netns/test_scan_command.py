@@ -168,10 +168,15 @@ def test_lists_come_through_a_pipe_and_as_other_systems_save_them(net):
 
 
 def test_a_terminal_that_goes_leaves_a_report_and_a_resume_file(net, tmp_path):
-    scan = net.popen(DRPF, "scan", "--syn", "-p", "1000-2000", "--max-rate", "100", "--progress", "json", "--output", f"json:{tmp_path}/scan.json",
-                     "--resume-file", tmp_path / "scan.resume", HOST)
-    scan.wait_for_output('"done"')
+    slow = [DRPF, "scan", "--syn", "-p", "1000-2000", "--max-rate", "100", "--progress", "json", HOST]
+    scan = net.popen(*slow, "--output", f"json:{tmp_path}/scan.json", "--resume-file", tmp_path / "scan.resume")
+    heedless = net.popen("nohup", *slow, "--no-resume")
+    for one in (scan, heedless):
+        one.wait_for_output('"done"')
+    heedless.send_signal(signal.SIGHUP)
     assert scan.stop(signal.SIGHUP) == 130, scan.output()
+    heedless.wait_for_output('"done"', after=len(heedless.output()))
+    assert heedless.stop() == 130
     assert json.loads((tmp_path / "scan.json").read_text())[0]["interrupted"] and (tmp_path / "scan.resume").exists()
 
 

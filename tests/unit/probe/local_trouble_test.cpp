@@ -12,6 +12,12 @@ namespace {
 using scan::Cause;
 using scan::State;
 
+TEST(LocalTrouble, IsSaidInWordsWhereTheErrorItselfDoesNotSayIt) {
+  EXPECT_THAT(note_of_local_error(EMSGSIZE), testing::HasSubstr("MTU"));
+  EXPECT_THAT(note_of_local_error(EPERM), testing::HasSubstr("a rule of this machine"));
+  EXPECT_EQ(note_of_local_error(EMFILE), "");
+}
+
 TEST(LocalTrouble, IsARuleThatRefusesOrARouterThatIsSilent) {
   const auto own = *parse_address("10.0.0.2");
   for (const auto cause : {Cause::admin_prohibited, Cause::port_unreach, Cause::net_unreach, Cause::policy_fail}) {

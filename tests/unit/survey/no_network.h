@@ -35,6 +35,7 @@ struct FakeMachine {
     here.resolve = [](const std::string& name) -> Result<std::vector<Address>> {
       if (name == "nas") return std::vector{address("fd00::7"), address("10.0.0.7"), address("10.0.0.8")};
       if (name == "hosted") return std::vector{address("2001:db8::20"), address("10.0.0.20")};
+      if (name == "server") return std::vector{address("2001:db8::21"), address("203.0.113.21")};
       if (name == "local") return std::vector{address("fe80::9")};
       if (name == "strange") return std::vector{address("203.0.113.7")};
       return fail(not_found("target_unresolved", "the name '" + name + "' cannot be resolved"));

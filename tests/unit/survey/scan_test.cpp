@@ -84,6 +84,10 @@ TEST(ScanPlan, AsksTheFirstAddressOfEachFamilyOfAnOwnNameOrAll) {
   EXPECT_THAT(texts(machine.plan(options)->targets), ElementsAre("10.0.0.7", "10.0.0.8", "fd00::7"));
   // What lies outside of the scope is not what the name stands for here, unless there is nothing else.
   EXPECT_THAT(texts(machine.plan(with_targets({"hosted"}))->targets), ElementsAre("10.0.0.20"));
+  EXPECT_EQ(machine.plan(with_targets({"server"})).error().code, "out_of_scope");
+  auto vouched = with_targets({"server"});
+  vouched.i_own_these = true;
+  EXPECT_THAT(texts(machine.plan(vouched)->targets), ElementsAre("203.0.113.21", "2001:db8::21"));
   options.only_v4 = true;
   EXPECT_THAT(texts(machine.plan(options)->targets), ElementsAre("10.0.0.7", "10.0.0.8"));
   options.only_v6 = true;
