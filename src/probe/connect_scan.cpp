@@ -32,7 +32,8 @@ constexpr Duration kernel_repeats_every = 1s;
 constexpr Duration paid_for_before = 100ms;
 constexpr std::size_t canary_ports_max = 8;
 constexpr unsigned samples_wanted = 32;  // of the loss, before silence is believed of a host that answers elsewhere
-constexpr Duration first_timeout_on_link = 200ms;
+constexpr Duration first_timeout_own = 200ms;
+constexpr Duration first_timeout_on_link = 450ms;  // devices that sleep answer after a second: the first socket is still there then
 constexpr Duration first_timeout_routed = 1s;
 constexpr unsigned backoff_max = 4;       // times the host's timeout
 constexpr Duration silence_min = 250ms;   // from the first probe to the verdict: a host with quick ports may have slow ones
@@ -101,7 +102,10 @@ void ConnectScan::begin_group(std::size_t first, std::size_t count) {
   hosts_.assign(count, Host{});
   for (std::size_t host = 0; host < count; ++host) {
     hosts_[host].undecided = static_cast<std::uint32_t>(request_.numbers.size());
-    hosts_[host].round_trip = scan::RoundTrip(on_link(request_.targets[first + host]) ? first_timeout_on_link : first_timeout_routed);
+    const auto& target = request_.targets[first + host];
+    hosts_[host].round_trip = scan::RoundTrip(target.is_loopback() || is_own(target) ? first_timeout_own
+                                              : on_link(target)                      ? first_timeout_on_link
+                                                                                     : first_timeout_routed);
   }
   group_undecided_ = order_count_;
   if (!request_.resume) return;

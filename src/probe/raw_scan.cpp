@@ -30,6 +30,9 @@ using std::chrono::milliseconds;
 constexpr Duration progress_interval = milliseconds(200);
 constexpr Duration stop_asked_every = milliseconds(20);
 constexpr std::size_t paths_max = 64;
+// Until a host on the link has answered anything: an access point may answer ARP for a device that sleeps, and wakes after a second. The
+// last of three probes is given up when the first one is a bit older than that.
+constexpr Duration first_timeout_of_neighbour = milliseconds(360);
 constexpr int slow_neighbour_worth = 2;  // round trips of ARP, until the first probe counts as silent
 constexpr Duration source_ports_turn = milliseconds(250);
 constexpr std::uint16_t source_ports_wanted = 61'000;  // above Linux's usual range for its own sockets
@@ -142,7 +145,9 @@ Status RawScan::find_routes() {
     const auto& kind = paths_[*path]->link.kind();
     const bool on_link = (kind.ethernet && !route->gateway) || route->local;
     if (kind.ethernet && !route->local) next_hops_[i] = route->gateway.value_or(target);
-    hosts_[i].first_timeout = on_link ? scan::first_timeout_on_link : scan::first_timeout_routed;
+    hosts_[i].first_timeout = route->local ? scan::first_timeout_on_link
+                              : on_link    ? first_timeout_of_neighbour
+                                           : scan::first_timeout_routed;
     all_on_link_ = all_on_link_ && on_link;
   }
   return {};

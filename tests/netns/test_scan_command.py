@@ -10,9 +10,10 @@ import pytest
 
 from gateway import DRPF
 from namespaces import Namespaces
+from odd_host import Asked, like_a_kernel
 
 OWN, HOST, HOST_V6, SILENT, STRANGER = "10.43.0.1", "10.43.0.2", "fd43::2", "10.43.0.3", "203.0.113.9"
-ELSEWHERE = "10.47.0.9"
+DROWSY, ELSEWHERE = "10.43.0.8", "10.47.0.9"
 ASLEEP = {"--syn": "10.43.0.6", "--connect": "10.43.0.7"}  # late answers to the one kind of scan do not help the other
 WAKES_AFTER = 1.2
 GREETING = b"SSH-2.0-test \x1b[2J\r\n"
@@ -42,32 +43,45 @@ class Greeter:
 
 
 class Sleeper:
-    """Answers ARP for these addresses, late, as a phone does whose radio sleeps."""
+    """Devices whose radio sleeps: some answer even ARP late; for the others an access point does that, and they are late with everything else."""
 
-    def __init__(self, host, interface, addresses):
-        self.socket = host.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
-        self.socket.bind((interface, 0x0806))
-        self.mac, self.addresses = self.socket.getsockname()[4], list(map(socket.inet_aton, addresses))
-        threading.Thread(target=self._serve, daemon=True).start()
+    def __init__(self, host, interface, late_with_arp, late_with_tcp):
+        self.late_with_arp, self.late_with_tcp = list(map(socket.inet_aton, late_with_arp)), late_with_tcp
+        self.sockets = []
+        for protocol, answer in ((0x0806, self._answer_arp), (0x0800, self._answer_tcp)):
+            made = host.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
+            made.bind((interface, protocol))
+            self.sockets.append(made)
+            threading.Thread(target=self._serve, args=(made, answer), daemon=True).start()
 
-    def _serve(self):
+    def _serve(self, made, answer):
         with contextlib.suppress(OSError):
-            while frame := self.socket.recv(200):
-                if frame[20:22] == b"\0\1" and frame[38:42] in self.addresses:
-                    answer = frame[6:12] + self.mac + frame[12:20] + b"\0\2" + self.mac + frame[38:42] + frame[22:32]
-                    threading.Timer(WAKES_AFTER, self._send, [answer]).start()
+            while frame := made.recv(2000):
+                for said in answer(frame, made.getsockname()[4]):
+                    threading.Timer(WAKES_AFTER, self._send, (made, said)).start()
 
-    def _send(self, frame):
+    def _answer_arp(self, frame, mac):
+        if frame[20:22] == b"\0\1" and frame[38:42] in self.late_with_arp:
+            yield frame[6:12] + mac + frame[12:20] + b"\0\2" + mac + frame[38:42] + frame[22:32]
+
+    def _answer_tcp(self, frame, mac):
+        asked = Asked(frame[14:])
+        if asked.destination in self.late_with_tcp:
+            yield from (frame[6:12] + mac + frame[12:14] + answer for answer in like_a_kernel(asked, {22}))
+
+    @staticmethod
+    def _send(made, frame):
         with contextlib.suppress(OSError):
-            self.socket.send(frame)
+            made.send(frame)
 
     def close(self):
-        self.socket.close()
+        for made in self.sockets:
+            made.close()
 
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory):
-    """Two machines on one link; the far one has a silent address, two that are asleep, and one that is not private. What is sent to its address
+    """Two machines on one link; the far one has a silent address, three that are asleep, and one that is not private. What is sent to its address
     elsewhere comes back over a second link."""
     namespaces = Namespaces(tmp_path_factory.mktemp("scan"))
     near, far = namespaces.host("near"), namespaces.host("far")
@@ -79,12 +93,12 @@ def net(tmp_path_factory):
     namespaces.link(near, "e1", far, "e1")
     near.ip("addr add 10.46.0.1/24 dev e1", f"route add {STRANGER}/32 dev e0", f"route add {ELSEWHERE} via {HOST} dev e0 src 10.46.0.1",
             "route add unreachable 10.99.0.0/24")
-    far.ip("addr add 10.46.0.2/24 dev e1", *(f"addr add {address}/32 dev e0" for address in (SILENT, STRANGER, *ASLEEP.values(), ELSEWHERE)))
+    far.ip("addr add 10.46.0.2/24 dev e1", *(f"addr add {address}/32 dev e0" for address in (SILENT, STRANGER, *ASLEEP.values(), DROWSY, ELSEWHERE)))
     far.sysctl("net.ipv4.conf.e0.rp_filter", 0)
     # The kernel itself keeps silent about the addresses that are asleep.
     far.nft(f"table arp t {{ chain i {{ type filter hook input priority 0; arp daddr ip {{ {', '.join(ASLEEP.values())} }} drop\n}}\n}}\n")
-    far.nft(f"table ip t {{ chain i {{ type filter hook input priority 0; ip daddr {SILENT} drop\n}}\n}}\n")
-    greeters = [Greeter(far, "0.0.0.0", 22), Greeter(far, "::", 8022), Sleeper(far, "e0", ASLEEP.values())]
+    far.nft(f"table ip t {{ chain i {{ type filter hook input priority 0; ip daddr {{ {SILENT}, {DROWSY} }} drop\n}}\n}}\n")
+    greeters = [Greeter(far, "0.0.0.0", 22), Greeter(far, "::", 8022), Sleeper(far, "e0", ASLEEP.values(), [DROWSY])]
     near.hardware = far.sh("cat /sys/class/net/e0/address").strip()
     yield near
     for greeter in greeters:
@@ -129,8 +143,9 @@ def test_only_looking_says_who_is_there_and_why(net):
 
 @pytest.mark.parametrize("kind", ["--syn", "--connect"])
 def test_a_device_that_sleeps_is_waited_for(net, kind):
-    found = hosts(net, kind, ASLEEP[kind], "-p", "22,23")[ASLEEP[kind]]
-    assert [port["state"] for port in found["ports"]] == ["open", "closed"]
+    found = hosts(net, kind, ASLEEP[kind], DROWSY, "-p", "22,23")
+    assert {address: [port["state"] for port in host["ports"]] for address, host in found.items()} == {
+        address: ["open", "closed"] for address in (ASLEEP[kind], DROWSY)}
 
 
 def test_answers_may_come_by_another_interface(net):
