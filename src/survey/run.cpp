@@ -419,7 +419,13 @@ class Run {
         out.status_reason = reason_text(port.verdict);
       }
     }
-    if (out.status == HostStatus::unknown && answers_for_itself(host)) {
+    // A router that says nobody is there has answered ARP in the host's place.
+    const bool denied = std::ranges::any_of(out.passes, [](const auto& pass) {
+      return std::ranges::any_of(pass.ports, [](const auto& port) {
+        return port.verdict.sender && (port.verdict.cause == scan::Cause::host_unreach || port.verdict.cause == scan::Cause::addr_unreach);
+      });
+    });
+    if (out.status == HostStatus::unknown && !denied && answers_for_itself(host)) {
       out.status = HostStatus::up;
       out.status_reason = out.address.is_v4() ? scan::up_by_arp : scan::up_by_neighbour_discovery;
     }

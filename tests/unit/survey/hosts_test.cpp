@@ -61,6 +61,16 @@ TEST(ScanRun, DoesNotTakeARouterForTheHostsThatItAnswersFor) {
   EXPECT_THAT(ran.outcome.tail.warnings, IsEmpty());
 }
 
+TEST(ScanRun, BelievesARouterThatSaysThatNobodyIsThere) {
+  const FakeMachine machine;
+  auto options = with_targets({"10.0.0.5"});
+  options.ports = "22";
+  FakeScanner scanner;
+  scanner.links[address("10.0.0.5")] = {system::MacAddress{2}, true};
+  scanner.verdicts[address("10.0.0.5")] = {.state = State::filtered, .cause = Cause::host_unreach, .sender = address("10.0.0.1")};
+  EXPECT_EQ(run_with(scanner, *machine.plan(options), scan::Format::json).outcome.tail.hosts_up, 0U);
+}
+
 // Behind a router silence takes long: the echo and the ports are awaited at the same time, at no more than the rate.
 TEST(ScanRun, LooksForFarHostsInBothWaysAtOnce) {
   const FakeMachine machine;
