@@ -83,19 +83,25 @@ void declare_output(CLI::App& command, survey::Options& options) {
 }
 
 void declare(CLI::App& command, survey::Options& options) {
-  command.add_option("targets", options.targets, "Addresses, prefixes, ranges (10.0.0.1-20), names")->type_name("TARGET");
-  command.add_option("-p,--ports", options.ports, "Numbers, ranges, service names; T: and U: for TCP and UDP; - is all")
+  command.add_option("targets", options.targets, "Addresses (fe80::1%eth0), prefixes, ranges (10.0.0.1-20), names")->type_name("TARGET");
+  command
+      .add_option("-p,--ports", options.ports,
+                  "Numbers, ranges, service names, http*; 53/udp, or T: and U: for what follows; [1-1024] with a name; - is all")
       ->type_name("PORTS");
   command.add_option("--top", options.top, "The likeliest N (default: 1,000 TCP, 100 UDP)")->type_name("N")->check(CLI::Range(1, 65535));
   command.add_option("--exclude", options.exclude, "Targets that are not asked")->type_name("TARGET,...")->allow_extra_args(false);
-  command.add_option("--exclude-file", options.exclude_files, "A file of them")->type_name("FILE")->allow_extra_args(false);
-  command.add_option("--targets-file", options.targets_files, "A file of targets")->type_name("FILE")->allow_extra_args(false);
+  command.add_option("--exclude-file", options.exclude_files, "A file of them; - is standard input")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  command.add_option("--targets-file", options.targets_files, "A file of targets; - is standard input")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command.add_flag("-4", options.only_v4, "IPv4 addresses of names only");
   command.add_flag("-6", options.only_v6, "IPv6 addresses of names only");
-  command.add_flag("--all-addresses", options.all_addresses, "All addresses of a name, not the first one");
+  command.add_flag("--all-addresses", options.all_addresses, "All addresses of a name, not the first of each family");
   command.add_flag("--discovery", options.discovery, "Look first whether a host is there, also for hosts named one by one");
   command.add_flag("--no-discovery", options.no_discovery, "Ask the ports of every address");
-  command.add_flag("--only-discovery", options.only_discovery, "Only look which hosts are there");
+  command.add_flag("--only-discovery", options.only_discovery, "Only look which hosts are there: up, why, and the hardware address");
   declare_kinds(command, options);
   const std::string group = "Scope and rate";
   command.add_flag("--i-own-these", options.i_own_these, "Scan outside of the private and own ranges; written down")->group(group);
@@ -110,6 +116,8 @@ void declare(CLI::App& command, survey::Options& options) {
       ->group(group);
   command.add_option("--interface", options.interface, "Leave by this interface")->type_name("NAME")->group(group);
   command.add_option("--source", options.source, "From this address of this machine")->type_name("ADDRESS")->group(group);
+  command.add_flag("--through-own-rules", options.through_own_rules, "Raw probes obey this machine's firewall; else they go around it")
+      ->group(group);
   declare_output(command, options);
   const std::string own = "Own leases";
   command.add_flag("--mine", options.mine, "Your leased ports as strangers find them, and what changed since the last time")->group(own);
@@ -253,8 +261,10 @@ std::string resume_path(const survey::Options& options, WallTime now) {
   return "drpf-scan-" + stamp + ".resume";
 }
 
-void leave_resume_file(const Job& job, const survey::Plan& plan, const survey::Knowledge& knowledge, const scan::ReportTail& tail) {
-  const bool wanted = tail.tally.interrupted || (tail.tally.undecided > 0 && !job.options.resume_file.empty());
+void leave_resume_file(const Job& job, const survey::Plan& plan, const survey::Knowledge& knowledge, const scan::ReportTail& tail,
+                       bool failed) {
+  const bool unfinished = failed && (tail.hosts_not_begun > 0 || tail.tally.undecided > 0);
+  const bool wanted = tail.tally.interrupted || unfinished || (tail.tally.undecided > 0 && !job.options.resume_file.empty());
   if (!wanted || job.options.no_resume) return;
   if (!survey::keeps_everything(plan))
     return terminal::remark(fmt::format("no resume file: a scan of more than {} ports in all is not kept", survey::ports_kept_max));
@@ -310,10 +320,10 @@ int carry_out(const Job& job, const survey::Plan& plan, scan::Format screen, sur
   const auto outcome = survey::run_plan(plan, head, knowledge, *outputs, around);
   progress.clear();
   if (screen != scan::Format::table) tell_the_end(head, outcome.tail);
-  leave_resume_file(job, plan, knowledge, outcome.tail);
+  leave_resume_file(job, plan, knowledge, outcome.tail, outcome.error.has_value());
   if (outcome.error) return terminal::report(*outcome.error);
   if (outcome.tail.tally.interrupted) return terminal::exit_interrupted;
-  return outcome.tail.tally.undecided > 0 ? terminal::exit_undecided : terminal::exit_ok;
+  return outcome.tail.undecided.empty() ? terminal::exit_ok : terminal::exit_undecided;
 }
 
 int scan_targets(const survey::Options& given, const std::vector<std::string>& words) {
@@ -329,6 +339,7 @@ int scan_targets(const survey::Options& given, const std::vector<std::string>& w
   const auto plan = survey::make_plan(job->options, environment);
   if (!plan) return terminal::report(plan.error());
   for (const auto& sentence : plan->remarks) terminal::remark(sentence);
+  for (const auto& sentence : plan->unresolved) terminal::remark(sentence + "; the others are asked");
   return carry_out(*job, *plan, *screen, *form, environment);
 }
 

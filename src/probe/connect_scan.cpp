@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "probe/connect_scan_state.h"
+#include "probe/local_trouble.h"
 
 namespace drpf::probe {
 
@@ -27,7 +28,8 @@ using scan::Verdict;
 constexpr std::size_t ports_per_group = 1 << 18;      // hosts are asked in groups, so that a whole network needs no more memory
 constexpr std::size_t descriptors_kept_free_min = 4;  // for what the rest of the program opens
 constexpr std::size_t descriptors_kept_free_max = 32;
-constexpr Duration first_timeout_on_link = 200ms;
+constexpr Duration first_timeout_own = 200ms;
+constexpr Duration first_timeout_on_link = 450ms;  // devices that sleep answer after a second: the first socket is still there then
 constexpr Duration first_timeout_routed = 1s;
 constexpr unsigned backoff_max = 4;  // times the host's timeout
 constexpr Duration wait_max = 50ms;
@@ -50,18 +52,6 @@ std::size_t raised_descriptor_limit() {
 }
 
 }  // namespace
-
-void ConnectScan::read_own_addresses() {
-  auto links = system::LinksAndRoutes::open();
-  if (!links) return;
-  if (auto addresses = links->addresses()) own_ = std::move(*addresses);
-}
-
-bool ConnectScan::on_link(const Address& target) const {
-  return target.is_loopback() || std::ranges::any_of(own_, [&](const system::InterfaceAddress& own) {
-           return own.address.family() == target.family() && Prefix(own.address, own.prefix_length).contains(target);
-         });
-}
 
 Result<scan::Tally> ConnectScan::run() {
   if (request_.targets.empty() || request_.numbers.empty()) return scan::Tally{};
@@ -88,13 +78,11 @@ Result<scan::Tally> ConnectScan::run() {
   const std::size_t hosts_per_group = std::max<std::size_t>(1, ports_per_group / request_.numbers.size());
   for (std::size_t first = 0; first < request_.targets.size(); first += hosts_per_group) {
     begin_group(first, std::min(hosts_per_group, request_.targets.size() - first));
+    find_ways();
     run_group();
+    tell_neighbours();
     leave_group();
   }
-  if (tally_.probes == 0 && tally_.decided == 0 && !stopped_)
-    return fail(failure("scan_impossible",
-                        fmt::format("cannot ask {}: {}", to_string(request_.targets.front()), std::strerror(last_local_error_)),
-                        "see to the route to it (`ip route get`) and to the limits of this machine"));
   return finished();
 }
 
@@ -108,7 +96,10 @@ void ConnectScan::begin_group(std::size_t first, std::size_t count) {
   rationed_.clear();
   for (std::size_t host = 0; host < count; ++host) {
     hosts_[host].undecided = static_cast<std::uint32_t>(request_.numbers.size());
-    hosts_[host].round_trip = scan::RoundTrip(on_link(request_.targets[first + host]) ? first_timeout_on_link : first_timeout_routed);
+    const auto& target = request_.targets[first + host];
+    hosts_[host].round_trip = scan::RoundTrip(target.is_loopback() || is_own(target) ? first_timeout_own
+                                              : on_link(target)                      ? first_timeout_on_link
+                                                                                     : first_timeout_routed);
   }
   group_undecided_ = order_count_;
   if (!request_.resume) return;
@@ -292,7 +283,6 @@ void ConnectScan::schedule(std::uint32_t port) {
 
 void ConnectScan::local_error(std::uint32_t port, bool canary, int error) {
   ++tally_.send_errors;
-  last_local_error_ = error;
   auto& host = host_of(port);
   if (canary) {
     --host.canaries_under_way;
@@ -389,6 +379,10 @@ void ConnectScan::answered(std::uint32_t slot, Verdict verdict) {
   const auto& attempt = attempts_[slot];
   const auto port = attempt.port;
   auto& host = host_of(port);
+  if (verdict.sender && is_own(*verdict.sender) && !is_own(request_.targets[target_of(port)])) {
+    verdict = told_by_this_machine(std::move(verdict), host.neighbour_on != 0, silent_neighbour(port));
+    host.neighbour_silent = host.neighbour_silent || verdict.cause == Cause::host_unreach;
+  }
   const bool by_tcp = verdict.cause == Cause::syn_ack || verdict.cause == Cause::reset;
   // After a repetition of the kernel's only the kernel may know which of the two was answered.
   if (const auto passed = now_ - attempt.sent; !verdict.rtt && passed < kernel_repeats_every) verdict.rtt = passed;
@@ -442,6 +436,7 @@ void ConnectScan::decide(std::uint32_t port, Verdict verdict) {
   --group_undecided_;
   --host_of(port).undecided;
   while (state.attempts != none) close(state.attempts);
+  if (verdict.cause == Cause::local_error && verdict.note.empty()) verdict.note = note_of_local_error(verdict.detail);
   count(verdict);
   observer_.on_verdict(target_of(port), number_of(port), verdict);
 }

@@ -1,4 +1,4 @@
-// The state of one connect scan under way: which ports wait for what, and the sockets at work for them. Included by its own sources alone.
+// The state of one connect scan under way: which ports wait for what, and the sockets at work for them. Included by connect_*.cpp alone.
 #pragma once
 
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <string>
 #include <vector>
 
 #include "core/result.h"
@@ -20,12 +21,14 @@
 #include "scan/ask/round_trip.h"
 #include "system/boot_clock.h"
 #include "system/links_and_routes.h"
+#include "system/route_lookup.h"
 
 namespace drpf::probe {
 
 class ConnectScan {
  public:
-  static constexpr std::size_t attempts_max = 16'384;                     // sockets at a time
+  static constexpr std::size_t attempts_max = 16'384;  // sockets at a time
+  static constexpr Duration neighbour_looked_at_every = std::chrono::milliseconds(100);
   static constexpr Duration pause_first = std::chrono::milliseconds(10);  // after an error of this machine; doubled up to pause_max
   static constexpr Duration kernel_repeats_every = std::chrono::seconds(1);
   static constexpr Duration paid_for_before = std::chrono::milliseconds(100);
@@ -70,6 +73,11 @@ class ConnectScan {
     std::size_t next_canary = 0;
     unsigned unreachable = 0;
     std::uint32_t undecided = 0;  // ports
+    int neighbour_on = 0;         // index of the interface; 0: it is no neighbour
+    Time neighbour_looked_at{};
+    bool neighbour_asked = false;
+    bool neighbour_silent = false;
+    std::string silent_neighbour;  // in words, where one was
     // Where answers are rationed.
     scan::RecentLoss recent;
     std::unique_ptr<scan::Ration> ration;
@@ -96,6 +104,13 @@ class ConnectScan {
   Endpoint endpoint_of(std::uint32_t port) const { return {request_.targets[target_of(port)], Port(request_.numbers[number_of(port)])}; }
 
   void read_own_addresses();
+  bool is_own(const Address& address) const;
+  void find_ways();
+  bool neighbour_is_asked(std::uint32_t port);
+  const std::string& silent_neighbour(std::uint32_t port);
+  Host& look_at_neighbour(std::uint32_t port);
+  bool neighbour_is_silent(std::uint32_t port);
+  void tell_neighbours();
   bool on_link(const Address& target) const;
   void begin_group(std::size_t first, std::size_t count);
   void run_group();
@@ -147,6 +162,7 @@ class ConnectScan {
   int scope_ = 0;
   std::uint64_t seed_ = 0;
   std::vector<system::InterfaceAddress> own_;
+  std::optional<system::RouteLookup> routes_;
 
   // The group of hosts that is asked at present.
   std::size_t first_target_ = 0;
@@ -182,7 +198,6 @@ class ConnectScan {
   Time paused_until_{};
   Duration pause_ = pause_first;
   unsigned local_errors_in_a_row_ = 0;
-  int last_local_error_ = 0;
   bool stopped_ = false;
   double worst_miss_ = 0;
   std::uint64_t silent_ = 0;

@@ -50,6 +50,10 @@ void ConnectScan::due(std::uint32_t port) {
   auto& host = host_of(port);
   if (!request_.pace.probes_max) want_canaries(host);
   const auto timeout = host.round_trip.timeout();
+  if (neighbour_is_asked(port)) {
+    timers_.push({now_ + neighbour_looked_at_every, port, state.probes, false});
+    return;
+  }
   const auto* newest = state.attempts == none ? nullptr : &attempts_[state.attempts];
   if (counting(port) < needed(host)) {
     if (!host.ration && newest != nullptr && newest->repeated_at <= now_ + timeout) {
@@ -101,6 +105,12 @@ void ConnectScan::expire() {
 void ConnectScan::silence(std::uint32_t port) {
   const auto& host = host_of(port);
   Verdict verdict{.state = State::filtered, .cause = Cause::no_response, .probes = sent(port)};
+  if (neighbour_is_silent(port)) {
+    verdict.cause = Cause::host_unreach;
+    verdict.note = silent_neighbour(port);
+    decide(port, std::move(verdict));
+    return;
+  }
   ++silent_;
   if (host.loss.samples() > 0) {
     const double miss = scan::miss_probability(host.loss.cautious(), counting(port));

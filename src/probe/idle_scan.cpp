@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "probe/kernel_random.h"
+#include "probe/local_trouble.h"
 #include "probe/neighbours.h"
 #include "probe/raw_link.h"
 #include "probe/raw_scan.h"
@@ -90,7 +91,8 @@ Result<Way> IdleScan::way_to(const Address& host) {
   auto link = RawLink::open({.interface = route->interface_index,
                              .family = Family::v4,
                              .first_port = ports_.first,
-                             .last_port = static_cast<std::uint16_t>(ports_.first + scan::SourcePorts::count - 1)});
+                             .last_port = static_cast<std::uint16_t>(ports_.first + scan::SourcePorts::count - 1),
+                             .through_own_rules = request_.through_own_rules});
   if (!link) return fail(std::move(link.error()));
   Way way{std::make_unique<RawLink>(std::move(*link)), route->source, host};
   if (way.link->kind().ethernet && !route->local) {
@@ -101,9 +103,8 @@ Result<Way> IdleScan::way_to(const Address& host) {
     if (!asked) return fail(std::move(asked.error()));
     const auto mac = found.find(next);
     if (mac == found.end())
-      return fail(failure("host_silent", fmt::format("{} does not answer on {}", to_string(next), way.link->kind().name),
-                          "is it there and switched on?"));
-    way.next_hop = mac->second;
+      return fail(failure("host_silent", silent_neighbour_note(next, way.link->kind().name), "is it there and switched on?"));
+    way.next_hop = mac->second.mac;
   }
   return way;
 }
@@ -234,7 +235,13 @@ Status IdleScan::scan_target(std::size_t target) {
   scan::IdleSearch search(told.size(), told);
   auto searched = search_ports(target, search, told);
   scan::Verdict rest;
-  if (!searched) rest.note = searched.error().message;
+  if (!searched && searched.error().code == "host_silent") {
+    rest.note = searched.error().message;
+  } else if (!searched) {
+    rest.cause = scan::Cause::local_error;
+    rest.detail = system::errno_of_no_route(searched.error());
+    rest.note = no_route_note;
+  }
   for (std::size_t i = 0; i < told.size(); ++i)
     if (!told[i]) tell(target, i, rest);
   return {};

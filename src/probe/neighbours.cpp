@@ -65,15 +65,22 @@ void ask(int socket, const NeighbourLink& link, const Address& wanted) {
   (void)::sendto(socket, packet.data(), packet.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
 }
 
-void take_answers(int socket, bool v4, Neighbours& found, std::vector<Address>& missing) {
+struct Missing {
+  Address address;
+  Time asked{};  // for the first time
+};
+
+void take_answers(int socket, bool v4, Time now, Neighbours& found, std::vector<Missing>& missing) {
   std::array<std::uint8_t, packet_max> buffer;
   for (;;) {
     const auto size = ::recv(socket, buffer.data(), buffer.size(), 0);
     if (size < 0) return;
     const ByteView packet(buffer.data(), static_cast<std::size_t>(size));
     const auto answer = v4 ? read_arp_reply(packet) : read_neighbour_advertisement(packet);
-    if (!answer || !std::binary_search(missing.begin(), missing.end(), answer->address)) continue;
-    found.insert_or_assign(answer->address, answer->mac);
+    if (!answer) continue;
+    const auto wanted = std::ranges::lower_bound(missing, answer->address, {}, &Missing::address);
+    if (wanted == missing.end() || wanted->address != answer->address || wanted->asked == Time{}) continue;
+    found.try_emplace(answer->address, Neighbour{answer->mac, true, now - wanted->asked});
   }
 }
 
@@ -141,45 +148,50 @@ Status resolve_neighbours(const NeighbourLink& link, std::span<const Address> wa
                           const std::function<bool()>& stop) {
   auto lookup = system::RouteLookup::open();
   if (!lookup) return fail(std::move(lookup.error()));
-  std::vector<Address> missing;
+  std::vector<Missing> missing;
+  Neighbours remembered;
   for (const auto& address : wanted) {
     const auto known = lookup->known_neighbour(link.interface, address);
-    if (known && *known)
-      found.insert_or_assign(address, **known);
-    else
-      missing.push_back(address);
+    const bool by_hand = known && known->mac && !known->confirmed;
+    if (known && known->mac) (by_hand ? found : remembered).insert_or_assign(address, Neighbour{*known->mac, false, {}});
+    if (!by_hand) missing.push_back({address});
   }
-  std::sort(missing.begin(), missing.end());
-  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  std::ranges::sort(missing, {}, &Missing::address);
+  const auto twice = std::ranges::unique(missing, {}, &Missing::address);
+  missing.erase(twice.begin(), twice.end());
   if (missing.empty()) return {};
   const bool v4 = link.local.is_v4();
   auto socket = open_link(link.interface, v4 ? ETH_P_ARP : ETH_P_IPV6);
   if (!socket) return fail(std::move(socket.error()));
   const system::SystemClock clock;
   const auto gap = std::chrono::duration<double>(1 / std::min(rate_max, neighbour_requests_per_second));
-  for (int attempt = 1; attempt <= neighbour_tries && !missing.empty(); ++attempt) {
+  for (const auto wait : neighbour_waits) {
+    if (missing.empty()) break;
     auto next = clock.now();
     std::size_t asked = 0;
-    const auto drop_found = [&] { std::erase_if(missing, [&](const Address& address) { return found.contains(address); }); };
+    const auto drop_found = [&] { std::erase_if(missing, [&](const Missing& one) { return found.contains(one.address); }); };
     while (asked < missing.size()) {
       if (stop()) return {};
       for (std::size_t i = 0; i < requests_at_once && asked < missing.size() && clock.now() >= next; ++i) {
-        ask(socket->get(), link, missing[asked++]);
+        auto& one = missing[asked++];
+        if (one.asked == Time{}) one.asked = clock.now();
+        ask(socket->get(), link, one.address);
         next += std::chrono::duration_cast<Duration>(gap);
       }
-      take_answers(socket->get(), v4, found, missing);
+      take_answers(socket->get(), v4, clock.now(), found, missing);
       if (clock.now() < next) std::this_thread::sleep_for(std::min<Duration>(next - clock.now(), milliseconds(20)));
     }
-    const auto deadline = clock.now() + neighbour_first_wait * attempt;
+    const auto deadline = clock.now() + wait;
     drop_found();
     while (!missing.empty() && clock.now() < deadline) {
       if (stop()) return {};
       pollfd waiting{socket->get(), POLLIN, 0};
       ::poll(&waiting, 1, static_cast<int>(std::min<Duration>(deadline - clock.now(), milliseconds(40)) / milliseconds(1)) + 1);
-      take_answers(socket->get(), v4, found, missing);
+      take_answers(socket->get(), v4, clock.now(), found, missing);
       drop_found();
     }
   }
+  found.merge(remembered);
   return {};
 }
 

@@ -1,7 +1,10 @@
-// Finds the Ethernet addresses of neighbours: the kernel's table first, then own requests (ARP, RFC 826; neighbour solicitation,
-// RFC 4861). The kernel's table is left alone: it is too small for a whole network.
+// Finds the Ethernet addresses of neighbours by own requests (ARP, RFC 826; neighbour solicitation, RFC 4861), also of those that the
+// kernel knows: who answers now is there, and how long it takes tells a device that sleeps. The kernel's table is left alone: it is too
+// small for a whole network.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <functional>
 #include <span>
 #include <unordered_map>
@@ -15,7 +18,12 @@
 
 namespace drpf::probe {
 
-using Neighbours = std::unordered_map<Address, system::MacAddress>;
+struct Neighbour {
+  system::MacAddress mac{};
+  bool answered = true;   // now; an address that was written down by hand, or that the kernel remembers, shows no host
+  Duration round_trip{};  // from the first request
+};
+using Neighbours = std::unordered_map<Address, Neighbour>;
 
 struct NeighbourLink {
   int interface = 0;
@@ -23,8 +31,9 @@ struct NeighbourLink {
   Address local;  // of the family of those that are asked
 };
 
-inline constexpr int neighbour_tries = 3;
-inline constexpr Duration neighbour_first_wait = std::chrono::milliseconds(150);  // then twice, three times as long
+// Phones and small devices on Wi-Fi sleep: they answer after more than a second, or only what is asked again.
+inline constexpr std::array<Duration, 4> neighbour_waits = {std::chrono::milliseconds(200), std::chrono::milliseconds(300),
+                                                            std::chrono::milliseconds(500), std::chrono::milliseconds(1200)};
 inline constexpr double neighbour_requests_per_second = 10'000;
 
 // Those that do not answer are missing in `found`.

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <vector>
 
+#include "protocol/ip/wire.h"
 #include "system/netlink_socket.h"
 #include "system/udp_socket.h"
 
@@ -24,6 +25,7 @@ namespace {
 
 constexpr std::uint32_t accept = 0x40000;
 constexpr int send_buffer_bytes = 4 << 20;
+constexpr int every_interface = 0;
 
 sock_filter statement(unsigned code, std::uint32_t value) { return {static_cast<std::uint16_t>(code), 0, 0, value}; }
 sock_filter jump(unsigned code, std::uint32_t value, std::uint8_t yes, std::uint8_t no) {
@@ -38,7 +40,20 @@ std::vector<sock_filter> answer_filter(const RawLinkOptions& options) {
   constexpr unsigned greater = BPF_JMP | BPF_JGT | BPF_K;
   const auto yes = statement(BPF_RET | BPF_K, accept);
   const auto no = statement(BPF_RET | BPF_K, 0);
-  if (options.every_protocol) return {yes};
+  if (options.every_protocol) {
+    // An address that is not this one is for somebody else, and a router carries much of that.
+    std::vector<sock_filter> code;
+    const auto bytes = options.local.bytes();
+    const unsigned begin = options.family == Family::v4 ? 16 : 24;
+    const auto words = static_cast<std::uint8_t>(bytes.size() / 4);
+    for (std::uint8_t i = 0; i < words; ++i) {
+      code.push_back(statement(BPF_LD | BPF_W | BPF_ABS, begin + 4U * i));
+      code.push_back(jump(equal, protocol::ip::load_be32(&bytes[4U * i]), 0, static_cast<std::uint8_t>(2 * (words - i - 1) + 1)));
+    }
+    code.push_back(yes);
+    code.push_back(no);
+    return code;
+  }
   if (options.family == Family::v4)
     return {statement(byte, 9),
             jump(equal, IPPROTO_ICMP, 8, 0),
@@ -116,10 +131,11 @@ Result<RawLink> RawLink::open(const RawLinkOptions& options) {
   auto kind = system::link_kind(options.interface);
   if (!kind) return fail(std::move(kind.error()));
   link.kind_ = *kind;
-  auto sender = kind->ethernet ? open_packet_sender(options.interface) : open_ip_sender(options.family, kind->name);
+  auto sender = link.sends_frames() ? open_packet_sender(options.interface) : open_ip_sender(options.family, kind->name);
   if (!sender) return fail(std::move(sender.error()));
   link.sender_ = std::move(*sender);
 
+  if (!options.receives) return link;
   link.receiver_ = system::Fd(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int receiver = link.receiver_.get();
   if (receiver < 0) return fail(system::errno_failure(errno, "open a packet socket"));
@@ -137,7 +153,7 @@ Result<RawLink> RawLink::open(const RawLinkOptions& options) {
   if (mapped == MAP_FAILED) return fail(system::errno_failure(errno, "map a receive ring"));
   link.ring_ = static_cast<std::uint8_t*>(mapped);
   if (auto attached = attach_filter(receiver, options); !attached) return fail(std::move(attached.error()));
-  if (auto bound = bind_to(receiver, options.interface, ethernet_type(options.family)); !bound) return fail(std::move(bound.error()));
+  if (auto bound = bind_to(receiver, every_interface, ethernet_type(options.family)); !bound) return fail(std::move(bound.error()));
   return link;
 }
 
@@ -161,7 +177,7 @@ RawLink::Sent RawLink::send(std::span<const OutgoingPacket> packets) {
   for (std::size_t i = 0; i < count; ++i) {
     const auto& packet = packets[i];
     auto frame = packet.frame;
-    if (kind_.ethernet) {
+    if (sends_frames()) {
       std::copy(packet.next_hop.begin(), packet.next_hop.end(), frame.begin());
       std::copy(kind_.mac.begin(), kind_.mac.end(), frame.begin() + 6);
       frame[12] = static_cast<std::uint8_t>(ethernet_type(options_.family) >> 8);
@@ -200,6 +216,7 @@ Duration RawLink::clock_offset() {
 }
 
 const std::uint8_t* RawLink::ready_block() const {
+  if (ring_ == nullptr) return nullptr;
   auto* block = ring_ + std::size_t{block_} * ring_block_bytes;
   auto* header = reinterpret_cast<tpacket_block_desc*>(block);
   const auto status = std::atomic_ref(header->hdr.bh1.block_status).load(std::memory_order_acquire);

@@ -1,5 +1,6 @@
 // One way out for raw packets of one family: an interface and a local address. Sends whole batches; receives through a ring that the
-// kernel fills (PACKET_RX_RING, TPACKET_V3) behind a filter. Knows nothing of what the packets mean.
+// kernel fills (PACKET_RX_RING, TPACKET_V3) behind a filter, from every interface: answers need not come back by the one that the
+// questions left by. Knows nothing of what the packets mean.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,10 @@ struct RawLinkOptions {
   Family family = Family::v4;
   std::uint16_t first_port = 0;  // answers come to these
   std::uint16_t last_port = 0;
-  bool every_protocol = false;  // besides TCP, UDP and ICMP
+  bool every_protocol = false;  // besides TCP, UDP and ICMP; what is sent to `local`
+  Address local = {};
+  bool through_own_rules = false;  // sent as this machine's other packets are, by its routes and rules
+  bool receives = true;            // false: another link of the same local address does it for both
 };
 
 // One packet that is to leave. `next_hop` is used on Ethernet, `target` elsewhere.
@@ -70,6 +74,8 @@ class RawLink {
   const std::uint8_t* ready_block() const;
   void release_block();
   void each_packet(const std::uint8_t* block, const std::function<void(ByteView, std::uint64_t)>& take) const;
+
+  bool sends_frames() const { return kind_.ethernet && !options_.through_own_rules; }
 
   system::LinkKind kind_;
   RawLinkOptions options_;

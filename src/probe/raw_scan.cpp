@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "probe/kernel_random.h"
+#include "probe/local_trouble.h"
 #include "probe/neighbours.h"
 #include "probe/raw_link.h"
 #include "scan/ask/probe_packet.h"
@@ -29,6 +30,10 @@ using std::chrono::milliseconds;
 constexpr Duration progress_interval = milliseconds(200);
 constexpr Duration stop_asked_every = milliseconds(20);
 constexpr std::size_t paths_max = 64;
+// Until a host on the link has answered anything: an access point may answer ARP for a device that sleeps, and wakes after a second. The
+// last of three probes is given up when the first one is a bit older than that.
+constexpr Duration first_timeout_of_neighbour = milliseconds(360);
+constexpr int slow_neighbour_worth = 2;  // round trips of ARP, until the first probe counts as silent
 constexpr Duration source_ports_turn = milliseconds(250);
 constexpr std::uint16_t source_ports_wanted = 61'000;  // above Linux's usual range for its own sockets
 
@@ -57,6 +62,7 @@ class RawScan {
   Status find_routes();
   Status find_neighbours();
   void settle(std::size_t target, scan::Cause cause, int detail, std::string note);
+  void tell(std::size_t target, std::size_t number, scan::Verdict verdict);
   double start_rate() const;
   bool send_batch();
   void transmit(std::uint16_t path, std::span<const scan::Probe> probes);
@@ -91,11 +97,15 @@ Result<std::uint16_t> RawScan::path_for(const system::PathTo& route) {
   if (paths_.size() == paths_max)
     return fail(failure("too_many_paths", fmt::format("the targets lie behind more than {} interfaces and source addresses", paths_max),
                         "scan them in parts"));
+  const bool heard = std::ranges::any_of(paths_, [&](const auto& path) { return path->local == route.source; });
   auto link = RawLink::open({.interface = route.interface_index,
                              .family = route.source.family(),
                              .first_port = ports_.first,
                              .last_port = static_cast<std::uint16_t>(ports_.first + scan::SourcePorts::count - 1),
-                             .every_protocol = request_.kind == scan::Kind::ip_protocol});
+                             .every_protocol = request_.kind == scan::Kind::ip_protocol,
+                             .local = route.source,
+                             .through_own_rules = request_.through_own_rules,
+                             .receives = !heard});
   if (!link) return fail(std::move(link.error()));
   paths_.push_back(
       std::make_unique<Path>(Path{std::move(*link), scan::ReplyReader(request_.kind, key_, ports_, route.source), route.source}));
@@ -105,7 +115,7 @@ Result<std::uint16_t> RawScan::path_for(const system::PathTo& route) {
 
 void RawScan::settle(std::size_t target, scan::Cause cause, int detail, std::string note) {
   scan::Verdict verdict;
-  verdict.state = cause == scan::Cause::local_error ? scan::State::undecided : scan::State::filtered;
+  verdict.state = scan::State::filtered;  // the schedule asks what is undecided; tell() says what it is
   verdict.cause = cause;
   verdict.detail = detail;
   verdict.note = std::move(note);
@@ -121,14 +131,12 @@ Status RawScan::find_routes() {
     if (!index) return fail(std::move(index.error()));
     interface = *index;
   }
-  std::optional<Error> first_error;
   for (std::size_t i = 0; i < request_.targets.size(); ++i) {
     const auto& target = request_.targets[i];
     const auto source = request_.source && request_.source->family() == target.family() ? request_.source : std::nullopt;
     auto route = lookup->path_to(target, interface, source);
     if (!route) {
-      if (!first_error) first_error = route.error();
-      settle(i, scan::Cause::no_route, 0, "this host has no route to it");
+      settle(i, scan::Cause::local_error, system::errno_of_no_route(route.error()), std::string(no_route_note));
       continue;
     }
     auto path = path_for(*route);
@@ -137,10 +145,11 @@ Status RawScan::find_routes() {
     const auto& kind = paths_[*path]->link.kind();
     const bool on_link = (kind.ethernet && !route->gateway) || route->local;
     if (kind.ethernet && !route->local) next_hops_[i] = route->gateway.value_or(target);
-    hosts_[i].first_timeout = on_link ? scan::first_timeout_on_link : scan::first_timeout_routed;
+    hosts_[i].first_timeout = route->local ? scan::first_timeout_on_link
+                              : on_link    ? first_timeout_of_neighbour
+                                           : scan::first_timeout_routed;
     all_on_link_ = all_on_link_ && on_link;
   }
-  if (paths_.empty() && first_error) return fail(std::move(*first_error));
   return {};
 }
 
@@ -158,10 +167,19 @@ Status RawScan::find_neighbours() {
     if (auto asked = resolve_neighbours(link, wanted, request_.pace.ceiling, found, [this] { return stopped(); }); !asked) return asked;
     for (std::size_t i = 0; i < next_hops_.size(); ++i) {
       if (!next_hops_[i] || destinations_[i].path != path || hosts_[i].settled) continue;
-      if (const auto mac = found.find(*next_hops_[i]); mac != found.end())
-        destinations_[i].next_hop = mac->second;
-      else
-        settle(i, scan::Cause::host_unreach, 0, fmt::format("{} does not answer on {}", to_string(*next_hops_[i]), kind.name));
+      const auto neighbour = found.find(*next_hops_[i]);
+      const bool is_target = *next_hops_[i] == request_.targets[i];
+      if (neighbour != found.end()) {
+        destinations_[i].next_hop = neighbour->second.mac;
+        // Who is slow to answer here is slow with everything.
+        hosts_[i].first_timeout = std::clamp<Duration>(slow_neighbour_worth * neighbour->second.round_trip, hosts_[i].first_timeout,
+                                                       scan::RoundTrip::timeout_max);
+        if (is_target) observer_.on_link_answer(i, {neighbour->second.mac, neighbour->second.answered});
+      } else if (!stopped_) {
+        if (is_target) observer_.on_link_answer(i, {});
+        settle(i, is_target ? scan::Cause::host_unreach : scan::Cause::local_error, is_target ? 0 : EHOSTUNREACH,
+               silent_neighbour_note(*next_hops_[i], kind.name));
+      }
     }
   }
   return {};
@@ -274,10 +292,22 @@ void RawScan::wait() {
   ::ppoll(waiting.data(), paths_.size(), &timeout, nullptr);
 }
 
+void RawScan::tell(std::size_t target, std::size_t number, scan::Verdict verdict) {
+  const auto path = destinations_[target].path;
+  const bool by_own_kernel = verdict.sender && path < paths_.size() && *verdict.sender == paths_[path]->local;
+  if (by_own_kernel && *verdict.sender != request_.targets[target])
+    verdict =
+        told_by_this_machine(std::move(verdict), next_hops_[target] == request_.targets[target],
+                             silent_neighbour_note(next_hops_[target].value_or(request_.targets[target]), paths_[path]->link.kind().name));
+  if (verdict.cause == scan::Cause::local_error) {
+    verdict.state = scan::State::undecided;
+    if (verdict.note.empty()) verdict.note = note_of_local_error(verdict.detail);
+  }
+  observer_.on_verdict(target, number, verdict);
+}
+
 Result<scan::Tally> RawScan::run() {
-  const auto sink = [this](std::size_t target, std::size_t number, const scan::Verdict& verdict) {
-    observer_.on_verdict(target, number, verdict);
-  };
+  const auto sink = [this](std::size_t target, std::size_t number, const scan::Verdict& verdict) { tell(target, number, verdict); };
   const auto seed = request_.resume ? request_.resume->seed : random_.u64();
   const auto start = clock_.now();
   schedule_ = std::make_unique<scan::Schedule>(request_, hosts_, start_rate(), ports_, seed, start, sink);

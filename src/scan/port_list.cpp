@@ -80,6 +80,24 @@ std::vector<std::uint16_t> ascending(const Numbers& numbers) {
   return all;
 }
 
+// With * for any letters and ? for one.
+bool matches(std::string_view name, std::string_view pattern) {
+  if (pattern.empty()) return name.empty();
+  if (pattern.front() == '*') return matches(name, pattern.substr(1)) || (!name.empty() && matches(name.substr(1), pattern));
+  return !name.empty() && (pattern.front() == '?' || pattern.front() == name.front()) && matches(name.substr(1), pattern.substr(1));
+}
+
+// "53/udp" as the item and its protocol.
+Result<std::optional<Protocol>> take_protocol(std::string_view& item) {
+  const auto slash = item.find('/');
+  if (slash == std::string_view::npos) return std::optional<Protocol>();
+  const auto word = lower(item.substr(slash + 1));
+  if (word != "tcp" && word != "udp")
+    return fail(wrong_usage(fmt::format("'{}' ends with no protocol that has ports here", shown(item)), "80/tcp, 53/udp"));
+  item = item.substr(0, slash);
+  return std::optional(word == "tcp" ? Protocol::tcp : Protocol::udp);
+}
+
 Error unknown_name(std::string_view name, const std::vector<std::string>& nearest) {
   std::string cure = "`drpf ports WORD` finds services; or give the number";
   if (!nearest.empty()) cure = fmt::format("nearest: {}", fmt::join(nearest, ", "));
@@ -117,17 +135,44 @@ Result<PortList> parse_port_list(std::string_view text, const ServiceNames& name
       (only == Protocol::tcp ? list.names_tcp : list.names_udp) = true;
       item.remove_prefix(2);
     }
+    const auto its_own = take_protocol(item);
+    if (!its_own) return fail(its_own.error());
+    if (*its_own) (**its_own == Protocol::tcp ? list.names_tcp : list.names_udp) = true;
+    const auto wanted = *its_own ? *its_own : only;
     if (item.empty()) return fail(wrong_usage("the port list has an empty place", std::string(forms)));
+    const bool with_names = item.size() > 2 && item.front() == '[' && item.back() == ']';
+    if (with_names) item = item.substr(1, item.size() - 2);
+    const bool pattern = item.find_first_of("*?") != std::string_view::npos;
+    bool found = false;
+    if (with_names || pattern) {
+      std::pair<std::uint32_t, std::uint32_t> range{port_bounds.all_first, port_bounds.most};
+      if (with_names) {
+        const auto parsed = parse_number_range(item, port_bounds);
+        if (!parsed) return fail(parsed.error());
+        range = *parsed;
+      }
+      const auto like = lower(item);
+      for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
+        if (wanted && wanted != protocol) continue;
+        for (auto number = range.first; number <= range.second; ++number) {
+          const auto known = names.names_of(Port(static_cast<std::uint16_t>(number)), protocol);
+          if (!std::ranges::any_of(known, [&](auto name) { return with_names || matches(lower(name), like); })) continue;
+          (protocol == Protocol::tcp ? tcp : udp).set(number);
+          found = true;
+        }
+      }
+      if (!found) return fail(wrong_usage(fmt::format("no service is known for '{}'", shown(item)), std::string(forms)));
+      return {};
+    }
     if (!has_letter(item)) {
       const auto range = parse_number_range(item, port_bounds);
       if (!range) return fail(range.error());
-      if (only != Protocol::udp) add(tcp, *range);
-      if (only != Protocol::tcp) add(udp, *range);
+      if (wanted != Protocol::udp) add(tcp, *range);
+      if (wanted != Protocol::tcp) add(udp, *range);
       return {};
     }
-    bool found = false;
     for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
-      if (only && only != protocol) continue;
+      if (wanted && wanted != protocol) continue;
       for (const auto port : names.ports(lower(item), protocol)) {
         (protocol == Protocol::tcp ? tcp : udp).set(port.value());
         found = true;

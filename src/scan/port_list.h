@@ -17,6 +17,7 @@ inline constexpr std::size_t port_list_text_max = 500'000;  // all 65,536 number
 struct ServiceNames {
   std::function<std::vector<Port>(std::string_view name, Protocol protocol)> ports;
   std::function<std::vector<std::string>(std::string_view name)> nearest;  // that may have been meant
+  std::function<std::vector<std::string_view>(Port port, Protocol protocol)> names_of;
 };
 
 // Ascending, each once.
@@ -29,7 +30,8 @@ struct PortList {
 };
 
 // "22,80,8000-8100", "-1024", "60000-", "-" (1-65535), "ssh,http", "T:22,80,U:53"; T: and U: hold until the next one. Without one, a
-// number is meant for both protocols and a name for those that have it.
+// number is meant for both protocols and a name for those that have it. "53/udp" is of one protocol, "http*" every name that begins so,
+// "[1-1024]" the ports of a range that have a name.
 Result<PortList> parse_port_list(std::string_view text, const ServiceNames& names);
 
 // For the IP protocol scan: "1,6,17", "0-255", "-" (all), "icmp,gre".

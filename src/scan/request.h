@@ -38,6 +38,7 @@ struct Request {
   std::optional<Address> source;   // none: the kernel's choice
   std::optional<Endpoint> zombie;  // idle scan only
   bool udp_fast = false;           // do not wait for ICMP answers that a limit holds back: silent ports become closed|filtered
+  bool through_own_rules = false;  // raw probes take the way of this machine's other packets, through its rules for output
   std::optional<Progress> resume;
 };
 

@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -19,12 +20,16 @@
 #include "probe/scanner.h"
 #include "registry/port_registry.h"
 #include "registry/scan_ports.h"
+#include "system/output_chains.h"
 
 namespace drpf::survey {
 namespace {
 
 Result<std::string> read_whole(const std::string& path, std::size_t size_max) {
-  std::ifstream file(path, std::ios::binary);
+  const bool piped = path == standard_input;
+  if (piped && ::isatty(STDIN_FILENO) == 1)
+    return fail(wrong_usage("the list is to come from standard input, which is a terminal", "pipe it in, or name a file"));
+  std::ifstream file(piped ? "/dev/stdin" : path, std::ios::binary);
   const int error = errno;
   const auto unreadable = [&](const char* why) { return fmt::format("cannot read {}: {}", path, why); };
   if (!file && error == ENOENT) return fail(not_found("file_missing", unreadable("there is no such file"), "check the path"));
@@ -88,6 +93,9 @@ sigset_t stop_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  // The terminal has gone. Under nohup it is ignored, and a blocked signal would come all the same.
+  struct sigaction hangup{};
+  if (::sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -105,10 +113,12 @@ Environment environment_here() {
     const auto names = known->nearest(name);
     return std::vector<std::string>(names.begin(), names.end());
   };
+  here.services.names_of = [known](Port port, Protocol protocol) { return known->names_of(port, registry::transport_of(protocol)); };
   here.service_name = [known](std::uint16_t number, scan::Kind kind) {
     const auto protocol = scan::protocol_of(kind);
     return std::string(protocol ? known->name_of(Port{number}, *protocol) : scan::ip_protocol_name(number));
   };
+  here.output_chains = [] { return system::output_chains().value_or(std::vector<std::string>()); };
   here.raw_sockets_allowed = probe::raw_sockets_allowed();
   return here;
 }
@@ -116,6 +126,7 @@ Environment environment_here() {
 StopSignals::StopSignals() {
   const auto set = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);  // a reader that has gone ends the scan as a full disk does: with a resume file
 }
 
 bool StopSignals::asked() const {

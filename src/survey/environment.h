@@ -10,7 +10,7 @@ namespace drpf::survey {
 
 Environment environment_here();
 
-// Ctrl-C and SIGTERM as a question. The first one is kept from ending the process; the second ends it.
+// Ctrl-C, SIGTERM and SIGHUP as a question. The first one is kept from ending the process; the second ends it.
 class StopSignals {
  public:
   StopSignals();

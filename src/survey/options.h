@@ -41,6 +41,7 @@ struct Options {
   std::string interface;
   std::string source;
   bool udp_fast = false;
+  bool through_own_rules = false;
 
   bool json = false;
   bool xml = false;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace drpf::survey {
 namespace {
@@ -32,6 +33,7 @@ class Planner {
     here_ = std::move(*addresses);
     for (const auto& one : here_) {
       scope_.own.push_back(scan::range_of(one.address));
+      plan_.links.emplace_back(one.address, one.prefix_length);
       if (!one.address.is_v4() || one.prefix_length > 30 || one.address.is_loopback()) continue;
       const auto network = scan::range_of(Prefix(one.address, one.prefix_length));
       scope_.broadcasts.push_back(scan::range_of(network.first));
@@ -158,14 +160,25 @@ class Planner {
       if (!listed) return fail(wrong_usage(fmt::format("{}: {}", path, listed.error().message), listed.error().cure));
       targets.insert(targets.end(), listed->begin(), listed->end());
     }
+    if (std::ranges::count(options_.targets_files, standard_input) + std::ranges::count(options_.exclude_files, standard_input) > 1)
+      return fail(wrong("two lists from standard input", "put one of them into a file"));
     if (targets.empty()) return fail(wrong("no target is named", "drpf scan 192.168.1.1, drpf scan 192.168.1.0/24"));
     if (options_.only_v4 && options_.only_v6) return fail(wrong("-4 and -6 at once leave nothing", "give one of them, or neither"));
     std::vector<scan::ResolvedTarget> resolved;
+    std::optional<Error> unresolved;
     for (auto& target : targets) {
       auto one = resolve(target);
-      if (!one) return fail(one.error());
-      resolved.push_back(std::move(*one));
+      if (one) {
+        resolved.push_back(std::move(*one));
+      } else if (one.error().code == "target_unresolved") {
+        plan_.unresolved.push_back(one.error().message);
+        if (!unresolved) unresolved = one.error();
+      } else {
+        return fail(one.error());
+      }
     }
+    if (resolved.empty()) return fail(std::move(*unresolved));
+    if (const auto zoned = check_zones(resolved); !zoned) return zoned;
     const auto admitted = admit(resolved, scope_, {.i_own_these = options_.i_own_these, .more_than_65536 = options_.more_than_65536});
     if (!admitted) return fail(admitted.error());
     plan_.admitted = *admitted;
@@ -178,6 +191,35 @@ class Planner {
                       "written down",
                       strange.size()));
     return {};
+  }
+
+  // Every interface has link-local addresses, and the same ones are on many links (RFC 4007).
+  Status check_zones(const std::vector<scan::ResolvedTarget>& targets) const {
+    if (!plan_.interface.empty() || !options_.interface.empty()) return {};
+    const auto link_local = scan::range_of(*parse_prefix("fe80::/10"));
+    for (const auto& target : targets) {
+      if (!std::ranges::any_of(target.ranges, [&](const auto& range) { return range.overlaps(link_local); })) continue;
+      std::set<std::string> names;
+      for (const auto& one : here_)
+        if (one.address.is_v6() && one.address.is_link_local()) names.insert(one.interface);
+      return fail(wrong(fmt::format("'{}' is a link-local address: on which link?", target.text),
+                        names.empty() ? "no interface here has a link-local IPv6 address"
+                                      : fmt::format("write fe80::1%{0} or --interface {0}; with such addresses here: {1}", *names.begin(),
+                                                    fmt::join(names, ", "))));
+    }
+    return {};
+  }
+
+  // A name's addresses that are asked: the first one; of a host of one's own the first of each family, for each has a firewall of its own.
+  std::vector<Address> chosen(const std::vector<Address>& all) const {
+    const bool any_in_scope = std::ranges::any_of(all, [&](const auto& address) { return lies_in(address, scope_); });
+    if (!any_in_scope && !options_.i_own_these) return {all.front()};
+    std::vector<Address> own;
+    for (const auto& address : all)
+      if ((lies_in(address, scope_) || !any_in_scope) &&
+          std::ranges::none_of(own, [&](const auto& one) { return one.family() == address.family(); }))
+        own.push_back(address);
+    return own;
   }
 
   Result<scan::ResolvedTarget> resolve(scan::Target& target) {
@@ -207,9 +249,13 @@ class Planner {
                                                            : ""),
                             "check the name, or leave -4 and -6 away"));
     if (!options_.all_addresses && addresses->size() > 1) {
-      plan_.remarks.push_back(fmt::format("'{}' has {} addresses; {} is asked, --all-addresses asks them all", target.text,
-                                          addresses->size(), to_string(addresses->front())));
-      addresses->resize(1);
+      const auto asked = chosen(*addresses);
+      std::vector<std::string> texts;
+      for (const auto& address : asked) texts.push_back(to_string(address));
+      plan_.remarks.push_back(fmt::format("'{}' has {} addresses: asked {} {}{}", target.text, addresses->size(),
+                                          texts.size() == 1 ? "is" : "are", fmt::join(texts, " and "),
+                                          asked.size() < addresses->size() ? "; --all-addresses asks them all" : ""));
+      *addresses = asked;
     }
     scan::ResolvedTarget resolved{target.text, {}};
     for (const auto& address : *addresses) {
@@ -241,8 +287,22 @@ class Planner {
                             "drpf forges no sender; --source takes an own address"));
       plan_.source = *source;
     }
+    plan_.through_own_rules = options_.through_own_rules;
+    say_own_rules();
     if (!options_.idle.empty()) return choose_zombie();
     return {};
+  }
+
+  // Packet sockets send below the rules for output.
+  void say_own_rules() {
+    const auto chains = environment_.output_chains ? environment_.output_chains() : std::vector<std::string>();
+    if (chains.empty()) return;
+    const auto rules = fmt::format("this machine has rules for what it sends ({})", fmt::join(chains, ", "));
+    const auto by = [&](Kind kind) { return std::ranges::any_of(plan_.passes, [&](const auto& pass) { return pass.kind == kind; }); };
+    if (by(Kind::connect))
+      plan_.remarks.push_back(rules + ": a port that they refuse may look filtered or closed");
+    else if (!options_.through_own_rules)
+      plan_.remarks.push_back(rules + ": raw probes go around them, past a kill switch too; --through-own-rules sends them through");
   }
 
   Status choose_zombie() {

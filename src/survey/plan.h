@@ -2,6 +2,7 @@
 // needs of the machine comes in as functions, so that every refusal can be tried without one.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -23,7 +24,8 @@ inline constexpr unsigned tcp_ports_default = 1000;
 inline constexpr unsigned udp_ports_default = 100;  // closed ones are told one a second by most systems
 inline constexpr std::uint16_t zombie_port_default = 80;
 
-inline constexpr std::size_t list_file_max = 16 << 20;  // bytes
+inline constexpr std::size_t list_file_max = 16 << 20;   // bytes
+inline constexpr std::string_view standard_input = "-";  // the name of it as a list
 
 struct Environment {
   std::function<Result<std::string>(const std::string& path, std::size_t size_max)> read_file;  // not_found where there is none
@@ -32,6 +34,8 @@ struct Environment {
   std::function<std::vector<Port>(std::size_t count, Protocol protocol)> likely_ports;
   scan::ServiceNames services;
   std::function<std::string(std::uint16_t number, scan::Kind kind)> service_name;  // empty: none known
+  std::function<std::vector<std::string>()>
+      output_chains;  // of this machine's rules, that may refuse what it sends; as far as they can be read
   bool raw_sockets_allowed = false;
 };
 
@@ -42,15 +46,21 @@ struct Plan {
   std::vector<Address> targets;
   std::map<Address, std::string> names;  // of targets that were given by name
   std::set<Address> named;               // given one by one
+  std::vector<Prefix> links;             // networks that this machine is in
   std::vector<scan::PassHead> passes;
   scan::Pace pace;
   std::string interface;
   std::optional<Address> source;
   std::optional<Endpoint> zombie;
   bool udp_fast = false;
+  bool through_own_rules = false;
   bool only_discovery = false;
   Discovery discovery = Discovery::unnamed;
   std::vector<std::string> remarks;  // sentences for the user
+  bool is_near(const Address& address) const {
+    return std::ranges::any_of(links, [&](const auto& link) { return link.contains(address); });
+  }
+  std::vector<std::string> unresolved;  // names among the targets, with the reason; the others are asked all the same
 };
 
 Result<Plan> make_plan(const Options& options, const Environment& environment);

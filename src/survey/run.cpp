@@ -1,6 +1,9 @@
 #include "survey/run.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -44,31 +47,63 @@ std::uint64_t ports_per_host(const Plan& plan) {
   return sum;
 }
 
+// What a host that has not shown itself was asked, and what others said of it.
+struct Search {
+  unsigned probes = 0;
+  std::string word;              // of a router, or of this machine
+  bool trouble_is_ours = false;  // this machine could not ask it
+};
+
+struct Searches {
+  std::mutex mutex;                  // of all that a search finds: two rounds may run at the same time
+  std::map<std::size_t, Search> of;  // by target
+};
+
 class Discoverer : public probe::ScanObserver {
  public:
-  Discoverer(const std::vector<std::size_t>& hosts, const Plan& plan, Knowledge& knowledge,
+  Discoverer(const std::vector<std::size_t>& hosts, const Plan& plan, Knowledge& knowledge, Searches& searches,
              std::function<void(const scan::Tally&)> progress)
-      : hosts_(hosts), plan_(plan), knowledge_(knowledge), progress_(std::move(progress)) {}
+      : hosts_(hosts), plan_(plan), knowledge_(knowledge), searches_(searches), progress_(std::move(progress)) {}
   void on_verdict(std::size_t target, std::size_t, const scan::Verdict& verdict) override {
+    const std::lock_guard lock(searches_.mutex);
     const auto host = hosts_[target];
-    if (!shows_host(verdict, plan_.targets[host])) return;
-    knowledge_.statuses[host] = HostStatus::up;
-    knowledge_.status_reasons[host] = reason_text(verdict);
+    if (shows_host(verdict, plan_.targets[host])) {
+      knowledge_.statuses[host] = HostStatus::up;
+      knowledge_.status_reasons[host] = reason_text(verdict);
+      return;
+    }
+    auto& search = searches_.of[host];
+    search.probes += verdict.probes;
+    if (verdict.cause == scan::Cause::none || verdict.cause == scan::Cause::no_response) return;
+    search.trouble_is_ours = verdict.cause == scan::Cause::local_error;
+    search.word = reason_text(verdict);
   }
-  void on_progress(const scan::Tally& tally) override { progress_(tally); }
+  void on_link_answer(std::size_t target, const probe::LinkAnswer& answer) override {
+    const std::lock_guard lock(searches_.mutex);
+    knowledge_.links[hosts_[target]] = answer;
+  }
+  void on_progress(const scan::Tally& tally) override {
+    if (progress_) progress_(tally);
+  }
 
  private:
   const std::vector<std::size_t>& hosts_;
   const Plan& plan_;
   Knowledge& knowledge_;
+  Searches& searches_;
   std::function<void(const scan::Tally&)> progress_;
 };
 
 class Recorder : public probe::ScanObserver {
  public:
-  Recorder(const std::vector<std::size_t>& hosts, scan::VerdictTable& table, std::function<void(const scan::Tally&)> progress,
+  Recorder(const std::vector<std::size_t>& hosts, Knowledge& knowledge, std::size_t pass, std::function<void(const scan::Tally&)> progress,
            std::function<void()> sockets_open)
-      : hosts_(hosts), table_(table), progress_(std::move(progress)), sockets_open_(std::move(sockets_open)) {}
+      : hosts_(hosts),
+        knowledge_(knowledge),
+        table_(knowledge.verdicts[pass]),
+        progress_(std::move(progress)),
+        sockets_open_(std::move(sockets_open)) {}
+  void on_link_answer(std::size_t target, const probe::LinkAnswer& answer) override { knowledge_.links[hosts_[target]] = answer; }
   void on_verdict(std::size_t target, std::size_t number, const scan::Verdict& verdict) override {
     table_.set(hosts_[target], number, verdict);
   }
@@ -79,6 +114,7 @@ class Recorder : public probe::ScanObserver {
 
  private:
   const std::vector<std::size_t>& hosts_;
+  Knowledge& knowledge_;
   scan::VerdictTable& table_;
   std::function<void(const scan::Tally&)> progress_;
   std::function<void()> sockets_open_;
@@ -99,6 +135,7 @@ class Run {
 
   Outcome whole() {
     write([&](scan::Report& report) { return report.begin(head_); });
+    for (const auto& why : plan_.unresolved) name_undecided(why);
     for (std::size_t at = 0; at < plan_.targets.size() && going(); at = scan_group(at)) {}
     finish();
     write([&](scan::Report& report) { return report.end(outcome_.tail); });
@@ -123,6 +160,7 @@ class Run {
       if (knowledge_.statuses[host] != HostStatus::down) living.push_back(host);
     if (!plan_.only_discovery && !living.empty())
       for (std::size_t pass = 0; pass < plan_.passes.size() && going(); ++pass) scan_ports(living, pass);
+    say_who_answers_for_others(hosts);
     for (const auto host : hosts) report(host);
     return reached_ = end;
   }
@@ -137,27 +175,96 @@ class Run {
     std::vector<std::size_t> asked;
     for (const auto host : hosts)
       if (to_discover(host)) asked.push_back(host);
-    const auto begun = asked;
-    std::vector<scan::PassHead> rounds;
-    if (raw && !asked.empty()) rounds.push_back({Kind::ip_protocol, {plan_.targets[asked.front()].is_v4() ? icmp : icmp_v6}});
-    rounds.push_back({raw ? Kind::syn : Kind::connect, discovery_ports});
-    for (const auto& round : rounds) {
-      if (asked.empty() || !going()) break;
-      auto request = request_for(asked, round);
-      request.pace.probes_max = discovery_probes;
-      request.zombie.reset();
-      Discoverer discoverer(asked, plan_, knowledge_, [&](const scan::Tally& now) { show("looking for hosts", now, 0, asked.size()); });
-      const auto seen = around_.scanner(request, discoverer, around_.stop);
-      if (!seen) return give_up(seen.error());
-      add(*seen, false);
-      std::erase_if(asked, [&](auto host) { return knowledge_.statuses[host] == HostStatus::up; });
+    if (asked.empty()) return;
+    Searches searches;
+    const scan::PassHead echo{Kind::ip_protocol, {plan_.targets[asked.front()].is_v4() ? icmp : icmp_v6}};
+    const scan::PassHead ports{raw ? Kind::syn : Kind::connect, discovery_ports};
+    // Who is on a link of this machine is found by the neighbours' answers that the first round begins with. Behind a router silence takes
+    // long, so both are awaited at the same time.
+    const bool far = std::any_of(asked.begin(), asked.end(), [&](auto host) { return !plan_.is_near(plan_.targets[host]); });
+    std::optional<Result<scan::Tally>> other;
+    std::jthread beside;
+    if (raw && far)
+      beside = std::jthread([&, asked] { other = look_for(asked, echo, searches, 2, nullptr); });
+    else if (raw && !looked(hosts, asked, look_for(asked, echo, searches, 1, showing_search(asked))))
+      return;
+    if (!asked.empty()) {
+      auto seen = look_for(asked, ports, searches, beside.joinable() ? 2 : 1, showing_search(asked));
+      if (beside.joinable()) beside.join();
+      if (!looked(hosts, asked, std::move(seen)) || (other && !looked(hosts, asked, std::move(*other)))) return;
     }
     if (!going()) return;
     for (const auto host : asked) {
-      knowledge_.statuses[host] = HostStatus::down;
-      knowledge_.status_reasons[host] =
-          fmt::format("nothing answered {} probes", (discovery_ports.size() + (raw ? 1 : 0)) * discovery_probes);
+      const auto& search = searches.of[host];
+      knowledge_.status_reasons[host] = search.word.empty() ? fmt::format("nothing answered {} probes", search.probes) : search.word;
+      if (!search.trouble_is_ours) knowledge_.statuses[host] = HostStatus::down;
     }
+  }
+
+  std::function<void(const scan::Tally&)> showing_search(const std::vector<std::size_t>& asked) {
+    return [this, count = asked.size()](const scan::Tally& now) { show("looking for hosts", now, 0, count); };
+  }
+
+  // `rounds`: that share the rate.
+  Result<scan::Tally> look_for(const std::vector<std::size_t>& asked, const scan::PassHead& round, Searches& searches, unsigned rounds,
+                               std::function<void(const scan::Tally&)> progress) {
+    auto request = request_for(asked, round);
+    request.pace.probes_max = discovery_probes;
+    request.pace.ceiling /= rounds;
+    if (request.pace.start) *request.pace.start /= rounds;
+    request.zombie.reset();
+    Discoverer discoverer(asked, plan_, knowledge_, searches, std::move(progress));
+    return around_.scanner(request, discoverer, around_.stop);
+  }
+
+  // Keeps in `asked` those of whom nothing is known yet; false: the scan is over.
+  bool looked(const std::vector<std::size_t>& hosts, std::vector<std::size_t>& asked, Result<scan::Tally> seen) {
+    if (!seen) {
+      give_up(seen.error());
+      return false;
+    }
+    seen->strays = 0;  // answers to the round beside it
+    add(*seen, false);
+    count_cards(hosts);
+    for (const auto host : asked) believe_link(host);
+    std::erase_if(asked, [&](auto host) { return knowledge_.statuses[host] != HostStatus::unknown; });
+    return going();
+  }
+
+  // How many of these hosts each hardware address has answered for.
+  void count_cards(const std::vector<std::size_t>& hosts) {
+    cards_.clear();
+    for (const auto host : hosts)
+      if (const auto& link = knowledge_.links[host]; link && link->answered) ++cards_[*link->hardware];
+  }
+
+  bool answers_for_itself(std::size_t host) const {
+    const auto& link = knowledge_.links[host];
+    return link && link->answered && cards_.at(*link->hardware) <= addresses_of_one_card_max;
+  }
+
+  // Who answers for its address is there, even if it says nothing else; who does not cannot be reached.
+  void believe_link(std::size_t host) {
+    const auto& link = knowledge_.links[host];
+    if (!link || knowledge_.statuses[host] != HostStatus::unknown) return;
+    const bool v4 = plan_.targets[host].is_v4();
+    if (!link->hardware) {
+      knowledge_.statuses[host] = HostStatus::down;
+      knowledge_.status_reasons[host] = fmt::format("nothing answered {}", v4 ? "ARP" : "neighbour discovery");
+    } else if (answers_for_itself(host)) {
+      knowledge_.statuses[host] = HostStatus::up;
+      knowledge_.status_reasons[host] = v4 ? scan::up_by_arp : scan::up_by_neighbour_discovery;
+    }
+  }
+
+  void say_who_answers_for_others(const std::vector<std::size_t>& hosts) {
+    count_cards(hosts);
+    for (const auto& [hardware, count] : cards_)
+      if (count > addresses_of_one_card_max)
+        outcome_.tail.warnings.push_back(
+            fmt::format("{} answers {} for {} addresses, as a router does in the place of others (proxy ARP): that shows no host, and only "
+                        "those that answered otherwise are called up",
+                        system::to_string(hardware), plan_.targets[hosts.front()].is_v4() ? "ARP" : "neighbour discovery", count));
   }
 
   scan::Request request_for(const std::vector<std::size_t>& hosts, const scan::PassHead& pass) const {
@@ -170,19 +277,20 @@ class Run {
     if (plan_.source && plan_.source->family() == request.targets.front().family()) request.source = plan_.source;
     request.zombie = pass.kind == Kind::idle ? plan_.zombie : std::nullopt;
     request.udp_fast = plan_.udp_fast;
+    request.through_own_rules = plan_.through_own_rules;
     return request;
   }
 
   void scan_ports(const std::vector<std::size_t>& hosts, std::size_t pass) {
     const auto& head = plan_.passes[pass];
-    auto& table = knowledge_.verdicts[pass];
+    const auto& table = knowledge_.verdicts[pass];
     auto request = request_for(hosts, head);
     request.resume = progress_of(hosts, table);
     const bool last = hosts.back() + 1 == plan_.targets.size() && pass + 1 == plan_.passes.size();
     const auto showing = [&](const scan::Tally& now) {
       show(fmt::format("{} scan", to_string(head.kind)), now, now.decided, plan_.targets.size() * ports_per_host_);
     };
-    Recorder recorder(hosts, table, showing, last ? around_.last_sockets_open : nullptr);
+    Recorder recorder(hosts, knowledge_, pass, showing, last ? around_.last_sockets_open : nullptr);
     const auto seen = around_.scanner(request, recorder, around_.stop);
     if (!seen) return give_up(seen.error());
     add(*seen, true);
@@ -229,6 +337,8 @@ class Run {
     scan::HostReport out;
     out.address = plan_.targets[host];
     if (const auto name = plan_.names.find(out.address); name != plan_.names.end()) out.name = name->second;
+    out.zone = zone_of(out.address);
+    if (const auto& link = knowledge_.links[host]; link && link->hardware) out.hardware = system::to_string(*link->hardware);
     out.status = knowledge_.statuses[host];
     out.status_reason = knowledge_.status_reasons[host];
     const bool begun =
@@ -239,10 +349,13 @@ class Run {
         return;
       }
       for (std::size_t pass = 0; pass < plan_.passes.size(); ++pass) out.passes.push_back(report_pass(host, pass));
-      judge(out);
+      judge(out, host);
     } else if (out.status == HostStatus::unknown) {
-      ++outcome_.tail.hosts_not_begun;
-      return;
+      if (out.status_reason.empty()) {
+        ++outcome_.tail.hosts_not_begun;
+        return;
+      }
+      name_undecided(fmt::format("{}: {}", out.where(), out.status_reason));
     }
     if (out.status == HostStatus::up) ++outcome_.tail.hosts_up;
     if (out.status == HostStatus::down) ++outcome_.tail.hosts_down;
@@ -261,6 +374,7 @@ class Run {
     out.kind = head.kind;
     out.ports.reserve(head.numbers.size());
     std::vector<std::uint16_t> undecided;
+    std::map<std::string, std::uint64_t> troubles;
     for (std::size_t number = 0; number < head.numbers.size(); ++number) {
       scan::PortReport port;
       port.number = head.numbers[number];
@@ -269,24 +383,34 @@ class Run {
       const auto state = port.verdict.state;
       if (state == State::undecided) undecided.push_back(port.number);
       if (state == State::open) ++tally().open;
+      if (port.verdict.cause == scan::Cause::local_error)
+        ++troubles[port.verdict.note.empty() ? reason_text(port.verdict) : port.verdict.note];
       ++(state == State::undecided ? tally().undecided : tally().decided);
       out.ports.push_back(std::move(port));
     }
-    if (!undecided.empty()) name_undecided(plan_.targets[host], head.kind, undecided);
+    for (const auto& [what, ports] : troubles) {
+      auto& trouble = troubles_[what];
+      trouble.ports += ports;
+      ++trouble.hosts;
+    }
+    if (!undecided.empty())
+      name_undecided(fmt::format("{}: {} of {}", scan::with_zone(plan_.targets[host], zone_of(plan_.targets[host])),
+                                 scan::as_ranges(undecided, undecided_ranges_max), scan::transport_name(head.kind)));
     return out;
   }
 
-  void name_undecided(const Address& host, Kind kind, const std::vector<std::uint16_t>& numbers) {
+  std::string zone_of(const Address& address) const { return address.is_v6() && address.is_link_local() ? plan_.interface : std::string(); }
+
+  void name_undecided(std::string line) {
     auto& lines = outcome_.tail.undecided;
     if (lines.size() < undecided_lines_max)
-      lines.push_back(
-          fmt::format("{}: {} of {}", to_string(host), scan::as_ranges(numbers, undecided_ranges_max), scan::transport_name(kind)));
+      lines.push_back(std::move(line));
     else if (lines.size() == undecided_lines_max)
       lines.emplace_back("more hosts than are named here: the reports with every port (JSON, CSV) have them");
   }
 
   // A host that was not looked for is up if a port of it said something.
-  void judge(scan::HostReport& out) {
+  void judge(scan::HostReport& out, std::size_t host) {
     for (const auto& pass : out.passes) {
       for (const auto& port : pass.ports) {
         if (port.verdict.state == State::undecided && port.verdict.cause == scan::Cause::none) out.interrupted = tally().interrupted;
@@ -295,7 +419,17 @@ class Run {
         out.status_reason = reason_text(port.verdict);
       }
     }
-    if (out.status == HostStatus::unknown) out.status_reason = "no-response";
+    // A router that says nobody is there has answered ARP in the host's place.
+    const bool denied = std::ranges::any_of(out.passes, [](const auto& pass) {
+      return std::ranges::any_of(pass.ports, [](const auto& port) {
+        return port.verdict.sender && (port.verdict.cause == scan::Cause::host_unreach || port.verdict.cause == scan::Cause::addr_unreach);
+      });
+    });
+    if (out.status == HostStatus::unknown && !denied && answers_for_itself(host)) {
+      out.status = HostStatus::up;
+      out.status_reason = out.address.is_v4() ? scan::up_by_arp : scan::up_by_neighbour_discovery;
+    }
+    if (out.status == HostStatus::unknown && out.status_reason.empty()) out.status_reason = "no-response";
   }
 
   void ask_banners(scan::HostReport& out) {
@@ -342,6 +476,10 @@ class Run {
     if (tail.tally.ring_drops > 0)
       tail.warnings.push_back(
           fmt::format("{} answers were lost on this machine: scan slower (--max-rate) to be sure", tail.tally.ring_drops));
+    for (const auto& [what, trouble] : troubles_)
+      tail.warnings.push_back(fmt::format("{} {} of {} {} could not be asked: {}. That says nothing about the target", trouble.ports,
+                                          trouble.ports == 1 ? "port" : "ports", trouble.hosts, trouble.hosts == 1 ? "host" : "hosts",
+                                          what));
     if (outcome_.error) tail.warnings.push_back("the scan ended early: " + outcome_.error->message);
   }
 
@@ -355,12 +493,18 @@ class Run {
   std::size_t reached_ = 0;  // targets up to here had their turn
   bool keep_ = true;
   bool any_part_ = false;
+  std::map<system::MacAddress, std::size_t> cards_;
+  struct Trouble {
+    std::uint64_t ports = 0;
+    std::uint64_t hosts = 0;
+  };
+  std::map<std::string, Trouble> troubles_;  // of this machine, in words
   Outcome outcome_;
 };
 
 }  // namespace
 
-Knowledge::Knowledge(const Plan& plan) : statuses(plan.targets.size()), status_reasons(plan.targets.size()) {
+Knowledge::Knowledge(const Plan& plan) : statuses(plan.targets.size()), status_reasons(plan.targets.size()), links(plan.targets.size()) {
   for (const auto& pass : plan.passes) verdicts.emplace_back(plan.targets.size(), pass.numbers.size());
 }
 

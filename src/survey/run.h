@@ -12,6 +12,7 @@
 
 #include "core/time.h"
 #include "probe/banner.h"
+#include "probe/scan_observer.h"
 #include "probe/scanner.h"
 #include "scan/tell/report.h"
 #include "scan/verdict_table.h"
@@ -22,8 +23,9 @@ namespace drpf::survey {
 
 inline constexpr std::uint64_t ports_at_once_max = 262'144;  // hosts times ports of one group: told within 200 ms after Ctrl-C
 inline constexpr std::uint64_t ports_kept_max = 16'777'216;  // of a scan that can be resumed; 16 bytes each
-inline constexpr std::size_t undecided_lines_max = 1000;     // named at the end; the reports with every port have them all
-inline constexpr std::size_t undecided_ranges_max = 100;     // of one host
+inline constexpr std::size_t undecided_lines_max = 20;       // named at the end; the reports with every port have them all
+inline constexpr std::size_t undecided_ranges_max = 5;       // of one host
+inline constexpr std::size_t addresses_of_one_card_max = 3;  // more behind one hardware address: somebody answers ARP for others
 
 using Scanner = std::function<Result<scan::Tally>(const scan::Request&, probe::ScanObserver&, const std::function<bool()>& stop)>;
 // What open TCP services say about themselves, in the order of the wishes.
@@ -49,9 +51,10 @@ struct Surroundings {
 // What a scan knows, whole: what is resumed, and what is written when it is interrupted.
 struct Knowledge {
   std::uint64_t seed = 0;
-  std::vector<scan::HostStatus> statuses;    // by target
-  std::vector<std::string> status_reasons;   // the same
-  std::vector<scan::VerdictTable> verdicts;  // by pass
+  std::vector<scan::HostStatus> statuses;               // by target
+  std::vector<std::string> status_reasons;              // the same
+  std::vector<std::optional<probe::LinkAnswer>> links;  // the same; none: not on the own link, or not asked
+  std::vector<scan::VerdictTable> verdicts;             // by pass
   explicit Knowledge(const Plan& plan);
 };
 

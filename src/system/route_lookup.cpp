@@ -1,6 +1,7 @@
 #include "system/route_lookup.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -69,23 +70,32 @@ Result<PathTo> RouteLookup::path_to(const Address& target, int interface, const 
   return path;
 }
 
-Result<std::optional<MacAddress>> RouteLookup::known_neighbour(int interface, const Address& neighbour) {
+int errno_of_no_route(const Error& error) {
+  for (const int number : {EHOSTUNREACH, EACCES, EINVAL, ENODEV, ENETDOWN})
+    if (is_errno(error, number)) return number;
+  return ENETUNREACH;
+}
+
+Result<KnownNeighbour> RouteLookup::known_neighbour(int interface, const Address& neighbour) {
   NetlinkWriter message;
   ndmsg header{};
   header.ndm_family = kernel_family(neighbour.family());
   header.ndm_ifindex = interface;
   message.message(RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_ACK, socket_.next_sequence()).header(as_bytes(header));
   message.attribute(NDA_DST, neighbour.bytes());
-  std::optional<MacAddress> found;
+  KnownNeighbour found;
   const auto asked = socket_.request(message, "read a neighbour's address", [&](const NetlinkMessage& reply) {
     if (reply.type != RTM_NEWNEIGH || reply.payload.size() < sizeof(ndmsg)) return;
     ndmsg entry{};
     std::memcpy(&entry, reply.payload.data(), sizeof entry);
-    constexpr std::uint16_t usable = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;  // a stale one is asked anew
+    found.asked = (entry.ndm_state & NUD_INCOMPLETE) != 0;
+    found.silent = (entry.ndm_state & NUD_FAILED) != 0;
+    constexpr std::uint16_t usable = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;
     const auto mac = find_attribute(reply.attributes(sizeof entry), NDA_LLADDR);
     if ((entry.ndm_state & usable) == 0 || !mac || mac->payload.size() != std::tuple_size_v<MacAddress>) return;
-    found.emplace();
-    std::copy(mac->payload.begin(), mac->payload.end(), found->begin());
+    found.confirmed = (entry.ndm_state & NUD_REACHABLE) != 0;
+    found.mac.emplace();
+    std::copy(mac->payload.begin(), mac->payload.end(), found.mac->begin());
   });
   if (!asked && !is_errno(asked.error(), ENOENT)) return fail(asked.error());
   return found;
@@ -107,6 +117,8 @@ Result<LinkKind> link_kind(int interface) {
   if (::ioctl(socket.get(), SIOCGIFFLAGS, &flags) == 0 && (flags.ifr_flags & IFF_NOARP) != 0) out.ethernet = false;
   return out;
 }
+
+std::string to_string(const MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac, ":")); }
 
 Result<int> interface_index(const std::string& name) {
   const auto index = ::if_nametoindex(name.c_str());

@@ -83,16 +83,16 @@ def test_no_way_there_is_said(lab):
     assert alone.returncode != 0 and "No route to host" in alone.stdout + alone.stderr, alone
 
 
-def test_the_rules_of_this_machine_are_told_by_their_sender(lab):
+def test_what_a_rule_of_this_machine_refuses_is_not_the_targets(lab):
     """What the own firewall rejects comes with an own address as the sender."""
     address = lab.target_address[4]
     lab.scanner.nft("table inet own {\n  chain output { type filter hook output priority 0; policy accept;\n"
                     "    tcp dport 5001 reject with icmpx type admin-prohibited\n  }\n}\n")
     try:
-        states = lab.scan("connect", address, "5000,5001").states(address)
+        states = lab.scan("connect", address, "5000,5001", codes=(3,)).states(address)
     finally:
         lab.scanner.run("nft", "delete", "table", "inet", "own")
-    assert states == {5000: ("open", "syn-ack"), 5001: ("filtered", "admin-prohibited from 10.41.0.2")}
+    assert states == {5000: ("open", "syn-ack"), 5001: ("undecided", "local-error")}
 
 
 def test_without_capabilities_the_connect_scan_is_taken_and_said(lab):

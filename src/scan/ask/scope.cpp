@@ -69,6 +69,12 @@ const std::vector<Prefix>& private_prefixes() {
   return prefixes;
 }
 
+bool lies_in(const Address& address, const Scope& scope) {
+  AddressSet set;
+  set.add(range_of(address));
+  return outside(set, scope).empty();
+}
+
 Result<AdmittedTargets> admit(const std::vector<ResolvedTarget>& targets, const Scope& scope, Permissions permissions) {
   AdmittedTargets admitted;
   auto& addresses = admitted.addresses_;

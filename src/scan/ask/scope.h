@@ -59,6 +59,9 @@ class AdmittedTargets {
 // RFC 1918, unique local (RFC 4193) and link-local addresses (RFC 3927, RFC 4291).
 const std::vector<Prefix>& private_prefixes();
 
+// Whether it may be asked without a word of the user.
+bool lies_in(const Address& address, const Scope& scope);
+
 Result<AdmittedTargets> admit(const std::vector<ResolvedTarget>& targets, const Scope& scope, Permissions permissions);
 // The zombie of an idle scan and all its targets must lie in the scope; vouching does not help, for a third party's counter is used.
 Status admit_zombie(const Address& zombie, const AdmittedTargets& targets, const Scope& scope);

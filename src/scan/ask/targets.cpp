@@ -30,6 +30,21 @@ std::optional<unsigned> number(std::string_view text, unsigned most, int base = 
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 
+// Some programs read it as octal, others do not: the wrong host would be asked.
+std::optional<std::string_view> octal_looking(std::string_view text) {
+  for (std::size_t at = 0; at + 1 < text.size(); ++at)
+    if (text[at] == '0' && is_digit(text[at + 1]) && (at == 0 || text[at - 1] == '.' || text[at - 1] == '-'))
+      return text.substr(at, text.find_first_not_of("0123456789", at) - at);
+  return std::nullopt;
+}
+
+// What the system's resolver takes for a number, in whatever form: it is no name (WHATWG URL, section 3.5).
+bool ends_in_a_number(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  const auto last = name.substr(name.rfind('.') + 1);
+  return std::ranges::all_of(last, is_digit) || last.starts_with("0x") || last.starts_with("0X");
+}
+
 struct Octets {
   unsigned first = 0;
   unsigned last = 0;
@@ -120,6 +135,9 @@ bool is_host_name(std::string_view text) {
 }
 
 Result<std::vector<AddressRange>> parse_ranges(std::string_view text) {
+  if (const auto octal = text.find(':') == std::string_view::npos ? octal_looking(text.substr(0, text.find('/'))) : std::nullopt)
+    return fail(
+        bad(text, fmt::format("has '{}', which some programs read as octal and others do not", *octal), "write it without the zeros"));
   if (const auto address = parse_address(text)) return std::vector{range_of(*address)};
   if (text.find('/') != std::string_view::npos) {
     const auto prefix = parse_prefix(text);
@@ -144,6 +162,19 @@ Result<std::vector<AddressRange>> parse_ranges(std::string_view text) {
   return parse_v4_ranges(text);
 }
 
+// Editors and shells of other systems save lists in UTF-16, or with a mark of their encoding in front.
+std::string in_plain_bytes(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) return std::string(text.substr(3));
+  const bool low_first = text.starts_with("\xFF\xFE");
+  if (!low_first && !text.starts_with("\xFE\xFF")) return std::string(text);
+  std::string out;
+  for (std::size_t at = 2; at + 1 < text.size(); at += 2) {
+    const auto high = text[low_first ? at + 1 : at];
+    out += high == 0 ? text[low_first ? at : at + 1] : '?';  // what is beyond ASCII is in no address and no host name
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Target> parse_target(std::string_view text) {
@@ -163,7 +194,8 @@ Result<Target> parse_target(std::string_view text) {
   // Host names have letters (RFC 1123, section 2.1 and its discussion); what has colons, or only numbers, is meant as addresses.
   const bool named = text.find_first_of(":/*") == std::string_view::npos && std::any_of(text.begin(), text.end(), is_letter);
   if (named) {
-    if (!is_host_name(text) || percent != std::string_view::npos) return fail(bad(target.text, "is neither an address nor a host name"));
+    if (!is_host_name(text) || ends_in_a_number(text) || percent != std::string_view::npos)
+      return fail(bad(target.text, "is neither an address nor a host name"));
     return target;
   }
   auto ranges = parse_ranges(text);
@@ -172,7 +204,9 @@ Result<Target> parse_target(std::string_view text) {
   return target;
 }
 
-Result<std::vector<Target>> parse_target_list(std::string_view text) {
+Result<std::vector<Target>> parse_target_list(std::string_view bytes) {
+  const auto plain = in_plain_bytes(bytes);
+  std::string_view text = plain;
   std::vector<Target> targets;
   std::size_t line_number = 0;
   while (!text.empty()) {

@@ -71,6 +71,10 @@ std::string_view to_string(HostStatus status) {
   return "down";
 }
 
+std::string with_zone(const Address& address, std::string_view zone) {
+  return zone.empty() ? to_string(address) : fmt::format("{}%{}", to_string(address), zone);
+}
+
 std::string_view transport_name(Kind kind) {
   const auto protocol = protocol_of(kind);
   return protocol ? to_string(*protocol) : "ip";
@@ -125,8 +129,16 @@ void note_odd_ttls(HostReport& host) {
 
 std::vector<std::string> findings(const HostReport& host) {
   std::vector<std::string> sentences;
-  if (host.status == HostStatus::unknown && !host.passes.empty() && !host.interrupted)
+  const auto any_port = [&](auto holds) {
+    return std::ranges::any_of(host.passes, [&](const auto& pass) { return std::ranges::any_of(pass.ports, holds); });
+  };
+  const bool not_asked = any_port([](const auto& port) { return port.verdict.cause == Cause::local_error; });
+  if (host.status == HostStatus::unknown && !host.passes.empty() && !host.interrupted && !not_asked)
     sentences.emplace_back("nothing answered: the host is down, or something drops every packet to it");
+  const bool by_link_alone = host.status_reason == up_by_arp || host.status_reason == up_by_neighbour_discovery;
+  if (by_link_alone && !host.passes.empty() && !host.interrupted)
+    sentences.push_back(fmt::format("nothing answered but {}: the host is there, and drops or ignores every packet of this scan",
+                                    host.address.is_v4() ? "ARP" : "neighbour discovery"));
   for (const auto& pass : host.passes) {
     const auto count = [&](auto holds) { return static_cast<std::size_t>(std::count_if(pass.ports.begin(), pass.ports.end(), holds)); };
     const auto open = count([](const auto& port) { return port.verdict.state == State::open; });
@@ -144,6 +156,10 @@ std::vector<std::string> tally_sentences(const ReportHead& head, const ReportTai
   sentences.push_back(fmt::format(
       "{} probes sent, {} answers ({} strays), {} lost in this machine's ring, {} send errors; {} s, {} packets/s", tally.probes,
       tally.answers, tally.strays, tally.ring_drops, tally.send_errors, seconds_text(tail.elapsed), rate_text(tally.rate)));
+  if (head.passes.empty()) {
+    sentences.push_back(fmt::format("{} of {} hosts are up", tail.hosts_up, head.targets));
+    return sentences;
+  }
   if (tally.loss)
     sentences.push_back(fmt::format("loss of a probe or its answer: {:.1f} %, measured by {}", *tally.loss * 100, tally.loss_measured_by));
   else

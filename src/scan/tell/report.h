@@ -37,14 +37,24 @@ struct PassReport {
 enum class HostStatus : std::uint8_t { unknown, up, down };  // unknown: not asked before the ports, and nothing answered; or not begun
 std::string_view to_string(HostStatus status);
 
+// Why a host is up that has said nothing else.
+inline constexpr std::string_view up_by_arp = "arp-response";
+inline constexpr std::string_view up_by_neighbour_discovery = "nd-response";
+
+// "fe80::1%eth0": a link-local address says nothing without its interface (RFC 4007, section 11).
+std::string with_zone(const Address& address, std::string_view zone);
+
 struct HostReport {
   Address address;
-  std::string name;  // as the user wrote it, where it was a name
+  std::string zone;      // the interface of a link-local IPv6 address; of others empty
+  std::string hardware;  // "52:54:00:12:34:56", where it is a neighbour
+  std::string name;      // as the user wrote it, where it was a name
   HostStatus status = HostStatus::unknown;
   std::string status_reason;  // "reset", "no-response", "not begun"
   std::vector<PassReport> passes;
   std::vector<std::string> notes;  // whole sentences
   bool interrupted = false;        // not all of it was asked
+  std::string where() const { return with_zone(address, zone); }
 };
 
 struct PassHead {

@@ -26,11 +26,14 @@ class GrepableReport : public Report {
   }
 
   std::string host(const HostReport& host) override {
-    const auto who = fmt::format("Host: {} ({})", to_string(host.address), grepable_field(host.name));
-    std::string out = fmt::format("{}\tStatus: {}\n", who,
+    const auto who = fmt::format("Host: {} ({})", host.where(), grepable_field(host.name));
+    std::string out = fmt::format("{}\tStatus: {}", who,
                                   host.status == HostStatus::up     ? "Up"
                                   : host.status == HostStatus::down ? "Down"
                                                                     : "Unknown");
+    if (!host.status_reason.empty()) out += "\tReason: " + grepable_field(host.status_reason);
+    if (!host.hardware.empty()) out += "\tHardware: " + host.hardware;
+    out += "\n";
     if (host.passes.empty()) return out;
     std::string ports;
     std::string ignored;

@@ -64,8 +64,9 @@ void add_port(std::string& out, const PassReport& pass, const PortReport& port, 
 }
 
 std::string host_object(const HostReport& host, bool forced, std::string_view before_port) {
-  std::string out = fmt::format(R"({{"address":"{}")", to_string(host.address));
+  std::string out = R"({"address":)" + json_string(host.where());
   if (!host.name.empty()) out += R"(,"name":)" + json_string(host.name);
+  if (!host.hardware.empty()) out += R"(,"hardware_address":)" + json_string(host.hardware);
   out += fmt::format(R"(,"status":"{}","status_reason":{},"interrupted":{},"scans":[)", to_string(host.status),
                      json_string(host.status_reason), host.interrupted);
   for (const auto& pass : host.passes) out += fmt::format("{}\"{}\"", &pass == &host.passes.front() ? "" : ",", to_string(pass.kind));

@@ -55,9 +55,12 @@ class TableReport : public Report {
 
   std::string host(const HostReport& host) override {
     if (host.status == HostStatus::down && !options_.all) return {};  // counted at the end
-    std::string out =
-        "Scan of " + (host.name.empty() ? to_string(host.address) : fmt::format("{} ({})", host.name, to_string(host.address))) + "\n";
+    std::string out = "Scan of " + (host.name.empty() ? host.where() : fmt::format("{} ({})", host.name, host.where())) + "\n";
     if (host.status == HostStatus::down) return out + fmt::format("Host seems down: {}\n\n", host.status_reason);
+    if (host.passes.empty())
+      out += host.status == HostStatus::up ? fmt::format("Host is up: {}\n", host.status_reason)
+                                           : fmt::format("Nothing is known of it: {}\n", host.status_reason);
+    if (!host.hardware.empty()) out += fmt::format("Hardware address: {}\n", host.hardware);
     for (const auto& pass : host.passes) out += table_of(pass);
     for (const auto& note : host.notes) out += "Note: " + printable_ascii(note) + ".\n";
     if (host.interrupted) out += "Interrupted: not all of this host was asked.\n";

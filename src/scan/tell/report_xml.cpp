@@ -44,7 +44,8 @@ class XmlReport : public Report {
     std::string out =
         fmt::format("<host{}><status state=\"{}\" reason=\"{}\" reason_ttl=\"0\"/>\n", host.interrupted ? " comment=\"interrupted\"" : "",
                     to_string(host.status), escaped(host.status_reason.empty() ? "user-set" : host.status_reason));
-    out += fmt::format("<address addr=\"{}\" addrtype=\"{}\"/>\n", to_string(host.address), host.address.is_v4() ? "ipv4" : "ipv6");
+    out += fmt::format("<address addr=\"{}\" addrtype=\"{}\"/>\n", host.where(), host.address.is_v4() ? "ipv4" : "ipv6");
+    if (!host.hardware.empty()) out += fmt::format("<address addr=\"{}\" addrtype=\"mac\"/>\n", host.hardware);
     out += host.name.empty() ? "<hostnames>\n</hostnames>\n"
                              : fmt::format("<hostnames>\n<hostname name=\"{}\" type=\"user\"/>\n</hostnames>\n", escaped(host.name));
     if (!host.passes.empty()) {

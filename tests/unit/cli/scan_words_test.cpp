@@ -29,10 +29,42 @@ TEST(ScanWords, AreThoseThatFingersKnow) {
                           "--output=xml:all.xml", "--output=grepable:all.gnmap"));
   EXPECT_THAT(translated({"--json", "-6", "--", "-sS"}), ElementsAre("--json", "-6", "--", "-sS"));
   EXPECT_THAT(translate({"-T4", "-n"})->remarks, SizeIs(2));
+  EXPECT_THAT(
+      translated({"-T", "4", "-Taggressive", "-PE", "-PS22,80", "--min-hostgroup", "64", "--max-rtt-timeout=1s", "-PN", "-sP", "a"}),
+      ElementsAre("--no-discovery", "--only-discovery", "a"));
+}
+
+TEST(ScanWords, OfOthersAreNamedWithOurs) {
+  const auto out = translate({"--rate", "100", "--banners", "--adapter-ip=10.0.0.2", "--send-ip"});
+  ASSERT_TRUE(out);
+  EXPECT_THAT(out->words, ElementsAre("--max-rate", "100", "--banner", "--source=10.0.0.2", "--through-own-rules"));
+  EXPECT_THAT(out->remarks, testing::Contains("--rate is called --max-rate here"));
 }
 
 TEST(ScanWords, ThatDrpfDoesNotDoAreRefusedWithTheReason) {
-  for (const auto& word : {"-D", "-S", "-O", "-A", "-sC", "-iR", "--min-rate", "--min-rate=5", "--script=x", "-sZ", "-oZ", "-p", "-sI"}) {
+  for (const auto& word : {"-D",
+                           "-S",
+                           "-O",
+                           "-A",
+                           "-sC",
+                           "-iR",
+                           "--min-rate",
+                           "--min-rate=5",
+                           "--script=x",
+                           "-sZ",
+                           "-oZ",
+                           "-p",
+                           "-sI",
+                           "-g",
+                           "--source-port=53",
+                           "--host-timeout",
+                           "--scan-delay",
+                           "-f",
+                           "--exclude-ports",
+                           "-b",
+                           "--ttl",
+                           "-sL",
+                           "-sY"}) {
     const auto out = translate({word, "-x"});
     if (std::string_view(word) == "-p" || std::string_view(word) == "-sI") {
       EXPECT_FALSE(translate({word})) << word;

@@ -17,7 +17,13 @@ const ServiceNames names{[](std::string_view name, Protocol protocol) -> std::ve
                            if (name == "http-alt" && protocol == Protocol::tcp) return {Port{591}, Port{8008}, Port{8080}};
                            return {};
                          },
-                         [](std::string_view) { return std::vector<std::string>{"ssh", "shell"}; }};
+                         [](std::string_view) { return std::vector<std::string>{"ssh", "shell"}; },
+                         [](Port port, Protocol protocol) -> std::vector<std::string_view> {
+                           if (port.value() == 22 && protocol == Protocol::tcp) return {"ssh"};
+                           if (port.value() == 53) return {"domain", "dns"};
+                           if (port.value() == 8080 && protocol == Protocol::tcp) return {"webcache", "http-alt"};
+                           return {};
+                         }};
 
 PortList parsed(std::string_view text) {
   const auto list = parse_port_list(text, names);
@@ -53,6 +59,26 @@ TEST(PortLists, HoldAProtocolUntilTheNextOne) {
   EXPECT_THAT(plain.tcp, ElementsAre(22));
   EXPECT_THAT(plain.udp, ElementsAre(22, 53));
   EXPECT_FALSE(plain.names_tcp);
+}
+
+TEST(PortLists, NameTheProtocolOfOneItem) {
+  const auto list = parsed("80/tcp,53/UDP,1000-1002/udp,22");
+  EXPECT_THAT(list.tcp, ElementsAre(22, 80));
+  EXPECT_THAT(list.udp, ElementsAre(22, 53, 1000, 1001, 1002));
+  EXPECT_TRUE(list.names_tcp && list.names_udp);
+  EXPECT_THAT(parsed("domain/udp").tcp, IsEmpty());
+  EXPECT_THAT(refused("80/sctp").message, HasSubstr("no protocol"));
+}
+
+TEST(PortLists, TakePatternsAndThePortsOfARangeThatHaveAName) {
+  EXPECT_THAT(parsed("http*").tcp, ElementsAre(8080));
+  EXPECT_THAT(parsed("D*").tcp, ElementsAre(53));
+  EXPECT_THAT(parsed("?ns").udp, ElementsAre(53));
+  EXPECT_THAT(parsed("*/tcp").tcp, ElementsAre(22, 53, 8080));
+  EXPECT_THAT(parsed("[1-1024]").tcp, ElementsAre(22, 53));
+  EXPECT_THAT(parsed("U:[-]").udp, ElementsAre(53));
+  EXPECT_THAT(refused("xyz*").message, HasSubstr("no service is known for 'xyz*'"));
+  EXPECT_FALSE(refused("[100-200]").message.empty());
 }
 
 TEST(PortLists, ThatMakeNoSenseAreRefusedWithTheCure) {

@@ -188,14 +188,35 @@ TEST(Grepable, HasAHostToALine) {
   EXPECT_THAT(
       text,
       StartsWith("# drpf 1.0 scan begun 2026-03-01T12:00:00Z as: drpf scan nas.home.arpa -- <x>\n"
-                 "Host: 10.0.0.1 (nas.home.arpa)\tStatus: Up\n"
+                 "Host: 10.0.0.1 (nas.home.arpa)\tStatus: Up\tReason: syn-ack\n"
                  "Host: 10.0.0.1 (nas.home.arpa)\tPorts: 22/open/tcp//ssh///, 80/filtered/tcp//http///\tIgnored State: filtered (30)\n"));
   EXPECT_THAT(text, HasSubstr("# drpf scan done 2026-03-01T12:00:02Z: 1 addresses (1 up) in 1.50 s\n"));
 }
 
+// A host whose ports were not asked: that it is up, why, and its hardware address; a link-local address with its interface.
+TEST(Reports, TellWhoIsThereInEveryForm) {
+  HostReport host;
+  host.address = *parse_address("fe80::7");
+  host.zone = "eth0";
+  host.hardware = "52:54:00:12:34:56";
+  host.status = HostStatus::up;
+  host.status_reason = up_by_neighbour_discovery;
+  for (const auto format : {Format::table, Format::json, Format::json_lines, Format::xml, Format::grepable, Format::csv})
+    EXPECT_THAT(whole(format, host, tail()),
+                AllOf(HasSubstr("fe80::7%eth0"), HasSubstr("52:54:00:12:34:56"), HasSubstr("nd-response"), HasSubstr("p")))
+        << to_string(format);
+  EXPECT_THAT(whole(Format::table, host, tail()),
+              StartsWith("Scan of fe80::7%eth0\nHost is up: nd-response\nHardware address: 52:54:00:12:34:56\n"));
+  EXPECT_THAT(whole(Format::csv, host, tail()), HasSubstr("\r\nfe80::7%eth0,,,,up,nd-response,,,,,,,,,,52:54:00:12:34:56\r\n"));
+  pugi::xml_document document;
+  ASSERT_TRUE(document.load_string(whole(Format::xml, host, tail()).c_str()));
+  EXPECT_STREQ(document.child("nmaprun").child("host").find_child_by_attribute("address", "addrtype", "mac").attribute("addr").value(),
+               "52:54:00:12:34:56");
+}
+
 TEST(Csv, HasAPortToARow) {
   const auto text = whole(Format::csv, one_host(), tail());
-  EXPECT_THAT(text, HasSubstr("\r\n10.0.0.1,nas.home.arpa,tcp,80,filtered,admin-prohibited,http,10.0.0.254,63,0.123,1,,,,\r\n"));
+  EXPECT_THAT(text, HasSubstr("\r\n10.0.0.1,nas.home.arpa,tcp,80,filtered,admin-prohibited,http,10.0.0.254,63,0.123,1,,,,,\r\n"));
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 33);
 }
 
@@ -234,6 +255,9 @@ TEST(Findings, AreSentencesAboutAWholeHost) {
   host.status = HostStatus::unknown;
   for (auto& port : host.passes[0].ports) port.verdict = verdict(State::filtered, Cause::no_response);
   EXPECT_THAT(findings(host), testing::ElementsAre(HasSubstr("nothing answered")));
+  host.status = HostStatus::up;
+  host.status_reason = up_by_arp;
+  EXPECT_THAT(findings(host), testing::ElementsAre(HasSubstr("nothing answered but ARP: the host is there")));
 }
 
 TEST(Findings, NameADeviceThatAnswersForTheHost) {

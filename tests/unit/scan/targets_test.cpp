@@ -69,6 +69,11 @@ TEST(Targets, ThatMakeNoSenseAreRefusedWithTheReason) {
   EXPECT_THAT(refusal_of("fd00::ff-1"), HasSubstr("runs backwards"));
   EXPECT_THAT(refusal_of("fd00::1-10.0.0.1"), HasSubstr("ends with no address"));
   EXPECT_THAT(refusal_of("fe80::1%"), HasSubstr("no interface"));
+  // What one program reads as 8 is 10 to another, and a number is no name however it is written.
+  for (const auto* octal : {"010.0.0.1", "10.0.0.010", "10.0.0.01-20", "10.0.0.1-020", "010.0.0.0/24", "10.00.0.1", "10.0.0.1-010.0.0.9"})
+    EXPECT_THAT(refusal_of(octal), HasSubstr("octal")) << octal;
+  EXPECT_EQ(parse_target("10.0.0.0")->ranges.size(), 1U);
+  for (const auto* number : {"0x7f.1", "0x0a000001", "a.1", "0X7f000001"}) EXPECT_THAT(refusal_of(number), HasSubstr("neither")) << number;
   EXPECT_THAT(refusal_of("-host"), HasSubstr("neither"));
   EXPECT_THAT(refusal_of("a..b"), HasSubstr("neither"));
   EXPECT_THAT(refusal_of("0-255.0-255.0-255.1"), HasSubstr("more than 65536 ranges"));
@@ -83,6 +88,38 @@ TEST(Targets, StandInFilesWithRemarks) {
   const auto wrong = parse_target_list("10.0.0.1\n10.0.0.400\n");
   ASSERT_FALSE(wrong);
   EXPECT_THAT(wrong.error().message, HasSubstr("line 2: "));
+}
+
+TEST(Targets, AreReadAsEditorsAndShellsSaveThem) {
+  const auto texts = [](std::string_view bytes) {
+    std::string all;
+    const auto targets = parse_target_list(bytes);
+    EXPECT_TRUE(targets) << (targets ? "" : targets.error().message);
+    for (const auto& one : targets.value_or(std::vector<Target>{})) all += one.text + " ";
+    return all;
+  };
+  using namespace std::string_view_literals;
+  EXPECT_EQ(texts("\xEF\xBB\xBF"
+                  "10.0.0.1\r\n10.0.0.2\r\n"sv),
+            "10.0.0.1 10.0.0.2 ");
+  EXPECT_EQ(texts("\xFF\xFE"
+                  "1\0"
+                  ".\0"
+                  "1\0"
+                  ".\0"
+                  "1\0"
+                  ".\0"
+                  "1\0"
+                  "\n\0"
+                  "#\0"
+                  "\x42\x26"sv),
+            "1.1.1.1 ");
+  EXPECT_EQ(texts("\xFE\xFF"
+                  "\0"
+                  "n\0"
+                  "a\0"
+                  "s"sv),
+            "nas ");
 }
 
 TEST(AddressRanges, AreCountedAndNeverOverflow) {

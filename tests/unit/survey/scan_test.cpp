@@ -7,78 +7,20 @@
 #include <fstream>
 #include <sstream>
 
-#include "scan/tell/report_forms.h"
 #include "support/temporary_folder.h"
 #include "survey/audit.h"
-#include "survey/plan.h"
 #include "survey/progress.h"
 #include "survey/resume.h"
-#include "survey/run.h"
+#include "unit/survey/no_network.h"
 
 namespace drpf::survey {
 namespace {
 
-using scan::Cause;
-using scan::Kind;
-using scan::State;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-Address address(std::string_view text) { return *parse_address(text); }
-
-// --- A machine that is not there: 10.0.0.2/24 and a public address, an exclude list, a handful of names.
-struct FakeMachine {
-  std::map<std::string, std::string> files;
-  bool raw = true;
-
-  Environment environment() const {
-    Environment here;
-    here.read_file = [this](const std::string& path, std::size_t) -> Result<std::string> {
-      const auto found = files.find(path);
-      if (found == files.end()) return fail(not_found("usage", "cannot read " + path));
-      return found->second;
-    };
-    here.resolve = [](const std::string& name) -> Result<std::vector<Address>> {
-      if (name == "nas") return std::vector{address("fd00::7"), address("10.0.0.7")};
-      if (name == "strange") return std::vector{address("203.0.113.7")};
-      return fail(not_found("target_unresolved", "the name '" + name + "' cannot be resolved"));
-    };
-    here.addresses = [] {
-      std::vector<system::InterfaceAddress> all(3);
-      all[0] = {.interface = "lo", .address = address("127.0.0.1"), .prefix_length = 8};
-      all[1] = {.interface = "eth0", .address = address("10.0.0.2"), .prefix_length = 24, .global = true};
-      all[2] = {.interface = "wan0", .address = address("198.51.100.2"), .prefix_length = 24, .global = true};
-      return Result<std::vector<system::InterfaceAddress>>(all);
-    };
-    here.likely_ports = [](std::size_t count, Protocol) {
-      std::vector<Port> ports;
-      for (std::size_t i = 0; i < count; ++i) ports.emplace_back(static_cast<std::uint16_t>(count - i));
-      return ports;
-    };
-    here.services.ports = [](std::string_view name, Protocol protocol) {
-      return name == "ssh" && protocol == Protocol::tcp ? std::vector{Port{22}} : std::vector<Port>{};
-    };
-    here.services.nearest = [](std::string_view) { return std::vector<std::string>{"ssh"}; };
-    here.service_name = [](std::uint16_t number, Kind) { return number == 22 ? "ssh" : ""; };
-    here.raw_sockets_allowed = raw;
-    return here;
-  }
-  Result<Plan> plan(const Options& options) const { return make_plan(options, environment()); }
-};
-
-Options with_targets(std::vector<std::string> targets) {
-  Options options;
-  options.targets = std::move(targets);
-  return options;
-}
-
-std::vector<std::string> texts(const std::vector<Address>& addresses) {
-  std::vector<std::string> out;
-  for (const auto& one : addresses) out.push_back(to_string(one));
-  return out;
-}
+using testing::StartsWith;
 
 // --- Plans
 TEST(ScanPlan, IsAThousandTcpPortsBySynOrByConnectWithoutTheRight) {
@@ -131,20 +73,68 @@ TEST(ScanPlan, TakesPortsOfBothProtocols) {
   EXPECT_FALSE(machine.plan(options));
 }
 
-TEST(ScanPlan, AsksTheFirstAddressOfANameOrAll) {
-  const FakeMachine machine;
+TEST(ScanPlan, AsksTheFirstAddressOfEachFamilyOfAnOwnNameOrAll) {
+  FakeMachine machine;
   auto options = with_targets({"nas"});
   auto plan = machine.plan(options);
-  EXPECT_THAT(texts(plan->targets), ElementsAre("fd00::7"));
-  EXPECT_THAT(plan->remarks, ElementsAre(HasSubstr("has 2 addresses; fd00::7 is asked")));
+  EXPECT_THAT(texts(plan->targets), ElementsAre("10.0.0.7", "fd00::7"));
+  EXPECT_THAT(plan->remarks, ElementsAre("'nas' has 3 addresses: asked are fd00::7 and 10.0.0.7; --all-addresses asks them all"));
   EXPECT_EQ(plan->names.at(address("fd00::7")), "nas");
   options.all_addresses = true;
-  EXPECT_THAT(texts(machine.plan(options)->targets), ElementsAre("10.0.0.7", "fd00::7"));
+  EXPECT_THAT(texts(machine.plan(options)->targets), ElementsAre("10.0.0.7", "10.0.0.8", "fd00::7"));
+  // What lies outside of the scope is not what the name stands for here, unless there is nothing else.
+  EXPECT_THAT(texts(machine.plan(with_targets({"hosted"}))->targets), ElementsAre("10.0.0.20"));
+  EXPECT_EQ(machine.plan(with_targets({"server"})).error().code, "out_of_scope");
+  auto vouched = with_targets({"server"});
+  vouched.i_own_these = true;
+  EXPECT_THAT(texts(machine.plan(vouched)->targets), ElementsAre("203.0.113.21", "2001:db8::21"));
   options.only_v4 = true;
-  EXPECT_THAT(texts(machine.plan(options)->targets), ElementsAre("10.0.0.7"));
+  EXPECT_THAT(texts(machine.plan(options)->targets), ElementsAre("10.0.0.7", "10.0.0.8"));
   options.only_v6 = true;
   EXPECT_FALSE(machine.plan(options));
   EXPECT_EQ(machine.plan(with_targets({"nowhere"})).error().code, "target_unresolved");
+}
+
+// A trouble of this machine is not the others': they are asked all the same.
+TEST(ScanPlan, GoesOnWithoutANameThatDoesNotResolve) {
+  FakeMachine machine;
+  machine.files = {{"list", "10.0.0.4\nnowhere\n"}};
+  auto options = with_targets({"10.0.0.7", "neverland"});
+  options.targets_files = {"list"};
+  const auto plan = machine.plan(options);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_THAT(texts(plan->targets), ElementsAre("10.0.0.4", "10.0.0.7"));
+  EXPECT_THAT(plan->unresolved, ElementsAre(HasSubstr("'neverland'"), HasSubstr("'nowhere'")));
+  options.exclude = {"nowhere"};
+  EXPECT_EQ(machine.plan(options).error().code, "target_unresolved") << "whom an exclude list means must be known";
+}
+
+TEST(ScanPlan, WantsTheInterfaceOfALinkLocalAddress) {
+  const FakeMachine machine;
+  for (const auto* text : {"fe80::1", "fe80::1-fe80::9", "local"}) {
+    const auto plan = machine.plan(with_targets({"10.0.0.7", text}));
+    ASSERT_FALSE(plan) << text;
+    EXPECT_THAT(plan.error().message, HasSubstr("link-local"));
+    EXPECT_THAT(plan.error().cure, HasSubstr("fe80::1%eth0 or --interface eth0; with such addresses here: eth0"));
+  }
+  EXPECT_EQ(machine.plan(with_targets({"fe80::1%eth0"}))->interface, "eth0");
+  auto options = with_targets({"fe80::1"});
+  options.interface = "eth0";
+  EXPECT_TRUE(machine.plan(options));
+}
+
+TEST(ScanPlan, SaysThatRawProbesGoAroundOwnRules) {
+  FakeMachine machine;
+  auto options = with_targets({"10.0.0.7"});
+  EXPECT_THAT(machine.plan(options)->remarks, IsEmpty());
+  machine.chains = {"inet filter output"};
+  EXPECT_THAT(machine.plan(options)->remarks, ElementsAre(HasSubstr("(inet filter output): raw probes go around them")));
+  options.through_own_rules = true;
+  const auto plan = machine.plan(options);
+  EXPECT_THAT(plan->remarks, IsEmpty());
+  EXPECT_TRUE(plan->through_own_rules);
+  options.connect = true;
+  EXPECT_THAT(machine.plan(options)->remarks, ElementsAre(HasSubstr("may look filtered")));
 }
 
 TEST(ScanPlan, KnowsWhatIsOwnAndWhatIsExcluded) {
@@ -166,6 +156,12 @@ TEST(ScanPlan, KnowsWhatIsOwnAndWhatIsExcluded) {
   EXPECT_THAT(machine.plan(options).error().message, HasSubstr("/etc/drpf/scan-exclude: line 2"));
   options.exclude_files = {"missing"};
   EXPECT_FALSE(machine.plan(options));
+  machine.files = {{"-", "10.0.0.8\n"}};
+  options = Options();
+  options.targets_files = {"-"};
+  EXPECT_THAT(texts(machine.plan(options)->targets), ElementsAre("10.0.0.8"));
+  options.exclude_files = {"-"};
+  EXPECT_THAT(machine.plan(options).error().message, HasSubstr("standard input")) << "the second list would be empty";
 }
 
 TEST(ScanPlan, RefusesWhatCannotBe) {
@@ -193,96 +189,6 @@ TEST(ScanPlan, RefusesWhatCannotBe) {
 }
 
 // --- Runs
-class FakeClock : public Clock {
- public:
-  Time now() const override { return Time(std::chrono::seconds(++seconds_)); }
-  WallTime wall_now() const override { return WallTime(std::chrono::seconds(1'772'366'400 + seconds_)); }
-
- private:
-  mutable long seconds_ = 0;
-};
-
-// Hosts with an even last byte are there; of these, even ports are open. `verdicts_max` verdicts, then it is interrupted.
-struct FakeScanner {
-  std::vector<scan::Request> requests;
-  std::uint64_t verdicts_max = ~std::uint64_t{0};
-  std::uint64_t given = 0;
-
-  Result<scan::Tally> run(const scan::Request& request, probe::ScanObserver& observer) {
-    requests.push_back(request);
-    scan::Tally tally;
-    for (std::size_t target = 0; target < request.targets.size(); ++target) {
-      for (std::size_t number = 0; number < request.numbers.size(); ++number) {
-        const auto index = target * request.numbers.size() + number;
-        if (request.resume && request.resume->verdicts[index].state != State::undecided) {
-          observer.on_verdict(target, number, request.resume->verdicts[index]);
-          continue;
-        }
-        if (given >= verdicts_max) {
-          observer.on_verdict(target, number, {});
-          tally.interrupted = true;
-          continue;
-        }
-        ++given;
-        ++tally.probes;
-        observer.on_verdict(target, number, verdict_of(request.targets[target], request.numbers[number]));
-      }
-    }
-    tally.loss = 0.01;
-    tally.loss_measured_by = "3 canaries";
-    observer.on_progress(tally);
-    return tally;
-  }
-
-  static scan::Verdict verdict_of(const Address& host, std::uint16_t number) {
-    scan::Verdict verdict;
-    verdict.probes = 1;
-    if (host.bytes().back() % 2 != 0) {
-      verdict.state = State::filtered;
-      verdict.cause = Cause::no_response;
-      return verdict;
-    }
-    verdict.state = number % 2 == 0 ? State::open : State::closed;
-    verdict.cause = number % 2 == 0 ? Cause::syn_ack : Cause::reset;
-    verdict.ttl = 64;
-    verdict.rtt = std::chrono::microseconds(number);
-    return verdict;
-  }
-};
-
-struct Ran {
-  std::string text;
-  Outcome outcome;
-  Knowledge knowledge;
-};
-
-Ran run_with(FakeScanner& scanner, const Plan& plan, scan::Format format, std::optional<Knowledge> knowledge = std::nullopt,
-             std::uint64_t ports_at_once = ports_at_once_max) {
-  Ran ran{"", {}, knowledge ? std::move(*knowledge) : Knowledge(plan)};
-  std::vector<Output> outputs;
-  outputs.push_back({make_report(format, {}), [&](std::string_view part) -> Status {
-                       ran.text += part;
-                       return {};
-                     }});
-  const FakeClock clock;
-  const Surroundings around{
-      .scanner = [&](const scan::Request& request, probe::ScanObserver& observer, const auto&) { return scanner.run(request, observer); },
-      .banners = nullptr,
-      .clock = clock,
-      .stop = [] { return false; },
-      .service_name = FakeMachine{}.environment().service_name,
-      .progress = nullptr,
-      .ports_at_once = ports_at_once};
-  const scan::ReportHead head{.version = "1",
-                              .command = "drpf scan",
-                              .started = clock.wall_now(),
-                              .passes = plan.passes,
-                              .targets = plan.targets.size(),
-                              .forced = false};
-  ran.outcome = run_plan(plan, head, ran.knowledge, outputs, around);
-  return ran;
-}
-
 TEST(ScanRun, LooksWhichHostsOfARangeAreThereAndAsksTheirPorts) {
   const FakeMachine machine;
   auto options = with_targets({"10.0.0.4-7", "10.0.0.9"});
