@@ -63,6 +63,10 @@ struct Words {
   std::string endpoint_key;  // what is looked up in the endpoint set
 };
 
+// Where an ICMP error quotes whom the packet was sent to: address and port (behind an IPv4 header without options).
+constexpr std::string_view quoted_endpoint4 = "@th,192,32 . @th,240,16";
+constexpr std::string_view quoted_endpoint6 = "@th,256,128 . @th,400,16";
+
 constexpr std::uint32_t request_bytes = 100;  // of PCP, with its headers; NAT-PMP's are smaller
 
 class Builder {
@@ -112,15 +116,15 @@ class Builder {
 
   // Anybody can send to the tunnel's port in anybody's name, and every name would take a place in the table of connections. No rule of ours
   // asks to which conversation the tunnel's own packets belong. Routers' errors about them, which path MTU discovery needs, would be about
-  // nothing then: they are let through by what they quote, a UDP packet from the tunnel's port (behind an IPv4 header without options).
+  // nothing then: they are let through by what they quote, a UDP packet from the tunnel's port to a device that is here.
   void untracked() {
     const auto port = ruleset_.wireguard_port.value();
     add("untracked", "wireguard_untracked", fmt::format("iifname {} udp dport {} notrack", public_, port));
     add("untracked", "wireguard_errors4",
-        fmt::format("iifname {} icmp type destination-unreachable @th,136,8 17 @th,224,16 {} notrack", public_, port));
-    add("untracked", "wireguard_errors6",
-        fmt::format("iifname {} icmpv6 type {{ destination-unreachable, packet-too-big }} @th,112,8 17 @th,384,16 {} notrack", public_,
+        fmt::format("iifname {} icmp type destination-unreachable icmp code frag-needed @th,136,8 17 @th,224,16 {} notrack", public_,
                     port));
+    add("untracked", "wireguard_errors6",
+        fmt::format("iifname {} icmpv6 type packet-too-big @th,112,8 17 @th,384,16 {} notrack", public_, port));
     add("untracked_out", "wireguard_answers_untracked", fmt::format("oifname {} udp sport {} notrack", public_, port));
   }
 
@@ -239,8 +243,14 @@ class Builder {
     add("input", "echo4", "icmp type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "echo6", "icmpv6 type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "wireguard", fmt::format("udp dport {} accept", ruleset_.wireguard_port.value()));
-    add("input", "wireguard_error4", "ct state untracked icmp type destination-unreachable accept");
-    add("input", "wireguard_error6", "ct state untracked icmpv6 type { destination-unreachable, packet-too-big } accept");
+    // Anybody can claim that a path is narrow, and the kernel would believe it for ten minutes, for all that is sent there.
+    const auto path_error = [&](std::string_view suffix, std::string_view quoted) {
+      add("input", fmt::format("wireguard_error{}", suffix),
+          fmt::format("iifname {} ct state untracked meta l4proto {} {} @paths{} limit rate 20/second burst 20 packets accept", public_,
+                      suffix == "4" ? "icmp" : "58", quoted, suffix));
+    };
+    path_error("4", quoted_endpoint4);
+    path_error("6", quoted_endpoint6);
     if (!ruleset_.input_tcp.empty()) add("input", "services_tcp", fmt::format("tcp dport {} accept", port_set(ruleset_.input_tcp)));
     if (!ruleset_.input_udp.empty()) add("input", "services_udp", fmt::format("udp dport {} accept", port_set(ruleset_.input_udp)));
   }
@@ -344,6 +354,8 @@ std::vector<std::string> set_definitions(const std::string& table) {
     map("genout", family, device_key, "mark");
     set("here", family, address + " . ifname", "timeout", devices_counted_max);
     set("endpoints", family, address, "timeout", endpoints_max);
+    out.push_back(fmt::format("add set inet {} paths{} {{ typeof {} ; flags timeout ; size {} ; }}", table, family,
+                              family == "4" ? quoted_endpoint4 : quoted_endpoint6, endpoints_max));
     set("flows", family, address, "dynamic", devices_counted_max);
     set("visits", family, address, "dynamic", devices_counted_max);
     set("requests", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);

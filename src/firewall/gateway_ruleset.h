@@ -89,6 +89,8 @@ constexpr const char* here_v4 = "here4";  // device address . interface of the t
 constexpr const char* here_v6 = "here6";
 constexpr const char* endpoints_v4 = "endpoints4";
 constexpr const char* endpoints_v6 = "endpoints6";  // /64 networks: a host changes its address inside one as it likes
+constexpr const char* paths_v4 = "paths4";          // outer address . port of devices that are here: whom errors may be about
+constexpr const char* paths_v6 = "paths6";
 }  // namespace set_names
 
 constexpr std::uint32_t redirections_max = 262'144;  // per map

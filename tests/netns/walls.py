@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import attacks
 import door_attacks
+import stranger_attacks
 
 
 @dataclass
@@ -139,6 +140,11 @@ WALLS = (
          attacks.flood_in, settings=LIMITS, removals=(("connections_in{v}",),)),
     Wall("D2", "handshakes in the name of many fill the host's table of connections", "the tunnel's own packets take no place in it",
          attacks.handshakes_fill_the_table, removals=(("wireguard_untracked",), ("wireguard_answers_untracked",))),
+    Wall("D2", "one forged ICMP error from anywhere narrows the path to a device or a server", "errors about the tunnel's packets are believed about the exact address and port of a device that is here, 20 a second",
+         stranger_attacks.forged_path, removals=(("wireguard_error{v} -> ct state untracked meta l4proto { icmp, 58 } accept",),)),
+    Wall("D2", "such an error about a device's own address and port stops its tunnel", "nobody inside is told of less than 1,280 bytes, and what is too long for the path goes in fragments",
+         "test_path_mtu.py::test_a_narrow_path_to_a_device_is_found_out", carrier="the engine",
+         no_removal="no rule of ours; the engine's unit tests take each step by itself"),
     Wall("D3", "a visitor's stream goes on after the lease has ended", "every packet is compared with the leases that live; the kernel's own clock ends them",
          attacks.ended_lease_heard,
          removals=(("revoked", "inbound_without_lease"),)),
@@ -324,8 +330,6 @@ NOT_WALLS = {
     "device_echo6": "accepts what the chain's policy would drop",
     "wireguard_errors4": "keeps errors about the tunnel's own packets, for path MTU discovery; without it they are dropped",
     "wireguard_errors6": "as wireguard_errors4",
-    "wireguard_error4": "accepts what the chain's policy would drop",
-    "wireguard_error6": "accepts what the chain's policy would drop",
     "neighbour_discovery": "accepts what the chain's policy would drop",
     "multicast_listener": "accepts what the chain's policy would drop",
     "dhcp4": "accepts what the chain's policy would drop",
