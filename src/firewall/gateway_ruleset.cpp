@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/interface_name.h"
+#include "firewall/closed_networks.h"
 #include "firewall/port_plan.h"
 
 namespace drpf::firewall {
@@ -49,6 +50,13 @@ std::string host_set(const std::vector<lease::PublicHost>& hosts, Family family)
     if (const auto& address = family == Family::v4 ? host.v4 : host.v6) texts.push_back(to_string(*address));
   std::sort(texts.begin(), texts.end());
   texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  return texts.empty() ? std::string() : fmt::format("{{ {} }}", fmt::join(texts, ", "));
+}
+
+std::string network_set(const std::vector<Prefix>& networks, Family family) {
+  std::vector<std::string> texts;
+  for (const auto& one : outermost(networks))
+    if (one.family() == family) texts.push_back(to_string(one));
   return texts.empty() ? std::string() : fmt::format("{{ {} }}", fmt::join(texts, ", "));
 }
 
@@ -270,6 +278,15 @@ class Builder {
     add("forward", "revoked_reset",
         "ct mark != 0 ct mark != @live meta l4proto tcp limit rate 1000/second burst 500 packets counter reject with tcp reset");
     add("forward", "revoked", "ct mark != 0 ct mark != @live counter drop");
+    // Only what a device began: a neighbour who visits a lease is answered.
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      const auto of = family.suffix == "4" ? Family::v4 : Family::v6;
+      const auto open = network_set(ruleset_.open_networks, of);
+      add("forward", fmt::format("closed_network{}", family.suffix),
+          fmt::format("{} ct direction original {} daddr {} {}counter drop", out, family.ip, network_set(closed_networks(of), of),
+                      open.empty() ? "" : fmt::format("{} daddr != {} ", family.ip, open)));
+    }
     add("forward", "inbound_without_lease", fmt::format("{} ct direction original ct mark != @live counter drop", visit));
     // Between the tunnel and the public side only: when the tunnel device is gone, a redirected packet would follow the default route.
     add("forward", "established_inbound", fmt::format("{} ct state established accept", visit));

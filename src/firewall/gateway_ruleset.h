@@ -38,10 +38,11 @@ struct GatewayRuleset {
   PortRange snat{Port{32768}, Port{51199}};
 
   Port wireguard_port{51820};
-  Port api_port{5351};               // TCP, for devices, on the gateway's tunnel addresses
-  Port port_mapping_port{5351};      // UDP: NAT-PMP and PCP
-  bool upnp = true;                  // UDP 1900 for searches; its HTTP is on the API's port
-  std::vector<PortRange> input_tcp;  // services of this host that stay reachable from outside the tunnel
+  Port api_port{5351};                // TCP, for devices, on the gateway's tunnel addresses
+  Port port_mapping_port{5351};       // UDP: NAT-PMP and PCP
+  std::vector<Prefix> open_networks;  // of those that devices do not reach otherwise (closed_networks.h)
+  bool upnp = true;                   // UDP 1900 for searches; its HTTP is on the API's port
+  std::vector<PortRange> input_tcp;   // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
 
   std::optional<ProbeDoor> probe;
