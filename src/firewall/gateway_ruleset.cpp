@@ -242,11 +242,12 @@ class Builder {
                       family.suffix == "4" ? "icmp" : "icmpv6"));
     }
     add("input", "tunnel_input", fmt::format("iifname {} counter drop", tunnel_));
-    // Without these a host loses its addresses and its neighbours. Hop limit 255: the sender is on the link.
+    // Without these a host loses its addresses and its neighbours. All are from the link: no router passes a hop limit of 255, an address
+    // of the link, or a broadcast on. A DHCP server that this host has asked by its address is answered as every other conversation.
     add("input", "neighbour_discovery",
         "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept");
     add("input", "multicast_listener", "ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept");
-    add("input", "dhcp4", "udp sport 67 udp dport 68 accept");
+    add("input", "dhcp4", "ip daddr 255.255.255.255 udp sport 67 udp dport 68 accept");
     add("input", "dhcp6", "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept");
     add("input", "echo4", "icmp type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "echo6", "icmpv6 type echo-request limit rate 200/second burst 100 packets accept");

@@ -1,9 +1,14 @@
 """Attacks as those of attacks.py: of strangers with forged or odd packets, and of devices on the gateway's neighbours."""
 import contextlib
+import json
+import socket
+import struct
 import time
 
 import packets
-from attacks import UDP
+from attacks import UDP, arrivals
+from packets import SYN
+from redirect_lab import new_socket
 
 
 def forged_path(net, version):
@@ -47,3 +52,55 @@ def neighbours_of_the_gateway(net, version):
         for address in NEIGHBOURS[version]:
             net.gw.sh(f"{ip} route del {address}")
             net.inet.sh(f"ip addr del {address}/{length} dev eth0")
+
+
+# Where answers come from that somebody may want to let in: DHCP, names, time, FTP's data.
+TELLING_PORTS = {4: (("udp", 67), ("udp", 53), ("udp", 123), ("tcp", 20), ("tcp", 53)),
+                 6: (("udp", 547), ("udp", 53), ("udp", 123), ("tcp", 20), ("tcp", 53))}
+OPEN = {("udp", 51820), ("tcp", 22)}
+
+
+def all_ports(net, version):
+    """Every port of the gateway from outside, from ports that rules may trust; returns what gets past its rules."""
+    sets = "".join(f"set {name}{protocol} {{ type inet_service; flags dynamic; size 65536; }}\n" for name in ("sent", "past") for protocol in ("udp", "tcp"))
+    rules = {name: "".join(f'iifname "wan" meta l4proto {protocol} update @{name}{protocol} {{ th dport }}\n' for protocol in ("udp", "tcp"))
+             for name in ("sent", "past")}
+    net.gw.nft(f"table inet sweep {{\n{sets}chain sent {{ type filter hook prerouting priority -170;\n{rules['sent']}}}\n"
+               f"chain past {{ type filter hook input priority filter + 1;\n{rules['past']}}}\n}}\n")
+
+    def ports(name, protocol):
+        listed = net.gw.run("nft", "-nj", "list", "set", "inet", "sweep", name + protocol).stdout
+        return set(json.loads(listed)["nftables"][-1]["set"].get("elem", []))
+    try:
+        for protocol, source in TELLING_PORTS[version]:
+            net.gw.sh(f"nft flush set inet sweep sent{protocol}")
+            left = set(range(1, 65536))
+            while left:
+                sweep(net, version, protocol, source, left)
+                left -= ports("sent", protocol)
+            if past := {(protocol, port) for port in ports("past", protocol)} - OPEN:
+                return sorted(past)
+        return []
+    finally:
+        net.gw.sh("nft delete table inet sweep")
+
+
+def sweep(net, version, protocol, source, ports):
+    """One datagram or SYN to each port. A SYN's checksum is mended and not computed: they differ in one number."""
+    visitor, public = net.visitor(version), net.public(version)
+    if protocol == "udp":
+        with new_socket(net.inet, version, UDP, source) as sender:
+            for number, port in enumerate(ports):
+                sender.sendto(b"x", (public, port))
+                if number % 500 == 0:
+                    time.sleep(0.001)  # what comes faster than it is looked at is dropped on the way
+        return
+    first = packets.after_header(version, packets.tcp(version, visitor, public, source, 0, SYN))
+    total = struct.unpack("!H", first[16:18])[0] ^ 0xFFFF
+    with net.inet.socket(packets.FAMILY[version], socket.SOCK_RAW, socket.IPPROTO_TCP) as sender:
+        for number, port in enumerate(ports):
+            sum_ = total + port
+            mended = ((sum_ & 0xFFFF) + (sum_ >> 16)) ^ 0xFFFF
+            sender.sendto(first[:2] + struct.pack("!H", port) + first[4:16] + struct.pack("!H", mended) + first[18:], (public, 0))
+            if number % 500 == 0:
+                time.sleep(0.001)
