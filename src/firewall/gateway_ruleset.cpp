@@ -35,6 +35,12 @@ constexpr std::array chains{
 };
 
 constexpr std::uint16_t ssdp_port = 1900;
+constexpr std::string_view upnp_group4 = "239.255.255.250";
+constexpr std::string_view upnp_group6 = "ff05::c";
+
+// Nobody on the Internet has these. Private ones are not among them: neighbours may visit.
+constexpr std::string_view nobody4 = "{ 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3 }";
+constexpr std::string_view nobody6 = "{ ::/96, ::ffff:0:0/96, fec0::/10, ff00::/8 }";
 
 std::string quoted(const std::vector<std::string>& names) { return fmt::format("{{ \"{}\" }}", fmt::join(names, "\", \"")); }
 
@@ -152,6 +158,11 @@ class Builder {
       add("early", fmt::format("tunnel_source_from_outside{}", family.suffix),
           fmt::format("iifname != {} {} saddr {} counter drop", inside_, family.ip, family.tunnel));
     }
+    // A conversation begins with a source that answers go back to, out of a public interface: not with this host's own addresses, and not
+    // with those of networks behind it. Beginnings only: this host itself may ask a neighbour with an address of the link.
+    add("early", "source_nobody4", fmt::format("iifname {} ct state new ip saddr {} counter drop", public_, nobody4));
+    add("early", "source_nobody6", fmt::format("iifname {} ct state new ip6 saddr {} counter drop", public_, nobody6));
+    add("early", "source_elsewhere", fmt::format("iifname {} ct state new fib saddr oifname != {} counter drop", public_, public_));
     // Looking a route up is the dearest of these, and the addresses of a conversation do not change.
     add("early", "tunnel_source_route",
         fmt::format("iifname {} ct state != established fib saddr . iif oif missing counter drop", tunnel_));
@@ -208,7 +219,15 @@ class Builder {
   void input() {
     add("input", "loopback", "iifname \"lo\" accept");
     if (ruleset_.probe) add("input", "probe_input", fmt::format("iifname \"{}\" counter drop", ruleset_.probe->interface));
-    // Before conversations that go on: one device's flood is not to keep the others' requests waiting.
+    // Before conversations that go on: whatever they are, devices speak to the gateway's addresses of the tunnel alone.
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      const auto search = family.suffix == "4" ? upnp_group4 : upnp_group6;
+      add("input", fmt::format("tunnel_other_address{}", family.suffix),
+          fmt::format("iifname {} {} daddr != {{ {}{} }} counter drop", tunnel_, family.ip, family.tunnel,
+                      ruleset_.upnp ? fmt::format(", {}", search) : ""));
+    }
+    // Likewise: one device's flood is not to keep the others' requests waiting.
     if (ruleset_.requests_per_device_per_s != 0) {
       for (const auto& family : families_) {
         if (family.tunnel.empty()) continue;
@@ -236,7 +255,7 @@ class Builder {
       if (ruleset_.upnp)
         add("input", fmt::format("upnp_search{}", family.suffix),
             fmt::format("iifname {} {} daddr {{ {}, {} }} udp dport {} accept", tunnel_, family.ip, family.tunnel,
-                        family.suffix == "4" ? "239.255.255.250" : "ff05::c", ssdp_port));
+                        family.suffix == "4" ? upnp_group4 : upnp_group6, ssdp_port));
       add("input", fmt::format("device_echo{}", family.suffix),
           fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway,
                       family.suffix == "4" ? "icmp" : "icmpv6"));

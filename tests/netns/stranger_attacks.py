@@ -6,7 +6,7 @@ import struct
 import time
 
 import packets
-from attacks import UDP, arrivals
+from attacks import STRANGER, UDP, arrivals
 from packets import SYN
 from redirect_lab import new_socket
 
@@ -104,3 +104,36 @@ def sweep(net, version, protocol, source, ports):
             sender.sendto(first[:2] + struct.pack("!H", port) + first[4:16] + struct.pack("!H", mended) + first[18:], (public, 0))
             if number % 500 == 0:
                 time.sleep(0.001)
+
+
+def closed_service_by_own_source(net, version):
+    """A stranger visits a device's lease in the name of a closed service of the gateway; the device answers it."""
+    net.lease("udp", version, 30001, net.a)
+    public = net.public(version)
+    with net.a.socket(version, UDP, 30001) as device, new_socket(net.gw, version, UDP, 7777) as service:
+        packets.send(net.inet, version, packets.udp(version, public, public, 7777, 30001, b"of nobody"))
+        for _, peer in arrivals(device, net.patience):
+            device.sendto(b"to a closed service", peer)
+            return arrivals(service, net.patience)
+        return []
+
+
+NOBODIES = {4: ("169.254.169.254", "0.1.2.3", "127.0.0.1", "224.0.0.5", "240.0.0.1", "255.255.255.255"),
+            6: ("fec0::1", "::1", "::7", "::ffff:203.0.113.9", "ff02::1", "::")}
+
+
+def visit_by_nobody(net, version):
+    """Sources that nobody on the Internet has."""
+    net.lease("udp", version, 30001, net.a)
+    with net.a.socket(version, UDP, 30001) as device:
+        for source in NOBODIES[version]:
+            packets.send(net.inet, version, packets.udp(version, source, net.public(version), 4000, 30001, source.encode()))
+        return arrivals(device, net.patience)
+
+
+def visit_from_behind(net, version):
+    """A stranger's visit in the name of a host that is behind the gateway, on no public interface."""
+    net.lease("udp", version, 30001, net.a)
+    with net.a.socket(version, UDP, 30001) as device:
+        packets.send(net.inet, version, packets.udp(version, STRANGER[version], net.public(version), 4000, 30001, b"from behind"))
+        return arrivals(device, net.patience)

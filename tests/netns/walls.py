@@ -32,6 +32,7 @@ class Wall:
                  "{tunnel}": "tunnel_v4 10.77.0.0/16" if version == 4 else "tunnel_v6 fd77::/64",
                  "{iptables}": "iptables" if version == 4 else "ip6tables", "{containers}": "172.17.0.0/16" if version == 4 else "fd17::/64",
                  "{container_53}": "172.17.0.2:53" if version == 4 else "[fd17::2]:53",
+                 "{stranger}": attacks.STRANGER[version],
                  "{isp}": "198.51.100.254" if version == 4 else "2001:db8:51::fe"}
         out = []
         for part in parts:
@@ -84,6 +85,8 @@ THREATS = {
     "D20": "a lease as a reflector",
 }
 CARELESS = "! wg set tun0 peer {a} allowed-ips 0.0.0.0/0,::/0 : wg set tun0 peer {a} allowed-ips {a_own}"
+# A kernel that takes packets with its own addresses as source, as IPv6's always does.
+TAKES_ITS_OWN = "! sysctl -qw net.ipv4.conf.wan.accept_local=1 : sysctl -qw net.ipv4.conf.wan.accept_local=0"
 GATEWAY = "test_walls_gateway.py::test_"
 CONNECT = "test_connect.py::test_"
 LIMITS = ("connections 20 : connections 4096",)
@@ -185,7 +188,7 @@ WALLS = (
          attacks.hairpin,
          removals=(("redirect{v} -> dnat {ip} to {ip} daddr . meta l4proto . th dport map @dnat{v}", "device_to_device", "policy forward"),)),
     Wall("D7", "a device reaches the gateway's services through the tunnel", "only the devices' own services answer there",
-         attacks.services_through_the_tunnel, removals=(("tunnel_input",),)),
+         attacks.services_through_the_tunnel, removals=(("tunnel_input", "tunnel_other_address{v}"),)),
     Wall("D7", "a service of the gateway is reached by the interface of its own visits", "from there only leases are reached",
          door_attacks.services_through_the_door, removals=(("probe_input",),)),
     Wall("D8", "a device speaks first to the address that the gateway visits it from", "there only answers pass",
@@ -214,9 +217,17 @@ WALLS = (
     Wall("D9", "a device sends by a tunnel that it is not here by", "an address is valid on the interface by which its device came last, and on no other",
          attacks.spoof_by_another_tunnel, removals=(("tunnel_source{v}",),)),
     Wall("D9", "a visitor says that he is the gateway on a visit of its own", "that address is valid on its own interface only",
-         door_attacks.door_source_from_outside, removals=(("probe_source_from_outside{v}",),)),
+         door_attacks.door_source_from_outside, removals=(("probe_source_from_outside{v}", "source_elsewhere"),)),
     Wall("D9", "a visit by the gateway's own interface in another's name", "that interface has one address",
          door_attacks.spoof_through_the_door, removals=(("probe_source{v}",),)),
+    Wall("D9", "a visitor says that he is a closed service of the gateway, and a device answers it",
+         "a visit begins with a source that answers leave to by a public interface; and devices speak to the tunnel's addresses alone",
+         stranger_attacks.closed_service_by_own_source, given=(TAKES_ITS_OWN,), removals=(("source_elsewhere", "tunnel_other_address{v}"),)),
+    Wall("D9", "such a conversation goes on", "what is closed to devices is closed before what goes on is let through",
+         stranger_attacks.closed_service_by_own_source, given=(TAKES_ITS_OWN, "source_elsewhere"), removals=(("tunnel_other_address{v}",),)),
+    Wall("D9", "a visitor says that he is a host behind the gateway", "dropped: answers to him would not leave by a public interface",
+         stranger_attacks.visit_from_behind, given=("! {i} route add {stranger} dev lo : {i} route del {stranger} dev lo",), removals=(("source_elsewhere",),)),
+    Wall("D9", "a visitor with an address that nobody has", "dropped", stranger_attacks.visit_by_nobody, removals=(("source_nobody{v}",),)),
     Wall("D10", "the gateway's inner address is visited from outside", "inner addresses are valid inside only",
          attacks.inside_of_the_gateway,
          removals=(("tunnel_address_from_outside{v}", "tunnel_source_leaving{v}"),)),
@@ -224,7 +235,7 @@ WALLS = (
          attacks.inside_of_a_device,
          removals=(("tunnel_address_from_outside{v}", "inbound_without_lease", "policy forward"),)),
     Wall("D10", "a visitor says that he is a device", "inner addresses are valid inside only",
-         door_attacks.tunnel_source_from_outside, removals=(("tunnel_source_from_outside{v}",),)),
+         door_attacks.tunnel_source_from_outside, removals=(("tunnel_source_from_outside{v}", "source_elsewhere"),)),
     Wall("D10", "the tunnel is gone, and what is for a device leaves by the default route", "what is for the tunnel goes there or nowhere",
          attacks.gateway_to_lost_device,
          given=("! {i} route add {nobody} via {visitor} dev wan : {i} route del {nobody}",), removals=(("tunnel_address_leaving{v}",),)),
