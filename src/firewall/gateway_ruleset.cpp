@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <string_view>
 
 #include "core/interface_name.h"
@@ -68,18 +69,27 @@ std::string network_set(const std::vector<Prefix>& networks, Family family) {
 
 // The two families write the same rules with other words.
 struct Words {
-  std::string_view suffix;   // of rule and set names
-  std::string_view ip;       // "ip daddr", "dnat ip to"
-  std::string_view nfproto;  // "meta nfproto"
-  std::string tunnel;        // the tunnel prefix; empty = this family is not carried
-  std::string hosts;         // "{ addresses }"; empty = none
-  std::string probe;         // the address that the gateway's own visits come from; empty = none
-  std::string endpoint_key;  // what is looked up in the endpoint set
+  std::string_view suffix;        // of rule and set names
+  std::string_view ip;            // "ip daddr", "dnat ip to"
+  std::string_view nfproto;       // "meta nfproto"
+  std::string tunnel;             // the tunnel prefix; empty = this family is not carried
+  std::string hosts;              // "{ addresses }"; empty = none
+  std::string probe;              // the address that the gateway's own visits come from; empty = none
+  std::string_view network_mask;  // whose visits count together
+  std::string endpoint_key;       // what is looked up in the endpoint set
 };
 
 // Where an ICMP error quotes whom the packet was sent to: address and port (behind an IPv4 header without options).
 constexpr std::string_view quoted_endpoint4 = "@th,192,32 . @th,240,16";
 constexpr std::string_view quoted_endpoint6 = "@th,256,128 . @th,400,16";
+
+// Of a device's connections from outside.
+constexpr std::uint64_t visitor_share_percent = 50;
+constexpr std::uint64_t lease_share_percent = 75;
+
+// Within this a device answers, and a visitor goes on with the connection; SYN-ACKs that are sent again after a second count anew.
+constexpr std::chrono::seconds unanswered_max{3};
+constexpr std::chrono::seconds half_open_max{2};
 
 constexpr std::uint32_t request_bytes = 100;  // of PCP, with its headers; NAT-PMP's are smaller
 
@@ -100,6 +110,7 @@ class Builder {
                        .tunnel = ruleset.tunnel_v4 ? to_string(*ruleset.tunnel_v4) : std::string(),
                        .hosts = host_set(ruleset.hosts, Family::v4),
                        .probe = ruleset.probe ? to_string(ruleset.probe->v4) : std::string(),
+                       .network_mask = "255.255.255.0",
                        .endpoint_key = "ip saddr"},
                  Words{.suffix = "6",
                        .ip = "ip6",
@@ -107,6 +118,7 @@ class Builder {
                        .tunnel = ruleset.tunnel_v6 ? to_string(*ruleset.tunnel_v6) : std::string(),
                        .hosts = host_set(ruleset.hosts, Family::v6),
                        .probe = ruleset.probe ? to_string(ruleset.probe->v6) : std::string(),
+                       .network_mask = "ffff:ffff:ffff:ffff::",
                        .endpoint_key = "ip6 saddr & ffff:ffff:ffff:ffff::"}};
   }
 
@@ -201,6 +213,11 @@ class Builder {
       add("marking", fmt::format("mark_inbound{}", family.suffix),
           fmt::format("iifname {} ct state new ct mark 0 ct mark set {} daddr . meta l4proto . th dport map @genin{}", visitors_, family.ip,
                       family.suffix));
+      // A visit that nobody answers holds a place for as long as an answer takes, and no longer.
+      for (const auto* protocol : {"udp", "tcp"})
+        add("marking", fmt::format("unanswered_{}{}", protocol, family.suffix),
+            fmt::format("iifname {} ct state new ct mark @live meta nfproto {} meta l4proto {} ct timeout set \"unanswered_{}{}\"", public_,
+                        family.nfproto, protocol, protocol, family.suffix));
       add("marking", fmt::format("mark_outbound{}", family.suffix),
           fmt::format("iifname {} ct state new ct mark 0 ct mark set meta l4proto . {} saddr . th sport map @genout{}", tunnel_, family.ip,
                       family.suffix));
@@ -319,9 +336,7 @@ class Builder {
       add("forward", fmt::format("connections_out{}", family.suffix),
           fmt::format("{} ct state new add @flows{} {{ {} saddr ct count over {} }} counter drop", out, family.suffix, family.ip,
                       ruleset_.connections_per_device));
-      add("forward", fmt::format("connections_in{}", family.suffix),
-          fmt::format("{} ct state new add @visits{} {{ {} daddr ct count over {} }} counter drop", in, family.suffix, family.ip,
-                      ruleset_.connections_per_device));
+      shares_of_visits(family, in);
     }
     if (ruleset_.new_connections_per_lease_per_s > 0)
       add("forward", "lease_rate",
@@ -332,6 +347,20 @@ class Builder {
     // No other protocols: what has no ports cannot be kept apart from the gateway's own traffic.
     add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, 58 }} accept", out));
     add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", visit));
+  }
+
+  // The smaller shares first: what they refuse counts in no larger one for long.
+  void shares_of_visits(const Words& family, const std::string& in) {
+    const auto share = [&](std::string_view name, std::string_view set, const std::string& key, std::uint64_t percent) {
+      const auto most = std::max<std::uint64_t>(1, ruleset_.connections_per_device * percent / 100);
+      add("forward", fmt::format("{}{}", name, family.suffix),
+          fmt::format("{} meta nfproto {} ct state new add @{}{} {{ {} ct count over {} }} update @full{} {{ {} daddr }} counter drop", in,
+                      family.nfproto, set, family.suffix, key, most, family.suffix, family.ip));
+    };
+    share("visitor_share", "visitors", fmt::format("{} daddr . {} saddr & {}", family.ip, family.ip, family.network_mask),
+          visitor_share_percent);
+    share("lease_share", "crowds", "ct mark", lease_share_percent);
+    share("connections_in", "visits", fmt::format("{} daddr", family.ip), 100);
   }
 
   // The gateway's own packets with or for a tunnel address stay on the tunnel, also while the device is gone.
@@ -368,7 +397,7 @@ class Builder {
   std::vector<Rule> rules_;
 };
 
-constexpr std::array counting_sets{"flows4", "visits4", "flows6", "visits6", "rates"};
+constexpr std::array counting_sets{"flows4", "visits4", "visitors4", "crowds4", "flows6", "visits6", "visitors6", "crowds6", "rates"};
 
 std::vector<std::string> set_definitions(const std::string& table) {
   std::vector<std::string> out;
@@ -395,6 +424,15 @@ std::vector<std::string> set_definitions(const std::string& table) {
                               family == "4" ? quoted_endpoint4 : quoted_endpoint6, endpoints_max));
     set("flows", family, address, "dynamic", devices_counted_max);
     set("visits", family, address, "dynamic", devices_counted_max);
+    set("visitors", family, address + " . " + address, "dynamic", networks_counted_max);
+    set("crowds", family, "mark", "dynamic", redirections_max);
+    set("full", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
+    const auto timeouts = [&](std::string_view protocol, const std::string& policy) {
+      out.push_back(fmt::format("add ct timeout inet {} unanswered_{}{} {{ protocol {} ; l3proto {} ; policy = {{ {} }} ; }}", table,
+                                protocol, family, protocol, family == "4" ? "ip" : "ip6", policy));
+    };
+    timeouts("udp", fmt::format("unreplied : {}", unanswered_max.count()));
+    timeouts("tcp", fmt::format("syn_sent : {} , syn_recv : {}", unanswered_max.count(), half_open_max.count()));
     set("requests", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
   }
   set("live", "", "mark", "timeout", redirections_max);

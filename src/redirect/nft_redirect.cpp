@@ -436,6 +436,16 @@ Status NftRedirect::admit_elements(std::span<const Endpoint> endpoints, const st
   return {};
 }
 
+Result<std::vector<Address>> NftRedirect::over_their_share() {
+  std::vector<Address> out;
+  for (const auto* set : {names::full_v4, names::full_v6}) {
+    const auto elements = kernel_->dump(set);
+    if (!elements) return fail(elements.error());
+    for (const auto& element : *elements) out.push_back(Address::from_bytes(element.key.bytes()));
+  }
+  return out;
+}
+
 // After the table was lost. What the kernel still knows is only renewed.
 Status NftRedirect::repair_admissions() {
   const auto now = system::SystemClock().now();

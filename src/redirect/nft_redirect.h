@@ -59,6 +59,9 @@ class NftRedirect final : public Redirect {
   // IPv6: the /64 around the address.
   Status admit(const Admission& device, Duration lifetime) override;
 
+  // Tunnel addresses of devices that visitors were refused of within the last minute, because a share of connections was used up.
+  Result<std::vector<Address>> over_their_share();
+
   enum class Drift {
     none,       // nobody but us changed any rule set since the last look
     elements,   // somebody changed something; our structure stands: reconcile()

@@ -6,9 +6,10 @@ import struct
 import time
 
 import packets
-from attacks import STRANGER, UDP, arrivals
+from attacks import ALLOWED, FLOOD, STRANGER, UDP, arrivals, arrived
 from packets import SYN
 from redirect_lab import new_socket
+from traffic import TcpServer, tcp_visit
 
 
 def forged_path(net, version):
@@ -137,3 +138,86 @@ def visit_from_behind(net, version):
     with net.a.socket(version, UDP, 30001) as device:
         packets.send(net.inet, version, packets.udp(version, STRANGER[version], net.public(version), 4000, 30001, b"from behind"))
         return arrivals(device, net.patience)
+
+
+# --- shares of a device's connections: the lab's limit is 20
+
+
+def network_of_its_own(version, number):
+    """A visitor whom no other one shares a network with."""
+    return f"203.0.{number}.9" if version == 4 else f"2001:db8:bad:{number:x}::9"
+
+
+def visit_from(net, version, source, port, protocol="udp"):
+    make = packets.udp if protocol == "udp" else packets.tcp
+    packets.send(net.inet, version, make(version, source, net.public(version), 4000, port, b"a" if protocol == "udp" else SYN))
+
+
+def flood_in(net, version):
+    """Of two leases, each below a lease's share."""
+    ports = (30001, 30003)
+    for port in ports:
+        net.lease("udp", version, port, net.a)
+    net.lease("udp", version, 30002, net.b)
+    with net.b.socket(version, UDP, 30002) as other, contextlib.ExitStack() as stack:
+        receivers = [stack.enter_context(net.a.socket(version, UDP, port)) for port in ports]
+        for number in range(FLOOD // 2):
+            for port in ports:
+                visit_from(net, version, network_of_its_own(version, number), port)
+        stack.enter_context(new_socket(net.inet, version, UDP)).sendto(b"b", (net.public(version), 30002))
+        assert arrived(other, b"b", 5)
+        got = []
+        for receiver in receivers:
+            first = arrivals(receiver, 5, ALLOWED // 2)
+            assert len(first) >= ALLOWED // 2
+            got += first + arrivals(receiver, net.patience, FLOOD)
+        return got[ALLOWED:]
+
+
+def kept_out(net, version, receiver, port, seconds):
+    """An honest visitor who tries again and again."""
+    end = time.monotonic() + seconds
+    with new_socket(net.inet, version, UDP) as visitor:
+        while time.monotonic() < end:
+            visitor.sendto(b"honest", (net.public(version), port))
+            if arrived(receiver, b"honest", 0.2):
+                return []
+    return ["an honest visitor was kept out"]
+
+
+def unanswered_visits(net, version):
+    """Each from a network of its own, each for nothing."""
+    net.lease("udp", version, 30001, net.a)
+    with net.a.socket(version, UDP, 30001) as receiver:
+        for number in range(FLOOD):
+            visit_from(net, version, network_of_its_own(version, number), 30001)
+        return kept_out(net, version, receiver, 30001, 6)
+
+
+def half_open_visits(net, version):
+    net.lease("tcp", version, 30001, net.a)
+    with TcpServer(net.a.host, 30001, versions=(version,)):
+        for number in range(FLOOD):
+            visit_from(net, version, network_of_its_own(version, number), 30001, "tcp")
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if tcp_visit(net.inet, net.public(version), 30001, seconds=0.5):
+                return []
+        return ["an honest visitor was kept out"]
+
+
+def one_network_fills_the_share(net, version):
+    net.lease("udp", version, 30001, net.a)
+    with net.a.socket(version, UDP, 30001) as receiver:
+        for number in range(FLOOD):
+            visit_from(net, version, f"203.0.113.{number + 1}" if version == 4 else f"2001:db8:bad::{number + 1:x}", 30001)
+        return kept_out(net, version, receiver, 30001, 1)
+
+
+def one_lease_fills_the_share(net, version):
+    net.lease("udp", version, 30001, net.a)
+    net.lease("udp", version, 30003, net.a)
+    with net.a.socket(version, UDP, 30003) as receiver:
+        for number in range(FLOOD):
+            visit_from(net, version, network_of_its_own(version, number), 30001)
+        return kept_out(net, version, receiver, 30003, 1)

@@ -139,6 +139,18 @@ TEST_F(NftRedirectTest, ADeviceIsAdmittedWithItsOuterAddressAndByItsTunnel) {
   }
 }
 
+TEST_F(NftRedirectTest, DevicesWhoseShareIsUsedUpAreTold) {
+  ASSERT_TRUE(start());
+  EXPECT_THAT(*redirect->over_their_share(), testing::IsEmpty());
+  for (const auto* address : {"10.77.0.2", "fd77::2"}) {
+    const auto outer = *parse_address(address);
+    kernel->sets[outer.is_v4() ? names::full_v4 : names::full_v6][system::NftData().address(outer)] = {};
+  }
+  EXPECT_THAT(*redirect->over_their_share(), ElementsAre(*parse_address("10.77.0.2"), *parse_address("fd77::2")));
+  kernel->refuses_dumps = true;
+  EXPECT_FALSE(redirect->over_their_share());
+}
+
 TEST_F(NftRedirectTest, ADeviceIsHereByOneTunnelOnly) {
   for (const auto& older : kernels) {
     start_on(older);
