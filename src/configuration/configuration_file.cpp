@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration day = std::chrono::hours(24);
 constexpr std::size_t hosts_max = 64;
+constexpr std::size_t private_networks_max = 64;
 constexpr Port port_mapping_port{5351};  // NAT-PMP and PCP: RFC 6886 section 1.1, RFC 6887 section 19.1
 constexpr Port ssdp_port{1900};
 constexpr std::uint16_t mtu_smallest = 576;
@@ -128,6 +129,7 @@ class Reader {
     for (const auto& server : out_.dns)
       if (is_special(Prefix::host(server)))
         table.fault("dns", to_string(server) + " is no address of a name server that devices can ask", "name one that they reach");
+    read_private_networks(table);
     table.duration("disconnect_after", out_.disconnect_after, 60s, 1h);
   }
 
@@ -150,6 +152,19 @@ class Reader {
                   fmt::format("choose a prefix of /{} to /{}", tunnel_v6_shortest, longest));
     refuse_special(table, "ipv6", prefix, "choose a private prefix, like fd77:6472:7066::/64");
     out_.tunnel_v6 = prefix;
+  }
+
+  void read_private_networks(TomlTable& table) {
+    std::vector<std::string> networks;
+    table.texts("private_networks", networks);
+    if (table.has("private_networks")) out_.private_networks.clear();
+    if (networks.size() > private_networks_max)
+      table.fault("private_networks", fmt::format("there are more than {}", private_networks_max), "name larger ones");
+    for (const auto& text : networks) {
+      const auto network = parse_prefix(text);
+      if (!network) return table.fault("private_networks", fmt::format("'{}' is not a network", text), "write it like 10.20.0.0/16");
+      out_.private_networks.push_back(*network);
+    }
   }
 
   void read_engine(TomlTable& table) {

@@ -58,6 +58,7 @@ constexpr std::array all_keys{
     restart<&C::offload>("[tunnel]", "offload"),
     restart<&C::crypto_workers>("[tunnel]", "crypto_workers"),
     live<&C::dns>("[tunnel]", "dns"),
+    live<&C::private_networks>("[tunnel]", "private_networks"),
     restart<&C::disconnect_after>("[tunnel]", "disconnect_after"),
     live<&C::pool>("[ports]", "pool"),
     live<&C::snat>("[ports]", "snat"),

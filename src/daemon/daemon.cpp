@@ -235,6 +235,8 @@ Status Daemon::open_doors() {
   gateway_->set_reload([this](const api::ReloadOptions& options) { return reload(options); });
   gateway_->set_repair_report([this] { return self_repair_->report(); });
   watches_.push_back(loop_.every(gauge_interval, [this] { gauge_connection_table(); }));
+  share_watch_ = std::make_unique<ShareWatch>(*redirect_, *gateway_, log_);
+  watches_.push_back(loop_.every(gauge_interval, [this] { share_watch_->look(); }));
   watches_.push_back(loop_.every(save_interval, [this] { save(); }));
   watches_.push_back(loop_.every(save_interval, [this] { retry_history(); }));
   watches_.push_back(loop_.every(save_interval, [this] { reconfiguration_->mend(); }));

@@ -20,6 +20,7 @@
 #include "daemon/probe_interface.h"
 #include "daemon/run_options.h"
 #include "daemon/self_repair.h"
+#include "daemon/share_watch.h"
 #include "daemon/tunnel_doors.h"
 #include "daemon/tunnel_interface.h"
 #include "daemon/ways_in.h"
@@ -41,7 +42,7 @@ class Daemon {
   static constexpr Duration tick_interval = std::chrono::milliseconds(500);
   static constexpr Duration reload_rest = std::chrono::seconds(1);  // between two that signals ask for
   static constexpr Duration save_interval = std::chrono::seconds(5);
-  static constexpr Duration gauge_interval = std::chrono::seconds(2);    // how full the connection table is
+  static constexpr Duration gauge_interval = std::chrono::seconds(2);    // how full the connection table and the devices' shares are
   static constexpr Duration forget_interval = std::chrono::minutes(10);  // the old part of the history
 
   static Result<std::unique_ptr<Daemon>> build(const RunOptions& options, std::shared_ptr<spdlog::logger> log);
@@ -96,6 +97,7 @@ class Daemon {
   std::unique_ptr<gateway::PortMappings> port_mappings_;
   std::unique_ptr<PortDoctor> port_doctor_;
   std::unique_ptr<LeaseAudit> lease_audit_;
+  std::unique_ptr<ShareWatch> share_watch_;
   std::unique_ptr<api::AdminApi> admin_api_;
   std::unique_ptr<api::DeviceApi> device_api_;
   std::unique_ptr<TunnelDoors> tunnel_doors_;

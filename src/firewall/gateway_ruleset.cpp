@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <string_view>
 
 #include "core/interface_name.h"
+#include "firewall/closed_networks.h"
 #include "firewall/port_plan.h"
 
 namespace drpf::firewall {
@@ -34,6 +36,12 @@ constexpr std::array chains{
 };
 
 constexpr std::uint16_t ssdp_port = 1900;
+constexpr std::string_view upnp_group4 = "239.255.255.250";
+constexpr std::string_view upnp_group6 = "ff05::c";
+
+// Nobody on the Internet has these. Private ones are not among them: neighbours may visit.
+constexpr std::string_view nobody4 = "{ 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3 }";
+constexpr std::string_view nobody6 = "{ ::/96, ::ffff:0:0/96, fec0::/10, ff00::/8 }";
 
 std::string quoted(const std::vector<std::string>& names) { return fmt::format("{{ \"{}\" }}", fmt::join(names, "\", \"")); }
 
@@ -52,16 +60,36 @@ std::string host_set(const std::vector<lease::PublicHost>& hosts, Family family)
   return texts.empty() ? std::string() : fmt::format("{{ {} }}", fmt::join(texts, ", "));
 }
 
+std::string network_set(const std::vector<Prefix>& networks, Family family) {
+  std::vector<std::string> texts;
+  for (const auto& one : outermost(networks))
+    if (one.family() == family) texts.push_back(to_string(one));
+  return texts.empty() ? std::string() : fmt::format("{{ {} }}", fmt::join(texts, ", "));
+}
+
 // The two families write the same rules with other words.
 struct Words {
-  std::string_view suffix;   // of rule and set names
-  std::string_view ip;       // "ip daddr", "dnat ip to"
-  std::string_view nfproto;  // "meta nfproto"
-  std::string tunnel;        // the tunnel prefix; empty = this family is not carried
-  std::string hosts;         // "{ addresses }"; empty = none
-  std::string probe;         // the address that the gateway's own visits come from; empty = none
-  std::string endpoint_key;  // what is looked up in the endpoint set
+  std::string_view suffix;        // of rule and set names
+  std::string_view ip;            // "ip daddr", "dnat ip to"
+  std::string_view nfproto;       // "meta nfproto"
+  std::string tunnel;             // the tunnel prefix; empty = this family is not carried
+  std::string hosts;              // "{ addresses }"; empty = none
+  std::string probe;              // the address that the gateway's own visits come from; empty = none
+  std::string_view network_mask;  // whose visits count together
+  std::string endpoint_key;       // what is looked up in the endpoint set
 };
+
+// Where an ICMP error quotes whom the packet was sent to: address and port (behind an IPv4 header without options).
+constexpr std::string_view quoted_endpoint4 = "@th,192,32 . @th,240,16";
+constexpr std::string_view quoted_endpoint6 = "@th,256,128 . @th,400,16";
+
+// Of a device's connections from outside.
+constexpr std::uint64_t visitor_share_percent = 50;
+constexpr std::uint64_t lease_share_percent = 75;
+
+// Within this a device answers, and a visitor goes on with the connection; SYN-ACKs that are sent again after a second count anew.
+constexpr std::chrono::seconds unanswered_max{3};
+constexpr std::chrono::seconds half_open_max{2};
 
 constexpr std::uint32_t request_bytes = 100;  // of PCP, with its headers; NAT-PMP's are smaller
 
@@ -82,6 +110,7 @@ class Builder {
                        .tunnel = ruleset.tunnel_v4 ? to_string(*ruleset.tunnel_v4) : std::string(),
                        .hosts = host_set(ruleset.hosts, Family::v4),
                        .probe = ruleset.probe ? to_string(ruleset.probe->v4) : std::string(),
+                       .network_mask = "255.255.255.0",
                        .endpoint_key = "ip saddr"},
                  Words{.suffix = "6",
                        .ip = "ip6",
@@ -89,6 +118,7 @@ class Builder {
                        .tunnel = ruleset.tunnel_v6 ? to_string(*ruleset.tunnel_v6) : std::string(),
                        .hosts = host_set(ruleset.hosts, Family::v6),
                        .probe = ruleset.probe ? to_string(ruleset.probe->v6) : std::string(),
+                       .network_mask = "ffff:ffff:ffff:ffff::",
                        .endpoint_key = "ip6 saddr & ffff:ffff:ffff:ffff::"}};
   }
 
@@ -112,15 +142,15 @@ class Builder {
 
   // Anybody can send to the tunnel's port in anybody's name, and every name would take a place in the table of connections. No rule of ours
   // asks to which conversation the tunnel's own packets belong. Routers' errors about them, which path MTU discovery needs, would be about
-  // nothing then: they are let through by what they quote, a UDP packet from the tunnel's port (behind an IPv4 header without options).
+  // nothing then: they are let through by what they quote, a UDP packet from the tunnel's port to a device that is here.
   void untracked() {
     const auto port = ruleset_.wireguard_port.value();
     add("untracked", "wireguard_untracked", fmt::format("iifname {} udp dport {} notrack", public_, port));
     add("untracked", "wireguard_errors4",
-        fmt::format("iifname {} icmp type destination-unreachable @th,136,8 17 @th,224,16 {} notrack", public_, port));
-    add("untracked", "wireguard_errors6",
-        fmt::format("iifname {} icmpv6 type {{ destination-unreachable, packet-too-big }} @th,112,8 17 @th,384,16 {} notrack", public_,
+        fmt::format("iifname {} icmp type destination-unreachable icmp code frag-needed @th,136,8 17 @th,224,16 {} notrack", public_,
                     port));
+    add("untracked", "wireguard_errors6",
+        fmt::format("iifname {} icmpv6 type packet-too-big @th,112,8 17 @th,384,16 {} notrack", public_, port));
     add("untracked_out", "wireguard_answers_untracked", fmt::format("oifname {} udp sport {} notrack", public_, port));
   }
 
@@ -140,6 +170,11 @@ class Builder {
       add("early", fmt::format("tunnel_source_from_outside{}", family.suffix),
           fmt::format("iifname != {} {} saddr {} counter drop", inside_, family.ip, family.tunnel));
     }
+    // A conversation begins with a source that answers go back to, out of a public interface: not with this host's own addresses, and not
+    // with those of networks behind it. Beginnings only: this host itself may ask a neighbour with an address of the link.
+    add("early", "source_nobody4", fmt::format("iifname {} ct state new ip saddr {} counter drop", public_, nobody4));
+    add("early", "source_nobody6", fmt::format("iifname {} ct state new ip6 saddr {} counter drop", public_, nobody6));
+    add("early", "source_elsewhere", fmt::format("iifname {} ct state new fib saddr oifname != {} counter drop", public_, public_));
     // Looking a route up is the dearest of these, and the addresses of a conversation do not change.
     add("early", "tunnel_source_route",
         fmt::format("iifname {} ct state != established fib saddr . iif oif missing counter drop", tunnel_));
@@ -178,6 +213,11 @@ class Builder {
       add("marking", fmt::format("mark_inbound{}", family.suffix),
           fmt::format("iifname {} ct state new ct mark 0 ct mark set {} daddr . meta l4proto . th dport map @genin{}", visitors_, family.ip,
                       family.suffix));
+      // A visit that nobody answers holds a place for as long as an answer takes, and no longer.
+      for (const auto* protocol : {"udp", "tcp"})
+        add("marking", fmt::format("unanswered_{}{}", protocol, family.suffix),
+            fmt::format("iifname {} ct state new ct mark @live meta nfproto {} meta l4proto {} ct timeout set \"unanswered_{}{}\"", public_,
+                        family.nfproto, protocol, protocol, family.suffix));
       add("marking", fmt::format("mark_outbound{}", family.suffix),
           fmt::format("iifname {} ct state new ct mark 0 ct mark set meta l4proto . {} saddr . th sport map @genout{}", tunnel_, family.ip,
                       family.suffix));
@@ -196,7 +236,15 @@ class Builder {
   void input() {
     add("input", "loopback", "iifname \"lo\" accept");
     if (ruleset_.probe) add("input", "probe_input", fmt::format("iifname \"{}\" counter drop", ruleset_.probe->interface));
-    // Before conversations that go on: one device's flood is not to keep the others' requests waiting.
+    // Before conversations that go on: whatever they are, devices speak to the gateway's addresses of the tunnel alone.
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      const auto search = family.suffix == "4" ? upnp_group4 : upnp_group6;
+      add("input", fmt::format("tunnel_other_address{}", family.suffix),
+          fmt::format("iifname {} {} daddr != {{ {}{} }} counter drop", tunnel_, family.ip, family.tunnel,
+                      ruleset_.upnp ? fmt::format(", {}", search) : ""));
+    }
+    // Likewise: one device's flood is not to keep the others' requests waiting.
     if (ruleset_.requests_per_device_per_s != 0) {
       for (const auto& family : families_) {
         if (family.tunnel.empty()) continue;
@@ -224,23 +272,30 @@ class Builder {
       if (ruleset_.upnp)
         add("input", fmt::format("upnp_search{}", family.suffix),
             fmt::format("iifname {} {} daddr {{ {}, {} }} udp dport {} accept", tunnel_, family.ip, family.tunnel,
-                        family.suffix == "4" ? "239.255.255.250" : "ff05::c", ssdp_port));
+                        family.suffix == "4" ? upnp_group4 : upnp_group6, ssdp_port));
       add("input", fmt::format("device_echo{}", family.suffix),
           fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway,
                       family.suffix == "4" ? "icmp" : "icmpv6"));
     }
     add("input", "tunnel_input", fmt::format("iifname {} counter drop", tunnel_));
-    // Without these a host loses its addresses and its neighbours. Hop limit 255: the sender is on the link.
+    // Without these a host loses its addresses and its neighbours. All are from the link: no router passes a hop limit of 255, an address
+    // of the link, or a broadcast on. A DHCP server that this host has asked by its address is answered as every other conversation.
     add("input", "neighbour_discovery",
         "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept");
     add("input", "multicast_listener", "ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept");
-    add("input", "dhcp4", "udp sport 67 udp dport 68 accept");
+    add("input", "dhcp4", "ip daddr 255.255.255.255 udp sport 67 udp dport 68 accept");
     add("input", "dhcp6", "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept");
     add("input", "echo4", "icmp type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "echo6", "icmpv6 type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "wireguard", fmt::format("udp dport {} accept", ruleset_.wireguard_port.value()));
-    add("input", "wireguard_error4", "ct state untracked icmp type destination-unreachable accept");
-    add("input", "wireguard_error6", "ct state untracked icmpv6 type { destination-unreachable, packet-too-big } accept");
+    // Anybody can claim that a path is narrow, and the kernel would believe it for ten minutes, for all that is sent there.
+    const auto path_error = [&](std::string_view suffix, std::string_view quoted) {
+      add("input", fmt::format("wireguard_error{}", suffix),
+          fmt::format("iifname {} ct state untracked meta l4proto {} {} @paths{} limit rate 20/second burst 20 packets accept", public_,
+                      suffix == "4" ? "icmp" : "58", quoted, suffix));
+    };
+    path_error("4", quoted_endpoint4);
+    path_error("6", quoted_endpoint6);
     if (!ruleset_.input_tcp.empty()) add("input", "services_tcp", fmt::format("tcp dport {} accept", port_set(ruleset_.input_tcp)));
     if (!ruleset_.input_udp.empty()) add("input", "services_udp", fmt::format("udp dport {} accept", port_set(ruleset_.input_udp)));
   }
@@ -260,6 +315,15 @@ class Builder {
     add("forward", "revoked_reset",
         "ct mark != 0 ct mark != @live meta l4proto tcp limit rate 1000/second burst 500 packets counter reject with tcp reset");
     add("forward", "revoked", "ct mark != 0 ct mark != @live counter drop");
+    // Only what a device began: a neighbour who visits a lease is answered.
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      const auto of = family.suffix == "4" ? Family::v4 : Family::v6;
+      const auto open = network_set(ruleset_.open_networks, of);
+      add("forward", fmt::format("closed_network{}", family.suffix),
+          fmt::format("{} ct direction original {} daddr {} {}counter drop", out, family.ip, network_set(closed_networks(of), of),
+                      open.empty() ? "" : fmt::format("{} daddr != {} ", family.ip, open)));
+    }
     add("forward", "inbound_without_lease", fmt::format("{} ct direction original ct mark != @live counter drop", visit));
     // Between the tunnel and the public side only: when the tunnel device is gone, a redirected packet would follow the default route.
     add("forward", "established_inbound", fmt::format("{} ct state established accept", visit));
@@ -272,9 +336,7 @@ class Builder {
       add("forward", fmt::format("connections_out{}", family.suffix),
           fmt::format("{} ct state new add @flows{} {{ {} saddr ct count over {} }} counter drop", out, family.suffix, family.ip,
                       ruleset_.connections_per_device));
-      add("forward", fmt::format("connections_in{}", family.suffix),
-          fmt::format("{} ct state new add @visits{} {{ {} daddr ct count over {} }} counter drop", in, family.suffix, family.ip,
-                      ruleset_.connections_per_device));
+      shares_of_visits(family, in);
     }
     if (ruleset_.new_connections_per_lease_per_s > 0)
       add("forward", "lease_rate",
@@ -285,6 +347,20 @@ class Builder {
     // No other protocols: what has no ports cannot be kept apart from the gateway's own traffic.
     add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, 58 }} accept", out));
     add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", visit));
+  }
+
+  // The smaller shares first: what they refuse counts in no larger one for long.
+  void shares_of_visits(const Words& family, const std::string& in) {
+    const auto share = [&](std::string_view name, std::string_view set, const std::string& key, std::uint64_t percent) {
+      const auto most = std::max<std::uint64_t>(1, ruleset_.connections_per_device * percent / 100);
+      add("forward", fmt::format("{}{}", name, family.suffix),
+          fmt::format("{} meta nfproto {} ct state new add @{}{} {{ {} ct count over {} }} update @full{} {{ {} daddr }} counter drop", in,
+                      family.nfproto, set, family.suffix, key, most, family.suffix, family.ip));
+    };
+    share("visitor_share", "visitors", fmt::format("{} daddr . {} saddr & {}", family.ip, family.ip, family.network_mask),
+          visitor_share_percent);
+    share("lease_share", "crowds", "ct mark", lease_share_percent);
+    share("connections_in", "visits", fmt::format("{} daddr", family.ip), 100);
   }
 
   // The gateway's own packets with or for a tunnel address stay on the tunnel, also while the device is gone.
@@ -321,7 +397,7 @@ class Builder {
   std::vector<Rule> rules_;
 };
 
-constexpr std::array counting_sets{"flows4", "visits4", "flows6", "visits6", "rates"};
+constexpr std::array counting_sets{"flows4", "visits4", "visitors4", "crowds4", "flows6", "visits6", "visitors6", "crowds6", "rates"};
 
 std::vector<std::string> set_definitions(const std::string& table) {
   std::vector<std::string> out;
@@ -344,8 +420,19 @@ std::vector<std::string> set_definitions(const std::string& table) {
     map("genout", family, device_key, "mark");
     set("here", family, address + " . ifname", "timeout", devices_counted_max);
     set("endpoints", family, address, "timeout", endpoints_max);
+    out.push_back(fmt::format("add set inet {} paths{} {{ typeof {} ; flags timeout ; size {} ; }}", table, family,
+                              family == "4" ? quoted_endpoint4 : quoted_endpoint6, endpoints_max));
     set("flows", family, address, "dynamic", devices_counted_max);
     set("visits", family, address, "dynamic", devices_counted_max);
+    set("visitors", family, address + " . " + address, "dynamic", networks_counted_max);
+    set("crowds", family, "mark", "dynamic", redirections_max);
+    set("full", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
+    const auto timeouts = [&](std::string_view protocol, const std::string& policy) {
+      out.push_back(fmt::format("add ct timeout inet {} unanswered_{}{} {{ protocol {} ; l3proto {} ; policy = {{ {} }} ; }}", table,
+                                protocol, family, protocol, family == "4" ? "ip" : "ip6", policy));
+    };
+    timeouts("udp", fmt::format("unreplied : {}", unanswered_max.count()));
+    timeouts("tcp", fmt::format("syn_sent : {} , syn_recv : {}", unanswered_max.count(), half_open_max.count()));
     set("requests", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
   }
   set("live", "", "mark", "timeout", redirections_max);

@@ -38,10 +38,11 @@ struct GatewayRuleset {
   PortRange snat{Port{32768}, Port{51199}};
 
   Port wireguard_port{51820};
-  Port api_port{5351};               // TCP, for devices, on the gateway's tunnel addresses
-  Port port_mapping_port{5351};      // UDP: NAT-PMP and PCP
-  bool upnp = true;                  // UDP 1900 for searches; its HTTP is on the API's port
-  std::vector<PortRange> input_tcp;  // services of this host that stay reachable from outside the tunnel
+  Port api_port{5351};                // TCP, for devices, on the gateway's tunnel addresses
+  Port port_mapping_port{5351};       // UDP: NAT-PMP and PCP
+  std::vector<Prefix> open_networks;  // of those that devices do not reach otherwise (closed_networks.h)
+  bool upnp = true;                   // UDP 1900 for searches; its HTTP is on the API's port
+  std::vector<PortRange> input_tcp;   // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
 
   std::optional<ProbeDoor> probe;
@@ -50,7 +51,9 @@ struct GatewayRuleset {
   // False where the gateway has an entry address of its own, which is safer and has no such cost.
   bool entry_shares_lease_address = true;
 
-  std::uint32_t connections_per_device = 4096;        // open at once, outbound; and as many inbound
+  // Open at once, outbound; and as many inbound, of which one lease has three quarters at most, and visitors of one network (/24, /64)
+  // half.
+  std::uint32_t connections_per_device = 4096;
   std::uint32_t new_connections_per_lease_per_s = 0;  // 0 = no limit
   std::uint32_t requests_per_device_per_s = 20;       // for ports (NAT-PMP, PCP), with a burst of 2.5 times as many; 0 = no limit
 
@@ -89,11 +92,16 @@ constexpr const char* here_v4 = "here4";  // device address . interface of the t
 constexpr const char* here_v6 = "here6";
 constexpr const char* endpoints_v4 = "endpoints4";
 constexpr const char* endpoints_v6 = "endpoints6";  // /64 networks: a host changes its address inside one as it likes
+constexpr const char* paths_v4 = "paths4";          // outer address . port of devices that are here: whom errors may be about
+constexpr const char* paths_v6 = "paths6";
+constexpr const char* full_v4 = "full4";  // devices that visitors were refused of within the last minute, for want of a share
+constexpr const char* full_v6 = "full6";
 }  // namespace set_names
 
 constexpr std::uint32_t redirections_max = 262'144;  // per map
 constexpr std::uint32_t endpoints_max = 65'536;
 constexpr std::uint32_t devices_counted_max = 65'536;
+constexpr std::uint32_t networks_counted_max = 65'536;  // of visitors, for each device that they visit
 
 // The chains that belong to the table; others in it are remains of another version.
 std::vector<std::string> chain_names();

@@ -61,7 +61,7 @@ Status Gateway::start() {
       const auto status = way_in->status(device->id);
       if (!status || !status->endpoint) continue;
       // The device does not know that we were away: our call brings it back before its own timers would.
-      if (auto admitted = admit(*device, *way_in, status->endpoint->address); !admitted) return admitted;
+      if (auto admitted = admit(*device, *way_in, *status->endpoint); !admitted) return admitted;
       way_in->admit(device->id, status->endpoint->address);
       way_in->call(device->id);
     }

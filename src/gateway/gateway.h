@@ -154,7 +154,7 @@ class Gateway final : public api::Service {
   void on_connected(lease::DeviceId device, const Arrival& arrival);
   void on_roamed(lease::DeviceId device, const Arrival& arrival);
   void on_disconnected(lease::DeviceId device, const tunnel::WayIn& way_in);
-  Status admit(const lease::Device& device, const tunnel::WayIn& way_in, const Address& endpoint);
+  Status admit(const lease::Device& device, const tunnel::WayIn& way_in, const Endpoint& endpoint);
   bool take_in(lease::DeviceId device, const Arrival& arrival, std::string_view what);
   void depart(lease::DeviceId device);
   Result<api::Settling> connect(lease::DeviceId device, const Arrival& arrival);

@@ -28,7 +28,7 @@ tunnel::WayIn* Gateway::way_in_of(lease::DeviceId device) const {
   return found == parts_.ways_in.end() ? nullptr : *found;
 }
 
-Status Gateway::admit(const lease::Device& device, const tunnel::WayIn& way_in, const Address& endpoint) {
+Status Gateway::admit(const lease::Device& device, const tunnel::WayIn& way_in, const Endpoint& endpoint) {
   redirect::Admission admission{endpoint, {device.tunnel_v4}, way_in.interface()};
   if (device.tunnel_v6) admission.inside.push_back(*device.tunnel_v6);
   return parts_.redirect.admit(admission, endpoint_lifetime);
@@ -36,7 +36,7 @@ Status Gateway::admit(const lease::Device& device, const tunnel::WayIn& way_in, 
 
 // The endpoint is known to the firewall before the first packet of the device is forwarded: no lease can be visited around the tunnel.
 bool Gateway::take_in(lease::DeviceId device, const Arrival& arrival, std::string_view what) {
-  const auto admitted = admit(*book_.device(device), *arrival.way_in, arrival.endpoint.address);
+  const auto admitted = admit(*book_.device(device), *arrival.way_in, arrival.endpoint);
   if (!admitted) {
     parts_.log->error("{} {} is not admitted: {}", what, to_string(arrival.endpoint), admitted.error().message);
     connects_due_[device] = arrival;
@@ -185,7 +185,7 @@ void Gateway::refresh_endpoints() {
       if (status.last_authenticated && *status.last_authenticated + configuration_.disconnect_after + endpoint_refresh / 4 < now())
         restored_until_.try_emplace(status.device, now());
       if (!status.endpoint) continue;
-      if (auto admitted = admit(*device, *way_in, status.endpoint->address); !admitted)
+      if (auto admitted = admit(*device, *way_in, *status.endpoint); !admitted)
         parts_.log->error("the endpoint {} could not be kept in the firewall: {}", to_string(*status.endpoint), admitted.error().message);
     }
   }

@@ -385,7 +385,7 @@ Status NftRedirect::admit(const Admission& device, Duration lifetime) {
   return admit_elements({&device.endpoint, 1}, here, lifetime);
 }
 
-Status NftRedirect::admit_elements(std::span<const Address> endpoints, const std::map<Address, std::string>& here, Duration lifetime) {
+Status NftRedirect::admit_elements(std::span<const Endpoint> endpoints, const std::map<Address, std::string>& here, Duration lifetime) {
   const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(lifetime);
   const auto now = system::SystemClock().now();
   std::erase_if(endpoints_, [&](const auto& known) { return known.second <= now; });
@@ -397,9 +397,13 @@ Status NftRedirect::admit_elements(std::span<const Address> endpoints, const std
     if (!renews_in_place_ && (destroys_ || is_known)) gone.emplace_back(set, key);
     put.push_back({set, {key, {}, timeout}});
   };
-  for (const auto& address : endpoints) {
-    const auto key = endpoint_key(address);
-    replace(key.is_v4() ? names::endpoints_v4 : names::endpoints_v6, NftData().address(key), endpoints_.contains(key));
+  for (const auto& endpoint : endpoints) {
+    const auto key = endpoint_key(endpoint.address);
+    const bool v4 = key.is_v4();
+    const bool is_known =
+        std::any_of(endpoints_.begin(), endpoints_.end(), [&](const auto& known) { return endpoint_key(known.first.address) == key; });
+    replace(v4 ? names::endpoints_v4 : names::endpoints_v6, NftData().address(key), is_known);
+    replace(v4 ? names::paths_v4 : names::paths_v6, NftData().address(endpoint.address).port(endpoint.port), endpoints_.contains(endpoint));
   }
   for (const auto& [address, interface] : here) {
     const std::string set = address.is_v4() ? names::here_v4 : names::here_v6;
@@ -427,18 +431,28 @@ Status NftRedirect::admit_elements(std::span<const Address> endpoints, const std
     applied = attempt({});
   }
   if (!applied) return applied;
-  for (const auto& address : endpoints) endpoints_[endpoint_key(address)] = now + timeout;
+  for (const auto& endpoint : endpoints) endpoints_[endpoint] = now + timeout;
   for (const auto& [address, interface] : here) here_[address] = {interface, now + timeout};
   return {};
+}
+
+Result<std::vector<Address>> NftRedirect::over_their_share() {
+  std::vector<Address> out;
+  for (const auto* set : {names::full_v4, names::full_v6}) {
+    const auto elements = kernel_->dump(set);
+    if (!elements) return fail(elements.error());
+    for (const auto& element : *elements) out.push_back(Address::from_bytes(element.key.bytes()));
+  }
+  return out;
 }
 
 // After the table was lost. What the kernel still knows is only renewed.
 Status NftRedirect::repair_admissions() {
   const auto now = system::SystemClock().now();
   const auto endpoints = endpoints_;
-  for (const auto& [address, until] : endpoints)
+  for (const auto& [endpoint, until] : endpoints)
     if (until > now)
-      if (auto admitted = admit_elements({&address, 1}, {}, until - now); !admitted) return admitted;
+      if (auto admitted = admit_elements({&endpoint, 1}, {}, until - now); !admitted) return admitted;
   const auto here = here_;
   for (const auto& [address, at] : here)
     if (at.until > now)

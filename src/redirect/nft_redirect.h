@@ -59,6 +59,9 @@ class NftRedirect final : public Redirect {
   // IPv6: the /64 around the address.
   Status admit(const Admission& device, Duration lifetime) override;
 
+  // Tunnel addresses of devices that visitors were refused of within the last minute, because a share of connections was used up.
+  Result<std::vector<Address>> over_their_share();
+
   enum class Drift {
     none,       // nobody but us changed any rule set since the last look
     elements,   // somebody changed something; our structure stands: reconcile()
@@ -138,7 +141,7 @@ class NftRedirect final : public Redirect {
     std::string interface;
     Time until;
   };
-  Status admit_elements(std::span<const Address> endpoints, const std::map<Address, std::string>& here, Duration lifetime);
+  Status admit_elements(std::span<const Endpoint> endpoints, const std::map<Address, std::string>& here, Duration lifetime);
   Status repair_admissions();
   Status take_over_here();
   ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone, ConnectionPurge::Last last);
@@ -161,7 +164,7 @@ class NftRedirect final : public Redirect {
   bool renews_in_place_ = false;
   bool destroys_ = false;
   std::size_t routing_rules_repaired_ = 0;
-  std::unordered_map<Address, Time> endpoints_;                                           // by the elements' addresses, until when
+  std::unordered_map<Endpoint, Time> endpoints_;                                          // by the elements' addresses, until when
   std::unordered_map<Address, Here> here_;                                                // by tunnel address
   std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;                // by public port
   std::unordered_map<PortKey, std::vector<lease::Redirection>, HashPortKey> leading_to_;  // by device port, in order; nearly always one

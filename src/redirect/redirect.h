@@ -16,7 +16,7 @@ namespace drpf::redirect {
 
 // A device that is here now.
 struct Admission {
-  Address endpoint;             // outside the tunnel: where it speaks to us from
+  Endpoint endpoint;            // outside the tunnel: where it speaks to us from
   std::vector<Address> inside;  // its tunnel addresses
   std::string interface;        // of the tunnel that it is here by
 };
@@ -40,7 +40,8 @@ class Redirect {
   virtual Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) = 0;
 
   // Packets from the endpoint to leased ports are dropped from now on, for a device that visits another device's lease outside the tunnel
-  // would show its real address (Port Fail). Packets with its tunnel addresses pass by this interface, and by no other.
+  // would show its real address (Port Fail). What routers say about the path to it is believed. Packets with its tunnel addresses pass by
+  // this interface, and by no other.
   virtual Status admit(const Admission& device, Duration lifetime) = 0;
 };
 

@@ -14,6 +14,16 @@ constexpr int option_udp_segment = 103;
 constexpr int option_udp_gro = 104;
 constexpr int port_attempts_max = 16;  // port 0: the number that IPv4 was given may be taken in IPv6
 
+bool report_too_long(int fd, Family family) {
+  return family == Family::v4 ? set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+                              : set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+}
+
+bool fragment_too_long(int fd, Family family) {
+  return family == Family::v4 ? set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT)
+                              : set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
+}
+
 void set_buffers(int fd, int size) {
   set_option(fd, SOL_SOCKET, SO_RCVBUF, size);
   set_option(fd, SOL_SOCKET, SO_SNDBUF, size);
@@ -36,13 +46,11 @@ Result<UdpSocket> open_one(Family family, const UdpOptions& options, Port port) 
   if (!v4 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return failed("setting IPV6_V6ONLY on");
   if (options.fwmark != 0 && !set_option(fd, SOL_SOCKET, SO_MARK, static_cast<int>(options.fwmark))) return failed("setting the mark of");
   set_buffers(fd, options.buffer_size);
-  if (v4) {
+  if (v4)
     set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
-    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
-  } else {
+  else
     set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
-  }
+  report_too_long(fd, family);
   const auto address = to_socket_address({v4 ? Address() : Address::from_bytes(std::array<std::uint8_t, 16>{}), port});
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) return failed("binding");
   if (options.offload) {
@@ -180,6 +188,16 @@ std::optional<std::uint32_t> path_mtu_after_too_long(int fd, Family family, cons
   }
   set_option(fd, level, option, 0);
   return mtu;
+}
+
+// The option is the socket's and not the message's. What another thread sends meanwhile may be fragmented too, which does no harm.
+ssize_t send_fragmented(int fd, Family family, const msghdr& message) {
+  if (!fragment_too_long(fd, family)) return -1;
+  const auto sent = ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const int error = errno;
+  report_too_long(fd, family);
+  errno = error;
+  return sent;
 }
 
 }  // namespace drpf::system

@@ -73,4 +73,9 @@ struct ReceiveControl {
 // Path MTU towards the destination of the last message that was too long for it, sent again to learn it; none if the kernel will not tell.
 std::optional<std::uint32_t> path_mtu_after_too_long(int fd, Family family, const msghdr& message);
 
+// Sends a message that is too long for the path, in fragments; errors by errno. An IPv4 datagram leaves as large as the interface takes it,
+// for routers to cut: what strangers said about the path does not count. IPv6 is cut here, by what the kernel knows, and never below 1280
+// bytes.
+ssize_t send_fragmented(int fd, Family family, const msghdr& message);
+
 }  // namespace drpf::system

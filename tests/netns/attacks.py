@@ -155,18 +155,6 @@ def flood_out(net, version):
         return got[ALLOWED:]
 
 
-def flood_in(net, version):
-    net.lease("udp", version, 30001, net.a)
-    net.lease("udp", version, 30002, net.b)
-    with net.a.socket(version, UDP, 30001) as receiver, net.b.socket(version, UDP, 30002) as other, contextlib.ExitStack() as stack:
-        for _ in range(FLOOD):
-            stack.enter_context(new_socket(net.inet, version, UDP)).sendto(b"a", (net.public(version), 30001))
-        stack.enter_context(new_socket(net.inet, version, UDP)).sendto(b"b", (net.public(version), 30002))
-        assert arrived(other, b"b", 5)
-        got = beyond(net, receiver, ALLOWED)
-        return got[ALLOWED:]
-
-
 def flood_of_visits(net, version):
     """Faster than the lab's limit of ten new visits a second."""
     net.lease("udp", version, 30001, net.a)

@@ -159,6 +159,10 @@ class WireGuardDevice:
     def address(self, version=4):
         return self.file.address(version)
 
+    def port(self):
+        """Outside the tunnel."""
+        return int(self.host.run("wg", "show", self.interface, "listen-port").stdout)
+
     def latest_handshake(self):
         return int(self.host.run("wg", "show", self.interface, "latest-handshakes").stdout.split()[1])
 

@@ -67,6 +67,10 @@ def port_unreachable(version, source, destination, about):
     return icmp(version, source, destination, *{4: (3, 3), 6: (1, 4)}[version], b"\0\0\0\0" + about)
 
 
+def path_too_narrow(version, source, destination, mtu, about):
+    return icmp(version, source, destination, *{4: (3, 4), 6: (2, 0)}[version], struct.pack({4: "!xxH", 6: "!I"}[version], mtu) + about)
+
+
 def fragment(version, source, destination, protocol, part, offset, more, identification):
     if version == 4:
         return ip(4, source, destination, protocol, part, fragment=(0x2000 if more else 0) | offset // 8, identification=identification)

@@ -116,7 +116,7 @@ WALLS = {
                                                   "tunnel-address", {"tunnel-address"}),
     "the input chain lets everything in": (r'/hook input/s/policy drop/policy accept/', "public-side", {"public-side"}),
     "no limit of connections outward": (emptied("connections_out"), "exhaust-out", {"exhaust-out"}),
-    "no limit of connections inward": (emptied("connections_in"), "exhaust-in", {"exhaust-in"}),
+    "no limit of connections inward": (emptied(r"connections_in\|lease_share\|visitor_share"), "exhaust-in", {"exhaust-in"}),
     "nobody refuses what no rule has seen": ("dead-man", "dead-gateway", {"dead-gateway"}),
     "nothing comes through at all": (r's/meta mark set meta mark or 0x10000/drop/', "port-fail", set()),
 }

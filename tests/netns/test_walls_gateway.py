@@ -249,6 +249,29 @@ def test_a_resumed_account_is_reached_again(lab, started):
             assert tcp_visit(lab.homes[0], public, 80)
 
 
+@pytest.mark.wall("D2", "a device's places are used up, and nobody knows", None)
+def test_a_device_whose_share_is_used_up_is_named(lab, started):
+    gateway = started("[limits]\nconnections_per_device = 16\n")
+    port = gateway.wait_for_ports("laptop")[0]
+    fill_places(lab, port)
+    gateway.process.wait_for_output("visitors of laptop are refused", 10)
+    assert "visitors of laptop were refused" in gateway.cli_result("status").stdout
+
+
+@pytest.mark.wall("D2", "a device's places are used up, and nobody knows", None, "`connections_per_device = 4096`")
+def test_a_device_with_room_is_not_named(lab, started):
+    gateway = started()
+    port = gateway.wait_for_ports("laptop")[0]
+    fill_places(lab, port)
+    assert "were refused" not in gateway.cli_result("status").stdout
+
+
+def fill_places(lab, port):
+    for _ in range(40):
+        with new_socket(lab.inet, 4, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", (lab.gw_v4, port))
+
+
 def flood_of_visits(lab, port, count):
     with UdpServer(lab.homes[0], port) as device:
         for _ in range(count):

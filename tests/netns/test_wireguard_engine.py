@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+import packets
 from namespaces import Namespaces, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -222,10 +223,29 @@ def test_a_path_too_narrow_for_the_tunnel_is_found_out(make_pair, mtu):
     a, b = pair.a, pair.b
     assert b.ping(a.inner[4]) == 1
     assert send_by_tcp(b, a, a.inner[4], 1_000_000)
-    if mtu >= 1280 + 60:  # IPv6 knows no smaller packet
-        assert send_by_tcp(b, a, a.inner[6], 1_000_000)
+    assert send_by_tcp(b, a, a.inner[6], 1_000_000)
     assert b.counters()["too_long"] > 0
     assert b.counters()["udp_gso_given_up"] == 0
+
+
+@pytest.mark.parametrize("outer,mtu", [(4, 552), (4, 1300), (6, 1280)])
+def test_a_stranger_s_word_about_the_path_stops_nothing(make_pair, outer, mtu):
+    """Nothing filters here: it is what a device's own side must stand, behind a router that lets in what quotes the tunnel's packets."""
+    pair = make_pair("ours", "ours")
+    pair.start(outer)
+    a, b = pair.a, pair.b
+    assert b.ping(a.inner[4]) == 1
+    for side, peer in ((a, b), (b, a)):
+        about = packets.udp(outer, side.outer[outer], peer.outer[outer], side.port, peer.port, b"x" * 20)
+        packets.send(peer.host, outer, packets.path_too_narrow(outer, peer.outer[outer], side.outer[outer], mtu, about))
+        wait_for(lambda side=side, peer=peer: f"mtu {mtu}" in side.host.run("ip", "route", "get", peer.outer[outer]).stdout, 5, "the kernel believes it")
+    for version in (4, 6):
+        assert send_by_tcp(b, a, a.inner[version], 1_000_000)
+        assert send_by_tcp(a, b, b.inner[version], 1_000_000)
+        assert send_by_udp(b, a, a.inner[version], 1200, 160, segment=1200) == 160
+    assert a.counters()["too_long"] > 0
+    for side in (a, b):
+        assert side.counters()["udp_gso_given_up"] == 0
 
 
 # wireguard-go of 2022 keeps sending from its old IPv4 address ("network is unreachable"), so there it cannot be the one that moves.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import attacks
 import door_attacks
+import stranger_attacks
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Wall:
                  "{tunnel}": "tunnel_v4 10.77.0.0/16" if version == 4 else "tunnel_v6 fd77::/64",
                  "{iptables}": "iptables" if version == 4 else "ip6tables", "{containers}": "172.17.0.0/16" if version == 4 else "fd17::/64",
                  "{container_53}": "172.17.0.2:53" if version == 4 else "[fd17::2]:53",
+                 "{stranger}": attacks.STRANGER[version],
                  "{isp}": "198.51.100.254" if version == 4 else "2001:db8:51::fe"}
         out = []
         for part in parts:
@@ -83,6 +85,8 @@ THREATS = {
     "D20": "a lease as a reflector",
 }
 CARELESS = "! wg set tun0 peer {a} allowed-ips 0.0.0.0/0,::/0 : wg set tun0 peer {a} allowed-ips {a_own}"
+# A kernel that takes packets with its own addresses as source, as IPv6's always does.
+TAKES_ITS_OWN = "! sysctl -qw net.ipv4.conf.wan.accept_local=1 : sysctl -qw net.ipv4.conf.wan.accept_local=0"
 GATEWAY = "test_walls_gateway.py::test_"
 CONNECT = "test_connect.py::test_"
 LIMITS = ("connections 20 : connections 4096",)
@@ -136,9 +140,24 @@ WALLS = (
     Wall("D2", "a device opens connections without end", "a limit per device; the others do not feel it",
          attacks.flood_out, settings=LIMITS, removals=(("connections_out{v}",),)),
     Wall("D2", "visitors open connections to a device without end", "a limit per device; the others do not feel it",
-         attacks.flood_in, settings=LIMITS, removals=(("connections_in{v}",),)),
+         stranger_attacks.flood_in, settings=LIMITS, removals=(("connections_in{v}",),)),
+    Wall("D2", "datagrams of many that nobody answers take all places of a device's visitors", "a visit that is not answered within three seconds has no place",
+         stranger_attacks.unanswered_visits, settings=LIMITS, removals=(("unanswered_udp{v}",),)),
+    Wall("D2", "connections of many that nobody completes take all places of a device's visitors", "the same, and two seconds where the visitor does not go on",
+         stranger_attacks.half_open_visits, settings=LIMITS, removals=(("unanswered_tcp{v}",),)),
+    Wall("D2", "visitors of one network take all places of a lease", "a /24 or /64 has half of a device's share at most",
+         stranger_attacks.one_network_fills_the_share, settings=LIMITS, removals=(("visitor_share{v}",),)),
+    Wall("D2", "visitors of one lease take all places of the device's others", "a lease has three quarters of its device's share at most",
+         stranger_attacks.one_lease_fills_the_share, settings=LIMITS, removals=(("lease_share{v}",),)),
+    Wall("D2", "a device's places are used up, and nobody knows", "the log and `drpf status` name the device",
+         GATEWAY + "a_device_whose_share_is_used_up_is_named", (("`connections_per_device = 4096`",),), carrier="`full4`"),
     Wall("D2", "handshakes in the name of many fill the host's table of connections", "the tunnel's own packets take no place in it",
          attacks.handshakes_fill_the_table, removals=(("wireguard_untracked",), ("wireguard_answers_untracked",))),
+    Wall("D2", "one forged ICMP error from anywhere narrows the path to a device or a server", "errors about the tunnel's packets are believed about the exact address and port of a device that is here, 20 a second",
+         stranger_attacks.forged_path, removals=(("wireguard_error{v} -> ct state untracked meta l4proto { icmp, 58 } accept",),)),
+    Wall("D2", "such an error about a device's own address and port stops its tunnel", "nobody inside is told of less than 1,280 bytes, and what is too long for the path goes in fragments",
+         "test_path_mtu.py::test_a_narrow_path_to_a_device_is_found_out", carrier="the engine",
+         no_removal="no rule of ours; the engine's unit tests take each step by itself"),
     Wall("D3", "a visitor's stream goes on after the lease has ended", "every packet is compared with the leases that live; the kernel's own clock ends them",
          attacks.ended_lease_heard,
          removals=(("revoked", "inbound_without_lease"),)),
@@ -179,12 +198,15 @@ WALLS = (
          attacks.hairpin,
          removals=(("redirect{v} -> dnat {ip} to {ip} daddr . meta l4proto . th dport map @dnat{v}", "device_to_device", "policy forward"),)),
     Wall("D7", "a device reaches the gateway's services through the tunnel", "only the devices' own services answer there",
-         attacks.services_through_the_tunnel, removals=(("tunnel_input",),)),
+         attacks.services_through_the_tunnel, removals=(("tunnel_input", "tunnel_other_address{v}"),)),
     Wall("D7", "a service of the gateway is reached by the interface of its own visits", "from there only leases are reached",
          door_attacks.services_through_the_door, removals=(("probe_input",),)),
     Wall("D8", "a device speaks first to the address that the gateway visits it from", "there only answers pass",
          door_attacks.device_to_the_door,
          removals=(("new_outbound -> iifname tun0 oifname { wan, drpf-probe } ct state new meta l4proto { tcp, udp, icmp, 58 } accept",),)),
+    Wall("D8", "a device asks the gateway's neighbours in its name (metadata of clouds, private networks)",
+         "closed unless named in `private_networks`; answers to visitors pass",
+         stranger_attacks.neighbours_of_the_gateway, removals=(("closed_network{v}",),)),
     Wall("D8", "a device reaches another device", "dropped",
          attacks.device_to_device, removals=(("device_to_device", "policy forward"),)),
     Wall("D9", "a device sends with another device's address", "each key has its addresses, checked on every packet",
@@ -205,9 +227,17 @@ WALLS = (
     Wall("D9", "a device sends by a tunnel that it is not here by", "an address is valid on the interface by which its device came last, and on no other",
          attacks.spoof_by_another_tunnel, removals=(("tunnel_source{v}",),)),
     Wall("D9", "a visitor says that he is the gateway on a visit of its own", "that address is valid on its own interface only",
-         door_attacks.door_source_from_outside, removals=(("probe_source_from_outside{v}",),)),
+         door_attacks.door_source_from_outside, removals=(("probe_source_from_outside{v}", "source_elsewhere"),)),
     Wall("D9", "a visit by the gateway's own interface in another's name", "that interface has one address",
          door_attacks.spoof_through_the_door, removals=(("probe_source{v}",),)),
+    Wall("D9", "a visitor says that he is a closed service of the gateway, and a device answers it",
+         "a visit begins with a source that answers leave to by a public interface; and devices speak to the tunnel's addresses alone",
+         stranger_attacks.closed_service_by_own_source, given=(TAKES_ITS_OWN,), removals=(("source_elsewhere", "tunnel_other_address{v}"),)),
+    Wall("D9", "such a conversation goes on", "what is closed to devices is closed before what goes on is let through",
+         stranger_attacks.closed_service_by_own_source, given=(TAKES_ITS_OWN, "source_elsewhere"), removals=(("tunnel_other_address{v}",),)),
+    Wall("D9", "a visitor says that he is a host behind the gateway", "dropped: answers to him would not leave by a public interface",
+         stranger_attacks.visit_from_behind, given=("! {i} route add {stranger} dev lo : {i} route del {stranger} dev lo",), removals=(("source_elsewhere",),)),
+    Wall("D9", "a visitor with an address that nobody has", "dropped", stranger_attacks.visit_by_nobody, removals=(("source_nobody{v}",),)),
     Wall("D10", "the gateway's inner address is visited from outside", "inner addresses are valid inside only",
          attacks.inside_of_the_gateway,
          removals=(("tunnel_address_from_outside{v}", "tunnel_source_leaving{v}"),)),
@@ -215,7 +245,7 @@ WALLS = (
          attacks.inside_of_a_device,
          removals=(("tunnel_address_from_outside{v}", "inbound_without_lease", "policy forward"),)),
     Wall("D10", "a visitor says that he is a device", "inner addresses are valid inside only",
-         door_attacks.tunnel_source_from_outside, removals=(("tunnel_source_from_outside{v}",),)),
+         door_attacks.tunnel_source_from_outside, removals=(("tunnel_source_from_outside{v}", "source_elsewhere"),)),
     Wall("D10", "the tunnel is gone, and what is for a device leaves by the default route", "what is for the tunnel goes there or nowhere",
          attacks.gateway_to_lost_device,
          given=("! {i} route add {nobody} via {visitor} dev wan : {i} route del {nobody}",), removals=(("tunnel_address_leaving{v}",),)),
@@ -241,6 +271,8 @@ WALLS = (
          attacks.path_of_a_visit, no_removal="no rule of ours: the kernel translates errors about translated connections"),
     Wall("D14", "services that nobody named", "closed unless named in `services_tcp` or `services_udp`",
          attacks.closed_service, removals=(("policy input",),)),
+    Wall("D14", "every port, from source ports that rules may trust (DHCP, names, time)", "what is let in for the host's own sake comes from the link alone",
+         stranger_attacks.all_ports, removals=(("dhcp4 -> udp sport 67 udp dport 68 accept", "dhcp6 -> udp sport 547 udp dport 546 accept"),)),
     Wall("D17", "our rules are flushed, and visitors reach inner addresses", "routing refuses what our rules have not seen",
          attacks.flushed_inward, given=("! nft delete table inet drpf",),
          removals=(("! {i} rule del pref 101",),)),
@@ -324,12 +356,8 @@ NOT_WALLS = {
     "device_echo6": "accepts what the chain's policy would drop",
     "wireguard_errors4": "keeps errors about the tunnel's own packets, for path MTU discovery; without it they are dropped",
     "wireguard_errors6": "as wireguard_errors4",
-    "wireguard_error4": "accepts what the chain's policy would drop",
-    "wireguard_error6": "accepts what the chain's policy would drop",
     "neighbour_discovery": "accepts what the chain's policy would drop",
     "multicast_listener": "accepts what the chain's policy would drop",
-    "dhcp4": "accepts what the chain's policy would drop",
-    "dhcp6": "accepts what the chain's policy would drop",
     "echo4": "accepts what the chain's policy would drop",
     "echo6": "accepts what the chain's policy would drop",
     "wireguard": "accepts what the chain's policy would drop",

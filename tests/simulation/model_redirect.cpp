@@ -220,7 +220,7 @@ void ModelRedirect::purge_stale() {
 Status ModelRedirect::admit(const redirect::Admission& device, Duration lifetime) {
   faults_.crash_point("before a device is admitted");
   if (faults_.strikes(Fault::kernel_refuses, 12)) return refused("a device");
-  kernel_.put_endpoint(device.endpoint, lifetime);
+  kernel_.put_endpoint(device.endpoint.address, lifetime);
   return {};
 }
 

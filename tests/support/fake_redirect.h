@@ -34,7 +34,7 @@ class FakeRedirect final : public redirect::Redirect {
   }
   Status admit(const redirect::Admission& device, Duration) override {
     if (refuse_endpoints) return fail(failure("kernel_refused", "the test's kernel refuses"));
-    endpoints.insert(device.endpoint);
+    endpoints.insert(device.endpoint.address);
     for (const auto& address : device.inside) here[address] = device.interface;
     return {};
   }

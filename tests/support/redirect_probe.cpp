@@ -6,7 +6,7 @@
 //   install|renew|remove GENERATION tcp|udp PUBLIC_ADDRESS PUBLIC_PORT DEVICE_ADDRESS DEVICE_PORT LIFETIME_MS    (gathered)
 //   commit                                               -> ok MICROSECONDS
 //   reconcile | inspect | restore | ruleset | down       -> ok RESULT
-//   endpoint ADDRESS LIFETIME_MS | generation | links
+//   endpoint ADDRESS[:PORT] LIFETIME_MS | generation | links
 //   here ADDRESS INTERFACE LIFETIME_MS                   the device with this tunnel address is here by that tunnel
 //   purged                                               waits until the connections of ended leases are deleted -> ok WALKS DELETED
 #include <fmt/format.h>
@@ -58,7 +58,7 @@ class Probe {
       std::string address;
       long lifetime_ms = 0;
       words >> address >> lifetime_ms;
-      return status(redirect_->admit({*parse_address(address), {}, {}}, std::chrono::milliseconds(lifetime_ms)));
+      return status(redirect_->admit({endpoint(address), {}, {}}, std::chrono::milliseconds(lifetime_ms)));
     }
     if (command == "here") {
       std::string address, interface;
@@ -66,12 +66,16 @@ class Probe {
       words >> address >> interface >> lifetime_ms;
       // From an endpoint that nobody visits from.
       return status(
-          redirect_->admit({Address::v4(0xc0000201), {*parse_address(address)}, interface}, std::chrono::milliseconds(lifetime_ms)));
+          redirect_->admit({{Address::v4(0xc0000201), {}}, {*parse_address(address)}, interface}, std::chrono::milliseconds(lifetime_ms)));
     }
     return "error unknown command " + command;
   }
 
  private:
+  static Endpoint endpoint(const std::string& text) {
+    const auto whole = parse_endpoint(text);
+    return whole ? *whole : Endpoint{*parse_address(text), {}};
+  }
   static std::string text(const Error& error) { return fmt::format("error {} {}", error.code, error.message); }
   static std::string status(const Status& result) { return result ? "ok" : text(result.error()); }
   template <class T>

@@ -200,10 +200,11 @@ Finding shadow_portless(Ground& ground, Family family) {
 
 namespace {
 
-// Opens more flows than one device may have and counts those that come through.
-Finding exhaust(Ground& ground, const RawSender& raw, const Addresses& addresses, Port to, Watch& arrival_side, const std::string& what) {
+// Opens more flows than the cap and counts those that come through. Where there is an answering end, it keeps them: a visit that nobody
+// answers is soon forgotten.
+Finding exhaust(Ground& ground, const RawSender& raw, const Addresses& addresses, Port to, Watch& arrival_side, const std::string& what,
+                std::uint32_t cap, const Udp* answering = nullptr) {
   Trial trial;
-  const std::uint32_t cap = ground.settings().limits.connections_per_device;
   const std::string token = ground.token();
   const std::uint32_t attempts = cap + limits::flows_over;
   constexpr std::uint16_t first_source = 1024;
@@ -215,6 +216,8 @@ Finding exhaust(Ground& ground, const RawSender& raw, const Addresses& addresses
     // Where nothing more comes, the cap is reached: then there is no need to wait for each round.
     const std::size_t expected = std::min<std::size_t>(sent, cap);
     for (int patience = 0; admitted < expected && patience < 20; ++patience) {
+      while (const auto visit = answering != nullptr ? answering->receive_any(Duration::zero()) : std::nullopt)
+        answering->send(visit->from, "kept");
       const std::size_t now = arrival_side.count(token);
       arrival_side.forget();
       admitted += now;
@@ -239,7 +242,7 @@ Finding exhaust_outbound(Ground& ground, Family family) {
   auto sink = Udp::open(ground.visitor, {ground.visitor_address(family), Port()});
   if (!raw || !sink) return not_possible((raw ? sink.error() : raw.error()));
   Finding finding = exhaust(ground, *raw, {ground.attacker.inside(family), ground.visitor_address(family)}, sink->port(),
-                            ground.visitor_watch, "out of one device");
+                            ground.visitor_watch, "out of one device", ground.settings().limits.connections_per_device);
   if (finding.verdict != Verdict::closed) return finding;
   // The others do not feel it.
   Trial trial;
@@ -259,8 +262,9 @@ Finding exhaust_inbound(Ground& ground, Family family) {
   auto raw = RawSender::on(ground.visitor, family);
   auto server = Udp::open(ground.attacker.machine, {ground.attacker.inside(family), *lease});
   if (!raw || !server) return not_possible((raw ? server.error() : raw.error()));
+  // Of one network's visitors half as many as of all.
   return exhaust(ground, *raw, {ground.visitor_address(family), ground.gateway_public(family)}, *lease, ground.attacker.watch,
-                 "into one device");
+                 "into one device", ground.settings().limits.connections_per_device / 2, &*server);
 }
 
 }  // namespace drpf::lab::selftest

@@ -21,7 +21,7 @@ SendOutcome DatagramSender::send(const Endpoint& to, const system::LocalSource& 
   const bool was_segmented = outcome.sent == 0 && run.count() > 1 && state_.switches.gso(family).load(std::memory_order_relaxed);
   send_singly(attempt, run, outcome);
   // Refused as one, taken one by one: the fault is the segmentation's.
-  if (was_segmented && outcome.sent == run.count()) give_up_gso(family, EINVAL);
+  if (was_segmented && outcome.sent == run.count() && !outcome.too_long) give_up_gso(family, EINVAL);
   if (outcome.sent < run.count()) Counters::add(state_.counters.send_failed, run.count() - outcome.sent);
   return outcome;
 }
@@ -48,7 +48,8 @@ bool DatagramSender::send_segmented(Attempt& attempt, const DatagramRun& run, Se
       give_up_gso(family, error);
       return false;
     }
-    if ((error == EINVAL && !attempt.source.address) || error == EMSGSIZE) return false;
+    if (error == EMSGSIZE) return send_segmented_fragmented(attempt, message, run, outcome);
+    if (error == EINVAL && !attempt.source.address) return false;
     switch (after_error(error, attempt, outcome)) {
       case Step::again:
         continue;
@@ -58,6 +59,17 @@ bool DatagramSender::send_segmented(Attempt& attempt, const DatagramRun& run, Se
         return true;
     }
   }
+}
+
+// Where fragments are cut by routers, a whole run still goes at once.
+bool DatagramSender::send_segmented_fragmented(const Attempt& attempt, msghdr& message, const DatagramRun& run, SendOutcome& outcome) {
+  if (state_.io.send_fragmented(attempt.fd, attempt.to.address.family(), message) < 0) return false;
+  outcome.sent = run.count();
+  system::SendControl control;
+  control.attach(message, attempt.to.address.family(), attempt.source, 0);
+  message.msg_iov->iov_len = run.stride;
+  note_too_long(attempt, message, outcome);
+  return true;
 }
 
 void DatagramSender::send_singly(Attempt& attempt, const DatagramRun& run, SendOutcome& outcome) {
@@ -88,8 +100,9 @@ void DatagramSender::send_singly(Attempt& attempt, const DatagramRun& run, SendO
     }
     const int error = errno;
     if (error == EMSGSIZE) {
-      if (!outcome.too_long) note_too_long(attempt, messages[next].msg_hdr, outcome);
-      ++next;  // a shorter one may still pass
+      const auto& message = messages[next++].msg_hdr;  // a shorter one may still pass
+      if (!outcome.too_long) note_too_long(attempt, message, outcome);
+      if (state_.io.send_fragmented(attempt.fd, attempt.to.address.family(), message) >= 0) ++outcome.sent;
       continue;
     }
     if (after_error(error, attempt, outcome) != Step::again) return;

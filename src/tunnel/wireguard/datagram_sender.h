@@ -1,5 +1,6 @@
 // Sends a run of equal datagrams (the last may be shorter) to one endpoint: by segmentation offload while that works, singly otherwise.
-// A datagram is never encrypted twice: what failed in one way is sent again in the other, as it is.
+// A datagram is never encrypted twice: what failed in one way is sent again in the other, as it is; what is too long for the path in
+// fragments.
 #pragma once
 
 #include <array>
@@ -47,6 +48,7 @@ class DatagramSender {
     bool pending_error_seen = false;
   };
   bool send_segmented(Attempt& attempt, const DatagramRun& run, SendOutcome& outcome);
+  bool send_segmented_fragmented(const Attempt& attempt, msghdr& message, const DatagramRun& run, SendOutcome& outcome);
   void send_singly(Attempt& attempt, const DatagramRun& run, SendOutcome& outcome);
   Step after_error(int error, Attempt& attempt, SendOutcome& outcome);
   void note_too_long(const Attempt& attempt, const msghdr& message, SendOutcome& outcome);

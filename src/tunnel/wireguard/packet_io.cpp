@@ -30,4 +30,6 @@ std::optional<std::uint32_t> PacketIo::path_mtu(int fd, Family family, const msg
   return system::path_mtu_after_too_long(fd, family, message);
 }
 
+ssize_t PacketIo::send_fragmented(int fd, Family family, const msghdr& message) { return system::send_fragmented(fd, family, message); }
+
 }  // namespace drpf::tunnel::wireguard

@@ -25,6 +25,8 @@ class PacketIo {
   virtual void wait_writable(int fd, int timeout_ms);
   // For a message that was too long for the path (EMSGSIZE): how long one may be; none if the kernel will not tell.
   virtual std::optional<std::uint32_t> path_mtu(int fd, Family family, const msghdr& message);
+  // The same message in as many fragments as the path wants.
+  virtual ssize_t send_fragmented(int fd, Family family, const msghdr& message);
 };
 
 }  // namespace drpf::tunnel::wireguard

@@ -289,6 +289,7 @@ void Sender::answer_too_long(const Run& run, const SendOutcome& outcome) {
   const auto overhead = outer + data_overhead;
   // Inside, padding may fill up to the tunnel's MTU: only a multiple of 16 is sure to fit.
   const auto inner = path > overhead ? (path - overhead) / padding_multiple * padding_multiple : 0;
+  if (inner < told_mtu_min) return;
   const auto answer = protocol::ip::too_big_answer(ByteView(run.quote).first(run.quote_bytes), static_cast<std::uint32_t>(inner));
   if (!answer) return;
   OffloadHeader header;

@@ -28,6 +28,9 @@ class Sender {
   static constexpr std::size_t slab_size = 2 * 65536;
   static constexpr std::size_t quote_size = 128;
   static constexpr std::size_t runs_per_worker = 2;
+  // Nobody inside is told of less: IPv6 knows no smaller packet, and whoever claims a smaller path may be a stranger who wants the tunnel
+  // stopped.
+  static constexpr std::size_t told_mtu_min = 1280;
 
   // Consecutive datagrams to one peer by one session, to be sealed and sent together.
   struct Run {

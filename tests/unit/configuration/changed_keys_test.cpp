@@ -34,6 +34,7 @@ TEST(ChangedKeys, NoneIsForgotten) {
   other.offload = Offload::none;
   other.crypto_workers = 1;
   other.dns.resize(1);
+  other.private_networks.resize(1);
   other.pool = other.snat = other.ephemeral = PortRange(Port{1});
   other.reserved.push_back(PortRange(Port{1}));
   other.input_tcp.resize(1);
@@ -45,7 +46,7 @@ TEST(ChangedKeys, NoneIsForgotten) {
   other.changes_may_end_leases = true;
   other.limits = {1, 1, 1, 1, 1, 1, 1, 1};
   other.user = "root";
-  EXPECT_EQ(changed_keys(one, other).size(), 38U);
+  EXPECT_EQ(changed_keys(one, other).size(), 39U);
 }
 
 }  // namespace

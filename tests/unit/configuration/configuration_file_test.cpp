@@ -42,6 +42,7 @@ wireguard_port = 443
 mtu = 1380
 offload = "no-uso"
 dns = ["9.9.9.9", "2620:fe::fe"]
+private_networks = ["10.20.0.0/16", "fd20::/64"]
 disconnect_after = "5m"
 [ports]
 pool = "2000-2999"
@@ -93,6 +94,7 @@ api_connections_max = 20
   expected.mtu = 1380;
   expected.offload = Offload::no_uso;
   expected.dns = {*parse_address("9.9.9.9"), *parse_address("2620:fe::fe")};
+  expected.private_networks = {*parse_prefix("10.20.0.0/16"), *parse_prefix("fd20::/64")};
   expected.disconnect_after = 5min;
   expected.pool = *parse_port_range("2000-2999");
   expected.snat = *parse_port_range("40000-49999");
@@ -206,6 +208,7 @@ constexpr BadFile bad_files[] = {
     {"[tunnel]\nmtu = 1420.5", "2:7", "whole number"},
     {"[tunnel]\noffload = \"some\"", "2:11", "no such word"},
     {"[tunnel]\ndns = [\"dns.example.org\"]", "2:8", "not an IP address"},
+    {"[tunnel]\nprivate_networks = [\"10.20.0.0/33\"]", "2:20", "'10.20.0.0/33' is not a network"},
     {"[tunnel]\ndisconnect_after = \"5\"", "2:20", "not a duration"},
     {"[tunnel]\ndisconnect_after = \"1s\"", "2:20", "1s is out of bounds"},
     {"[ports]\npool = \"2000\"\nsnat = \"1999-40000\"", "3:8", "the pool 2000 overlaps the SNAT range 1999-40000"},

@@ -57,6 +57,7 @@ TEST(GatewayRuleset, SeveralInterfacesAndAddressesAndAnEntryOfItsOwn) {
   ruleset.public_interfaces = {"eth0", "eth1.100"};
   ruleset.hosts.push_back({"second", *parse_address("203.0.113.9"), {}});
   ruleset.entry_shares_lease_address = false;
+  ruleset.open_networks = {*parse_prefix("10.20.1.0/24"), *parse_prefix("10.20.0.0/16"), *parse_prefix("fd20::/64")};
   ruleset.input_udp = {PortRange(Port{53}), PortRange(Port{60001}, Port{60100})};
   ruleset.new_connections_per_lease_per_s = 50;
   expect_golden("several.nft", ruleset);

@@ -116,7 +116,7 @@ TEST_F(NftRedirectTest, AStartTakesUpWhatAPredecessorLeft) {
 }
 
 Admission device_at(const char* endpoint, std::string interface) {
-  return {*parse_address(endpoint), {*parse_address("10.77.0.2"), *parse_address("fd77::2")}, std::move(interface)};
+  return {{*parse_address(endpoint), Port{51820}}, {*parse_address("10.77.0.2"), *parse_address("fd77::2")}, std::move(interface)};
 }
 
 TEST_F(NftRedirectTest, ADeviceIsAdmittedWithItsOuterAddressAndByItsTunnel) {
@@ -128,12 +128,27 @@ TEST_F(NftRedirectTest, ADeviceIsAdmittedWithItsOuterAddressAndByItsTunnel) {
     const auto network = system::NftData().address(*parse_address("2001:db8:9::"));
     EXPECT_EQ(kernel->sets[names::endpoints_v4].at(v4).timeout, 300s);
     EXPECT_EQ(kernel->sets[names::endpoints_v6].at(network).timeout, 300s) << "a host changes its address inside its /64";
+    EXPECT_EQ(kernel->sets[names::paths_v4].at(system::NftData().address(*parse_address("203.0.113.9")).port(Port{51820})).timeout, 300s);
+    EXPECT_EQ(kernel->sets[names::paths_v6].at(system::NftData().address(*parse_address("2001:db8:9::7:1")).port(Port{51820})).timeout,
+              300s);
     EXPECT_EQ(kernel->sets[names::here_v4].at(system::NftData().address(*parse_address("10.77.0.2")).interface("drpf0")).timeout, 300s);
     EXPECT_EQ(kernel->sets[names::here_v6].at(system::NftData().address(*parse_address("fd77::2")).interface("drpf0")).timeout, 300s);
     ASSERT_TRUE(redirect->admit(device_at("203.0.113.9", "drpf0"), 600s));
     EXPECT_EQ(kernel->sets[names::endpoints_v4].at(v4).timeout, 600s) << "again, for longer";
     EXPECT_EQ(count(names::here_v4), 1U);
   }
+}
+
+TEST_F(NftRedirectTest, DevicesWhoseShareIsUsedUpAreTold) {
+  ASSERT_TRUE(start());
+  EXPECT_THAT(*redirect->over_their_share(), testing::IsEmpty());
+  for (const auto* address : {"10.77.0.2", "fd77::2"}) {
+    const auto outer = *parse_address(address);
+    kernel->sets[outer.is_v4() ? names::full_v4 : names::full_v6][system::NftData().address(outer)] = {};
+  }
+  EXPECT_THAT(*redirect->over_their_share(), ElementsAre(*parse_address("10.77.0.2"), *parse_address("fd77::2")));
+  kernel->refuses_dumps = true;
+  EXPECT_FALSE(redirect->over_their_share());
 }
 
 TEST_F(NftRedirectTest, ADeviceIsHereByOneTunnelOnly) {
@@ -181,7 +196,7 @@ TEST_F(NftRedirectTest, ALostTableIsPutBackWithLeasesAndAdmissions) {
   const std::vector desired{lease_on(20000, 5)};
   ASSERT_TRUE(start(desired));
   ASSERT_TRUE(redirect->admit(device_at("203.0.113.9", "drpf0"), 300s));
-  ASSERT_TRUE(redirect->admit({*parse_address("203.0.113.10"), {}, "drpf0"}, 1ms));
+  ASSERT_TRUE(redirect->admit({{*parse_address("203.0.113.10"), {}}, {}, "drpf0"}, 1ms));
   const system::SystemClock clock;
   for (const auto over = clock.now() + 1ms; clock.now() <= over;) {}
   kernel->structure.clear();

@@ -78,7 +78,15 @@ class FaultyIo final : public wireguard::PacketIo {
     return taken;
   }
   void wait_writable(int, int) override { ++waits_; }
-  std::optional<std::uint32_t> path_mtu(int, Family, const msghdr&) override { return {}; }
+  std::optional<std::uint32_t> path_mtu(int, Family, const msghdr&) override {
+    return path_mtu_ == 0 ? std::nullopt : std::optional(path_mtu_.load());
+  }
+  void set_path_mtu(std::uint32_t mtu) { path_mtu_ = mtu; }
+  ssize_t send_fragmented(int fd, Family family, const msghdr& message) override {
+    ++fragmented_;
+    return PacketIo::send_fragmented(fd, family, message);
+  }
+  int fragmented() const { return fragmented_; }
 
  private:
   void set(Hook& place, Hook hook) {
@@ -101,6 +109,8 @@ class FaultyIo final : public wireguard::PacketIo {
   std::vector<Bytes> sent_;
   std::atomic<int> at_most_{0};
   std::atomic<int> waits_{0};
+  std::atomic<std::uint32_t> path_mtu_{0};
+  std::atomic<int> fragmented_{0};
 };
 
 class FastClock final : public Clock {

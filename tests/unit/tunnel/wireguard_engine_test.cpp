@@ -347,22 +347,34 @@ TEST_F(EngineFaults, EinvalThatOnlySegmentationMeetsEndsSegmentation) {
   expect_no_counter_used_twice();
 }
 
-TEST_F(EngineFaults, TooLongIsAnsweredAndIsNotTheSegmentationsFault) {
+TEST_F(EngineFaults, TooLongIsToldInsideAndArrivesInFragments) {
+  a->io.set_path_mtu(1400);
   a->io.set_send([](std::size_t) { return EMSGSIZE; });
   a->io.set_send_many([](std::size_t) { return EMSGSIZE; });
-  put_train();
+  EXPECT_TRUE(train_arrives());
   const auto answer = a->take();
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->packet[9], protocol_icmp);
   EXPECT_EQ(answer->packet[20], 3);
   EXPECT_EQ(answer->packet[21], 4);
-  EXPECT_LT(load_be16(&answer->packet[26]), 1040);
+  EXPECT_EQ(load_be16(&answer->packet[26]), 1328);
   EXPECT_TRUE(std::equal(answer->packet.begin() + 28, answer->packet.begin() + 28 + 20 + 8, train[0].begin()));
-  EXPECT_EQ(a->counter("udp_gso_given_up"), 0U);
-  EXPECT_EQ(a->counter("too_long"), 1U);
+  EXPECT_GE(a->io.fragmented(), 1);
+  EXPECT_EQ(a->counter("udp_gso_given_up"), 0U) << "it is not the segmentation's fault";
+  EXPECT_EQ(a->counter("send_failed"), 0U);
   a->io.set_send({});
   a->io.set_send_many({});
   EXPECT_TRUE(train_arrives());
+}
+
+TEST_F(EngineFaults, APathBelowTheLeastOfIpv6IsToldNobody) {
+  for (const std::uint32_t mtu : {0U, 552U, 1280U, 1339U}) {
+    a->io.set_path_mtu(mtu);
+    a->io.set_send([](std::size_t) { return EMSGSIZE; });
+    a->io.set_send_many([](std::size_t) { return EMSGSIZE; });
+    EXPECT_TRUE(train_arrives()) << mtu;
+    EXPECT_FALSE(a->take(50)) << mtu;
+  }
 }
 
 TEST_F(EngineFaults, NoBufferSpaceIsALossAndNoMore) {
