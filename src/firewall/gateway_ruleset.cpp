@@ -418,13 +418,13 @@ std::vector<std::string> set_definitions(const std::string& table) {
     map("genin", family, public_key, "mark");
     map("eim", family, device_key, endpoint);
     map("genout", family, device_key, "mark");
-    set("here", family, address + " . ifname", "timeout", devices_counted_max);
+    set("here", family, fmt::format("{} . ifname", address), "timeout", devices_counted_max);
     set("endpoints", family, address, "timeout", endpoints_max);
     out.push_back(fmt::format("add set inet {} paths{} {{ typeof {} ; flags timeout ; size {} ; }}", table, family,
                               family == "4" ? quoted_endpoint4 : quoted_endpoint6, endpoints_max));
     set("flows", family, address, "dynamic", devices_counted_max);
     set("visits", family, address, "dynamic", devices_counted_max);
-    set("visitors", family, address + " . " + address, "dynamic", networks_counted_max);
+    set("visitors", family, fmt::format("{0} . {0}", address), "dynamic", networks_counted_max);
     set("crowds", family, "mark", "dynamic", redirections_max);
     set("full", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
     const auto timeouts = [&](std::string_view protocol, const std::string& policy) {

@@ -177,7 +177,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   static asio::awaitable<error_code> receive(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection);
   static asio::awaitable<bool> send(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response, bool keep_alive,
                                     bool head_only);
-  static asio::awaitable<bool> write_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, const std::string& text);
+  static asio::awaitable<bool> write_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, std::string text);
   static asio::awaitable<void> send_stream(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, Response response);
   static asio::awaitable<void> drain(std::shared_ptr<Connection> connection);
 
@@ -372,8 +372,7 @@ void HttpServer::Impl::answer(const Request& request, const Respond& respond) co
 }
 
 // In parts, each in its time: a long text on a slow line is no reason to give up, one that does not get on is.
-asio::awaitable<bool> HttpServer::Impl::write_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection,
-                                                  const std::string& text) {
+asio::awaitable<bool> HttpServer::Impl::write_all(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection, std::string text) {
   for (std::size_t written = 0; written < text.size();) {
     connection->stream.expires_after(self->limits.write_timeout);
     const auto part = asio::buffer(text.data() + written, std::min(text.size() - written, write_part_bytes));
@@ -389,7 +388,7 @@ asio::awaitable<bool> HttpServer::Impl::send(std::shared_ptr<Impl> self, std::sh
                                              bool keep_alive, bool head_only) {
   std::string text = head_of(response, keep_alive);
   if (!head_only) text += response.body;
-  if (!co_await write_all(self, connection, text)) co_return false;
+  if (!co_await write_all(self, connection, std::move(text))) co_return false;
   if (keep_alive) co_return true;
   error_code ignored;
   connection->stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
@@ -423,7 +422,7 @@ asio::awaitable<void> HttpServer::Impl::send_stream(std::shared_ptr<Impl> self, 
       }
       (lines = heartbeat_line) += '\n';
     }
-    if (!co_await write_all(self, connection, lines)) co_return;
+    if (!co_await write_all(self, connection, std::move(lines))) co_return;
     silent_since = asio::steady_timer::clock_type::now();
   }
   error_code ignored;

@@ -24,7 +24,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace drpf::scan;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const ServiceNames names{[](std::string_view name, Protocol) { return name == "ssh" ? std::vector{Port{22}} : std::vector<Port>{}; },
-                           [](std::string_view) { return std::vector<std::string>{}; }};
+                           [](std::string_view) { return std::vector<std::string>{}; },
+                           [](Port port, Protocol) {
+                             return port == Port{80} ? std::vector<std::string_view>{"http", "www"} : std::vector<std::string_view>{};
+                           }};
   if (const auto list = parse_port_list(text, names)) {
     look_at(list->tcp);
     look_at(list->udp);

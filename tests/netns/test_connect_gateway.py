@@ -33,6 +33,20 @@ def test_a_device_is_given_ports_and_reached_through_them(lab, gateway):
         assert server.addresses() == [lab.inet_v4, lab.inet_v6]
 
 
+def test_a_device_with_nearly_a_thousand_ports_is_told_of_all(lab, gateway):
+    """The line that says so is longer than what may wait for a slow reader."""
+    home, text = lab.homes[0], gateway.add_device("big", "tower", "business")
+    gateway.cli("lease", "add", "tower", "any", "--count", "990")
+    device = ConnectedDevice(home, text, "--interface", "home")
+    device.process.wait_for_output("READY with 99", 2 * READY_SECONDS_MAX)
+    ports = ports_in(device.ports_file)
+    assert len(ports) >= 990
+    with TcpServer(home, ports[-1]):
+        assert tcp_visit(lab.inet, lab.gw_v4, ports[-1]) is not None
+    gateway.cli("lease", "add", "tower", "any")
+    wait_for(lambda: len(ports_in(device.ports_file)) == len(ports) + 1, READY_SECONDS_MAX, "one port more")
+
+
 def test_good_bye_closes_the_ports_at_once_and_they_come_back(lab, gateway):
     home = lab.homes[0]
     device = connected(home, gateway.add_device("ann", "laptop"))

@@ -6,6 +6,7 @@
 #include "protocol/ip/checksum.h"
 #include "protocol/ip/packet.h"
 #include "protocol/ip/wire.h"
+#include "scan/ask/tcp_flags.h"
 #include "scan/ask/udp_payloads.h"
 
 namespace drpf::scan {
@@ -14,12 +15,6 @@ namespace {
 using namespace protocol::ip;
 
 constexpr std::uint8_t hop_limit = 64;
-constexpr std::uint8_t flag_fin = 0x01;
-constexpr std::uint8_t flag_syn = 0x02;
-constexpr std::uint8_t flag_rst = 0x04;
-constexpr std::uint8_t flag_psh = 0x08;
-constexpr std::uint8_t flag_ack = 0x10;
-constexpr std::uint8_t flag_urg = 0x20;
 constexpr std::uint16_t window = 64240;
 constexpr std::uint16_t segment_size_v4 = 1460;
 constexpr std::uint16_t segment_size_v6 = 1440;

@@ -5,6 +5,7 @@
 #include "protocol/ip/packet.h"
 #include "protocol/ip/wire.h"
 #include "scan/ask/probe_packet.h"
+#include "scan/ask/tcp_flags.h"
 #include "scan/ask/udp_payloads.h"
 
 namespace drpf::scan {
@@ -12,9 +13,6 @@ namespace {
 
 using namespace protocol::ip;
 
-constexpr std::uint8_t flag_syn = 0x02;
-constexpr std::uint8_t flag_rst = 0x04;
-constexpr std::uint8_t flag_ack = 0x10;
 constexpr std::size_t icmp_header_size = 8;
 constexpr std::size_t quoted_transport_min = 8;  // RFC 792: what an error quotes behind the IP header at least
 
