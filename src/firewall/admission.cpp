@@ -338,15 +338,20 @@ class Judge {
     return protocol == "th" || protocol == to_string(visit_.protocol) ? met : Met::never;
   }
 
-  // Two forms are common: is the packet for this host, and a check of the way back that honest visitors pass.
-  static Met fib(RuleWords& words) {
+  // Three forms are common: is the packet for this host, a check of the way back that honest visitors pass, and by which interface that way
+  // leads: an honest visitor's, by the one that he comes in by.
+  Met fib(RuleWords& words) const {
+    const bool of_source = words.peek() == "saddr";
     while (!words.at_end() && words.peek() != "type" && words.peek() != "oif" && words.peek() != "oifname") words.skip(1);
     const bool type = words.take() == "type";
     const bool negated = words.peek() == "!=";
     if (negated) words.skip(1);
     const auto values = words.take_values();
-    if (!type && values != std::vector<std::string>{"missing"} && values != std::vector<std::string>{"0"}) return Met::unknown;
-    const auto met = type && std::find(values.begin(), values.end(), "local") != values.end() ? Met::always : Met::never;
+    auto met = Met::never;
+    if (type)
+      met = std::find(values.begin(), values.end(), "local") != values.end() ? Met::always : Met::never;
+    else if (values != std::vector<std::string>{"missing"} && values != std::vector<std::string>{"0"})
+      met = of_source ? any(values, [&](std::string_view value) { return fits_interface(value); }) : Met::unknown;
     return negated ? opposite(met) : met;
   }
 

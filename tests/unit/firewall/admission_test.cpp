@@ -126,16 +126,17 @@ TEST(Admission, SaysWhatItCannotJudge) {
 TEST(Admission, OfTheFirstPacketOnly) {
   for (const auto* rule :
        {"ct state established,related drop", "ct state invalid drop", "fib saddr . iif oif missing drop",
+        "ct state new fib saddr oifname != \"eth0\" drop", "fib saddr oifname { \"eth1\", \"lo\" } drop",
         "limit rate over 10/second burst 5 packets drop", "tcp flags & (fin | syn) == fin | syn drop", "tcp flags != syn drop",
         "tcp flags fin,psh,urg / fin,psh,urg drop", "tcp flags & (fin | syn | rst | psh | ack | urg) == 0x0 drop",
         "icmp type echo-request drop", "ct count over 20 drop", "update @seen { ip saddr limit rate over 9/second burst 5 packets } drop",
         "meta pkttype { broadcast, multicast } drop", "fib daddr type != { local, broadcast } drop", "iifname \"eth1*\" drop"})
     EXPECT_EQ(who(input("accept", std::string("\t\t") + rule + "\n"), tcp(22)), Who::everybody) << rule;
-  for (const auto* rule :
-       {"ct state new,untracked drop", "ct state != established,related drop", "fib daddr type local drop", "limit rate 10/second drop",
-        "tcp flags syn / fin,syn,rst,ack drop", "tcp flags syn drop", "iifname != \"lo\" drop", "iifname \"eth*\" reject with tcp reset",
-        "meta nfproto ipv4 drop", "meta l4proto { tcp, udp } th dport 22 drop", "ip protocol 6 drop", "counter name \"x\" drop",
-        "tcp dport vmap { 21 : accept, 22 : drop }", "ip saddr 0.0.0.0/0 drop"})
+  for (const auto* rule : {"ct state new,untracked drop", "ct state != established,related drop", "fib daddr type local drop",
+                           "fib saddr oifname \"eth*\" drop", "limit rate 10/second drop", "tcp flags syn / fin,syn,rst,ack drop",
+                           "tcp flags syn drop", "iifname != \"lo\" drop", "iifname \"eth*\" reject with tcp reset",
+                           "meta nfproto ipv4 drop", "meta l4proto { tcp, udp } th dport 22 drop", "ip protocol 6 drop",
+                           "counter name \"x\" drop", "tcp dport vmap { 21 : accept, 22 : drop }", "ip saddr 0.0.0.0/0 drop"})
     EXPECT_EQ(who(input("accept", std::string("\t\t") + rule + "\n"), tcp(22)), Who::nobody) << rule;
 }
 
