@@ -37,12 +37,14 @@ std::set<LeaseIdentity> identities(const std::vector<LeaseRow>& rows) {
   return all;
 }
 
-// Asks a UDP server all the time; returns when the last answer came, once none came for limits::silence.
+// Asks a UDP server all the time; returns when the last answer came, once none came for limits::silence, or `limit` has passed. Calls
+// `meanwhile` between two questions.
 class UdpProbe {
  public:
   explicit UdpProbe(const Endpoint& to) : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), to_(system::to_socket_address(to)) {}
 
-  Duration last_answer(const Stopwatch& watch, Duration limit) {
+  template <class Meanwhile>
+  Duration last_answer(const Stopwatch& watch, Duration limit, const Meanwhile& meanwhile) {
     constexpr int interval_ms = 5;
     Duration last = Duration::zero();
     while (watch.elapsed() < limit && watch.elapsed() - last < limits::silence) {
@@ -50,6 +52,7 @@ class UdpProbe {
       pollfd answered{socket_.get(), POLLIN, 0};
       char buffer[256];
       if (::poll(&answered, 1, interval_ms) == 1 && ::recv(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT) > 0) last = watch.elapsed();
+      meanwhile();
     }
     return last;
   }
@@ -73,7 +76,10 @@ Chapter Show::disconnected_and_back(terminal::Progress& progress) {
   const Stopwatch leaving;
   home_1_.tunnel.signal(SIGTERM);
   UdpProbe probe({*parse_address(gateway_v4), Port(home_1_.ports[0])});
-  const Duration last_answer = probe.last_answer(leaving, limits::lease_end);
+  std::optional<Duration> left_after;
+  const Duration last_answer = probe.last_answer(leaving, limits::lease_end, [&] {
+    if (!left_after && !home_1_.tunnel.running()) left_after = leaving.elapsed();
+  });
   const auto [rows, ended] = await_leases(home_1_, limits::lease_end, none_active);
   int reached = 0;
   for (const std::uint16_t port : home_1_.ports) {
@@ -81,7 +87,8 @@ Chapter Show::disconnected_and_back(terminal::Progress& progress) {
     constexpr Duration each = limits::silence / 5;
     if (try_connect(socket, {*parse_address(gateway_v4), Port(port)}, each) != Reach::silent) ++reached;
   }
-  const bool silent = last_answer + limits::silence < limits::lease_end;  // how soon depends on the machine, and is said
+  // The program ends when its good-bye has been answered; how soon it comes to say it is the machine's matter, and is shown.
+  const bool silent = left_after ? last_answer < *left_after + limits::silence : last_answer + limits::silence < limits::lease_end;
   const bool kept = ended && ports_of(rows) == std::set<std::uint16_t>(home_1_.ports.begin(), home_1_.ports.end());
   chapter.facts.push_back(
       {"ports stop", kept && reached == 0 && silent,

@@ -19,9 +19,13 @@ inline constexpr std::size_t tcp_header_size = 20;
 inline constexpr std::size_t udp_header_size = 8;
 inline constexpr int ipv6_extension_headers_max = 8;
 
+// The control bits of TCP's header (RFC 9293 section 3.1, RFC 3168).
 inline constexpr std::uint8_t tcp_fin = 0x01;
+inline constexpr std::uint8_t tcp_syn = 0x02;
+inline constexpr std::uint8_t tcp_rst = 0x04;
 inline constexpr std::uint8_t tcp_psh = 0x08;
 inline constexpr std::uint8_t tcp_ack = 0x10;
+inline constexpr std::uint8_t tcp_urg = 0x20;
 inline constexpr std::uint8_t tcp_cwr = 0x80;
 
 struct Packet {

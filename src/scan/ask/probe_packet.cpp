@@ -6,7 +6,6 @@
 #include "protocol/ip/checksum.h"
 #include "protocol/ip/packet.h"
 #include "protocol/ip/wire.h"
-#include "scan/ask/tcp_flags.h"
 #include "scan/ask/udp_payloads.h"
 
 namespace drpf::scan {
@@ -52,14 +51,14 @@ std::uint64_t pseudo_header(MutableByteView packet, std::uint8_t protocol, std::
 
 std::size_t write_tcp(MutableByteView out, const ProbeEnds& ends, std::uint16_t port, std::uint8_t flags, const ProbeMark& mark) {
   const auto start = ip_header_size(ends.target.family());
-  const bool with_options = (flags & flag_syn) != 0;
+  const bool with_options = (flags & tcp_syn) != 0;
   const std::size_t size = with_options ? tcp_header_size + 4 : tcp_header_size;
   write_ip_header(out, ends, protocol_tcp, size, mark);
   const auto tcp = out.subspan(start, size);
   store_be16(&tcp[0], ends.source_port);
   store_be16(&tcp[2], port);
   store_be32(&tcp[4], mark.sequence);
-  store_be32(&tcp[8], (flags & flag_ack) != 0 ? mark.acknowledgement : 0);
+  store_be32(&tcp[8], (flags & tcp_ack) != 0 ? mark.acknowledgement : 0);
   tcp[12] = static_cast<std::uint8_t>(size / 4 << 4);
   tcp[13] = flags;
   store_be16(&tcp[14], window);
@@ -122,7 +121,7 @@ std::size_t write_marked(MutableByteView out, const ProbeEnds& ends, std::uint8_
 // A protocol that is understood must be spoken well enough to be answered; the others are asked by an empty packet.
 std::size_t write_protocol(MutableByteView out, const ProbeEnds& ends, const ProbeMark& mark) {
   const auto protocol = static_cast<std::uint8_t>(ends.number);
-  if (protocol == protocol_tcp) return write_tcp(out, ends, protocol_probe_port, flag_syn, mark);
+  if (protocol == protocol_tcp) return write_tcp(out, ends, protocol_probe_port, tcp_syn, mark);
   if (protocol == protocol_udp) return write_udp(out, ends, protocol_probe_port, {}, mark);
   if (protocol == (ends.target.is_v4() ? protocol_icmp : protocol_icmp6)) return write_echo(out, ends, mark);
   if (ends.target.is_v6() && !is_ipv6_extension(protocol)) return write_marked(out, ends, protocol, mark);
@@ -136,17 +135,17 @@ std::uint8_t tcp_flags_of(Kind kind) {
   switch (kind) {
     case Kind::ack:
     case Kind::window:
-      return flag_ack;
+      return tcp_ack;
     case Kind::fin:
-      return flag_fin;
+      return tcp_fin;
     case Kind::xmas:
-      return flag_fin | flag_psh | flag_urg;
+      return tcp_fin | tcp_psh | tcp_urg;
     case Kind::maimon:
-      return flag_fin | flag_ack;
+      return tcp_fin | tcp_ack;
     case Kind::syn:
     case Kind::connect:
     case Kind::idle:
-      return flag_syn;
+      return tcp_syn;
     case Kind::null:
     case Kind::udp:
     case Kind::ip_protocol:
@@ -170,7 +169,7 @@ std::size_t write_reset(MutableByteView out, const ProbeEnds& ends, const ProbeK
   assert(out.size() >= probe_size_max && ends.local.family() == ends.target.family());
   auto mark = key.mark(ends.target, ends.number, ends.source_port);
   ++mark.sequence;  // behind the SYN
-  return write_tcp(out, ends, ends.number, flag_rst, mark);
+  return write_tcp(out, ends, ends.number, tcp_rst, mark);
 }
 
 }  // namespace drpf::scan

@@ -5,7 +5,6 @@
 #include "protocol/ip/packet.h"
 #include "protocol/ip/wire.h"
 #include "scan/ask/probe_packet.h"
-#include "scan/ask/tcp_flags.h"
 #include "scan/ask/udp_payloads.h"
 
 namespace drpf::scan {
@@ -82,9 +81,9 @@ Reading ReplyReader::read(ByteView packet, Reply& reply) const {
 // RFC 9293 section 3.5.2: a reset for a segment with ACK bears that ACK's number as its sequence; one for a segment without acknowledges
 // it.
 bool ReplyReader::acknowledges(const ProbeMark& mark, std::uint8_t flags, std::uint32_t sequence, std::uint32_t acknowledgement) const {
-  const bool acknowledged = (flags & flag_ack) != 0 && (acknowledgement == mark.sequence + 1 || acknowledgement == mark.sequence);
-  if ((flags & flag_rst) == 0) return acknowledged && acknowledgement == mark.sequence + 1;
-  const bool asked_with_ack = kind_ != Kind::ip_protocol && (tcp_flags_of(kind_) & flag_ack) != 0;
+  const bool acknowledged = (flags & tcp_ack) != 0 && (acknowledgement == mark.sequence + 1 || acknowledgement == mark.sequence);
+  if ((flags & tcp_rst) == 0) return acknowledged && acknowledgement == mark.sequence + 1;
+  const bool asked_with_ack = kind_ != Kind::ip_protocol && (tcp_flags_of(kind_) & tcp_ack) != 0;
   return acknowledged || (asked_with_ack && sequence == mark.acknowledgement);
 }
 
@@ -101,7 +100,7 @@ Reading ReplyReader::read_tcp(const Headers& headers, ByteView tcp, Reply& reply
     reply.number = protocol_tcp;
   }
   const auto mark = key_.mark(headers.source, reply.number, reply.source_port);
-  if ((flags & (flag_syn | flag_ack | flag_rst)) == flag_syn) {
+  if ((flags & (tcp_syn | tcp_ack | tcp_rst)) == tcp_syn) {
     // On loopback a probe to a port of our own range comes by here as well: it is no answer to itself.
     if (sequence == key_.mark(headers.destination, reply.source_port, port).sequence) return Reading::not_ours;
     reply.answer.type = AnswerType::syn;
@@ -111,13 +110,13 @@ Reading ReplyReader::read_tcp(const Headers& headers, ByteView tcp, Reply& reply
     const bool own_probe = sequence == key_.mark(headers.destination, reply.source_port, port).sequence;
     return own_probe ? Reading::not_ours : Reading::stray;
   }
-  if ((flags & flag_rst) != 0) {
+  if ((flags & tcp_rst) != 0) {
     reply.answer.type = AnswerType::reset;
     reply.answer.window = load_be16(&tcp[14]);
     return Reading::reply;
   }
   reply.answer.type = AnswerType::syn_ack;
-  return (flags & flag_syn) != 0 ? Reading::reply : Reading::stray;
+  return (flags & tcp_syn) != 0 ? Reading::reply : Reading::stray;
 }
 
 Reading ReplyReader::read_udp(const Headers&, ByteView udp, Reply& reply) const {
