@@ -33,6 +33,8 @@ def test_wall(net, wall, version, removal):
     net.patience = TunnelLab.patience if removal is None else PATIENCE_S_MAX
     with net.settings(*wall.of(version, wall.settings)), net.taken_out(*wall.of(version, wall.given + (removal or ()))):
         through = wall.attack(net, version)
+        if removal is not None and not through:
+            print(net.state())  # where it went instead: the next who reads this failure cannot ask any more
     if removal is None:
         assert not through, f"got through: {through}"
     else:

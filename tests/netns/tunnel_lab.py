@@ -100,6 +100,12 @@ class TunnelLab(RedirectLab):
         self.probe.ask("remove", *self.installed.pop((protocol, version, port)))
         self.probe.ask("commit")
 
+    def state(self):
+        """What the gateway and the devices counted."""
+        rules = [line.strip() for line in self.gw.sh("nft list table inet drpf").splitlines() if re.search(r"packets [1-9]", line)]
+        return "\n".join([*rules, self.gw.sh("wg show tun0; conntrack -L 2>/dev/null; ip -s neigh"),
+                          *(device.host.sh("wg show tunnel; ip -s link show tunnel; ip -s neigh") for device in (self.a, self.b))])
+
     # --- taking protections away
 
     @contextlib.contextmanager
