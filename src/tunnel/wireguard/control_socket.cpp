@@ -117,12 +117,12 @@ std::string ControlSocket::answer(std::string_view request) {
   return describe();
 }
 
-// The key and the port belong to who made the engine; everything else may be changed.
+// The key and the port belong to who made the engine; everything else may be changed. What is answered is in force.
 int ControlSocket::apply(const ControlSet& set) {
   if (set.private_key && crypto::clamp(*set.private_key) != crypto::clamp(private_key_.bytes())) return EOPNOTSUPP;
   if (set.listen_port && *set.listen_port != 0 && *set.listen_port != state_.sockets.port().value()) return EOPNOTSUPP;
   if (set.fwmark && !state_.sockets.set_fwmark(*set.fwmark)) return EPERM;
-  handshaker_.post([this, set] {
+  handshaker_.change([&] {
     if (set.replace_peers) handshaker_.remove_all_peers();
     for (const auto& peer : set.peers) {
       if (peer.remove) {

@@ -42,6 +42,15 @@ void Handshaker::post(std::function<void()> work) {
   state_.handshaker_wake.wake();
 }
 
+void Handshaker::change(const std::function<void()>& work) {
+  const std::lock_guard lock(mutex_);
+  work();
+  state_.handshaker_wake.wake();  // for the events that it may have caused
+  if (!routes_changed_) return;
+  publish_routes();
+  wait_for_packet_threads();  // a batch that is being worked on still goes by the old ones
+}
+
 void Handshaker::run() {
   while (!state_.stopping.load()) {
     std::deque<std::function<void()>> work;
@@ -63,7 +72,7 @@ void Handshaker::run() {
       events.swap(events_);
     }
     for (auto& event : events) on_event_(std::move(event));
-    if (std::exchange(watched_ready_, false)) on_ready_();  // what it asks for is posted, and done before it is asked again
+    if (std::exchange(watched_ready_, false)) on_ready_();
     wait();
   }
 }

@@ -73,7 +73,10 @@ class Handshaker {
   // Any thread: runs `work` in this thread, soon.
   void post(std::function<void()> work);
 
-  // This thread only, from posted work.
+  // This thread only, from what serve() calls: when it returns, no packet passes any more by what was before `work`.
+  void change(const std::function<void()>& work);
+
+  // This thread only, from such work.
   void change_peer(const PeerChange& change);
   void remove_peer(const Key& public_key);
   void remove_all_peers();

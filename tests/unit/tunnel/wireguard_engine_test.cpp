@@ -550,5 +550,17 @@ TEST_F(EnginePair, TheControlSocketShowsAndChangesPeers) {
   EXPECT_TRUE(ask(path, "get=1\n\n").ends_with("errno=0\n\n"));  // it lives on
 }
 
+TEST_F(EnginePair, WhatTheControlSocketAnswersIsInForce) {
+  const auto path = testing::TempDir() + "drpf-control-force-" + std::to_string(::getpid()) + ".sock";
+  start({}, {.control_socket_path = path});
+  const auto other = crypto::x25519_public(crypto::generate_private_key(random));
+  for (int round = 0; round < 200; ++round) {
+    ASSERT_EQ(ask(path, "set=1\npublic_key=" + to_hex(other) + "\nallowed_ip=10.0.0.7/32\n\n"), "errno=0\n\n");
+    ASSERT_TRUE(b->engine->status(other)) << round;
+    ASSERT_EQ(ask(path, "set=1\npublic_key=" + to_hex(other) + "\nremove=true\n\n"), "errno=0\n\n");
+    ASSERT_FALSE(b->engine->status(other)) << round;
+  }
+}
+
 }  // namespace
 }  // namespace drpf
