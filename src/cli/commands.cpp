@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "cli/command_line.h"
+#include "cli/wrong_words.h"
 #include "terminal/terminal.h"
 
 namespace drpf::cli {
@@ -36,16 +37,19 @@ int print_answer(const Result<boost::json::value>& answer, bool json, const std:
 
 namespace {
 
-// CLI11 takes the words from the last to the first. `drpf scan` knows letters that are no options of CLI11's kind.
+// `drpf help lease add` is `drpf lease add --help`, and `drpf scan` knows letters that are no options of CLI11's kind.
 Result<std::vector<std::string>> words_of(int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (!words.empty() && words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
   if (!words.empty() && words.front() == "scan") {
     auto translated = scan_words({words.begin() + 1, words.end()});
     if (!translated) return fail(translated.error());
     translated->insert(translated->begin(), "scan");
     words = std::move(*translated);
   }
-  std::reverse(words.begin(), words.end());
   return words;
 }
 
@@ -73,18 +77,21 @@ int run(int argc, char** argv) {
   root.set_version_flag("--version", "drpf " DRPF_VERSION);
   root.footer("`drpf COMMAND --help` explains a command. `drpf demo` shows everything on this machine.");
   root.require_subcommand(1);
+  const auto words = words_of(argc, argv);
+  if (!words) return terminal::report(words.error());
+  if (!words->empty()) line.words.assign(words->begin() + 1, words->end());
   try {
-    auto words = words_of(argc, argv);
-    if (!words) return terminal::report(words.error());
-    if (!words->empty()) line.words.assign(words->rbegin() + 1, words->rend());
-    root.parse(std::move(*words));
+    root.parse(std::vector<std::string>(words->rbegin(), words->rend()));  // CLI11 takes them from the last to the first
   } catch (const CLI::Success& help) {
+    if (const auto wrong = wrong_word(root, *words)) return terminal::report(*wrong);
     return root.exit(help);
   } catch (const CLI::ParseError& error) {
     if (argc <= 1) {
       std::fputs(root.help().c_str(), stderr);
       return terminal::exit_usage;
     }
+    if (const auto wrong = wrong_word(root, *words)) return terminal::report(*wrong);
+    if (const auto missing = missing_command(root, *words)) return terminal::report(*missing);
     return terminal::report(wrong_usage(error.what(), "`drpf --help` and `drpf COMMAND --help` show what is possible"));
   }
   return line.chosen ? line.chosen() : terminal::exit_usage;
