@@ -1,6 +1,8 @@
 // `drpf lease ...`
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "cli/command_line.h"
@@ -16,7 +18,7 @@ namespace json = boost::json;
 
 struct LeaseOptions : AdminOptions {
   std::string device;
-  std::string port;
+  std::vector<std::string> ports;
   std::string host;
   int local_port = -1;
   int count = 1;
@@ -47,66 +49,101 @@ std::string leases_table(const json::value& leases) {
   return table.empty() ? "no leases yet: a device gets its ports when it connects\n" : table.text(terminal::standard_output_has_colour());
 }
 
-// The leases that a PORT argument means: each host and protocol once.
-Result<std::set<std::string>> find_targets(const LeaseOptions& options) {
-  const auto argument = parse_port_argument(options.port);
-  if (!argument) return fail(argument.error());
-  if (!argument->port) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
+struct Target {
+  std::string path;
+  std::string name;      // as it was asked for
+  int beyond_first = 0;  // of the run that it is in
+};
+
+// The leases that the PORT arguments mean: each host and protocol once, in the order of their numbers.
+Result<std::vector<Target>> find_targets(const LeaseOptions& options) {
+  const auto arguments = parse_port_arguments(options.ports);
+  if (!arguments) return fail(arguments.error());
   const auto leases = options.gateway().get("/v1/leases");
   if (!leases) return fail(leases.error());
-  std::set<std::string> hosts;
-  std::set<std::string> targets;
-  for (const auto& lease : leases->as_array()) {
-    const auto host = api_client::text_of(lease, "host");
-    if (api_client::number_of(lease, "public_port") != argument->port->value()) continue;
-    if (argument->protocol && api_client::text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
-    if (!options.host.empty() && host != options.host) continue;
-    hosts.insert(host);
-    targets.insert("/v1/leases/" + net::percent_encode(host) + "/" + api_client::text_of(lease, "protocol") + "/" +
-                   to_string(*argument->port));
+  std::map<std::pair<std::size_t, std::string>, Target> targets;
+  for (std::size_t at = 0; at < arguments->size(); ++at) {
+    const auto& argument = (*arguments)[at];
+    if (!argument.ports) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
+    std::set<std::string> hosts;
+    for (const auto& lease : leases->as_array()) {
+      const auto host = api_client::text_of(lease, "host");
+      const Port port{static_cast<std::uint16_t>(api_client::number_of(lease, "public_port"))};
+      const auto protocol = api_client::text_of(lease, "protocol");
+      if (!argument.ports->contains(port) || (argument.protocol && protocol != to_string(*argument.protocol))) continue;
+      if (!options.host.empty() && host != options.host) continue;
+      hosts.insert(host);
+      const auto path = "/v1/leases/" + net::percent_encode(host) + "/" + protocol + "/" + to_string(port);
+      targets.emplace(std::pair(at, path), Target{path, to_string(argument), port.value() - argument.ports->first().value()});
+    }
+    if (hosts.empty()) return fail(not_found("lease_unknown", "there is no lease on port " + to_string(argument), "see `drpf lease list`"));
+    if (hosts.size() > 1)
+      return fail(wrong_usage(fmt::format("port {} is leased on several hosts: {}", to_string(argument), fmt::join(hosts, ", ")),
+                              "name one: --host HOST"));
   }
-  if (targets.empty()) return fail(not_found("lease_unknown", "there is no lease on port " + options.port, "see `drpf lease list`"));
-  if (hosts.size() > 1) {
-    std::string names;
-    for (const auto& host : hosts) names += (names.empty() ? "" : ", ") + host;
-    return fail(wrong_usage("port " + options.port + " is leased on several hosts: " + names, "name one: --host HOST"));
-  }
-  return targets;
+  std::vector<Target> all;
+  for (auto& [place, target] : targets) all.push_back(std::move(target));
+  return all;
 }
 
-int add_lease(const LeaseOptions& options) {
-  const auto argument = parse_port_argument(options.port);
-  if (!argument) return terminal::report(argument.error());
-  json::object body{{"device", options.device}, {"count", options.count}};
-  if (argument->port) body["port"] = argument->port->value();
-  if (argument->protocol) body["protocol"] = std::string(to_string(*argument->protocol));
-  if (options.local_port >= 0) body["local_port"] = options.local_port;
-  if (!options.host.empty()) body["host"] = options.host;
-  return print_answer(options.gateway().post("/v1/leases", body), options.json, leases_table);
+std::string path_of(const json::value& lease) {
+  return "/v1/leases/" + net::percent_encode(api_client::text_of(lease, "host")) + "/" + api_client::text_of(lease, "protocol") + "/" +
+         api_client::text_of(lease, "public_port");
 }
 
-int set_lease(const LeaseOptions& options) {
+// All of them or none: what was added before a refusal is given back.
+int add_leases(const LeaseOptions& options) {
+  const auto arguments = parse_port_arguments(options.ports);
+  if (!arguments) return terminal::report(arguments.error());
+  const bool runs = std::any_of(arguments->begin(), arguments->end(), [](const auto& one) { return one.ports && one.ports->size() > 1; });
+  if (options.count > 1 && (runs || arguments->size() > 1))
+    return terminal::report(wrong_usage("--count goes with one port, the first of the run", "write the run as 20100-20119"));
+  if (options.local_port >= 0 && arguments->size() > 1)
+    return terminal::report(wrong_usage("--local goes with one port or one run of them", "use one command for each"));
+  json::array added;
+  for (const auto& argument : *arguments) {
+    json::object body{{"device", options.device}, {"count", argument.ports && runs ? int(argument.ports->size()) : options.count}};
+    if (argument.ports) body["port"] = argument.ports->first().value();
+    if (argument.protocol) body["protocol"] = std::string(to_string(*argument.protocol));
+    if (options.local_port >= 0) body["local_port"] = options.local_port;
+    if (!options.host.empty()) body["host"] = options.host;
+    const auto answer = options.gateway().post("/v1/leases", body);
+    if (!answer) {
+      for (const auto& lease : added) (void)options.gateway().remove(path_of(lease));  // twice for two families: gone is gone
+      return terminal::report(answer.error());
+    }
+    added.insert(added.end(), answer->as_array().begin(), answer->as_array().end());
+  }
+  return print_answer(json::value(std::move(added)), options.json, leases_table);
+}
+
+int set_leases(const LeaseOptions& options) {
   const auto targets = find_targets(options);
   if (!targets) return terminal::report(targets.error());
+  if (targets->front().name != targets->back().name)
+    return terminal::report(wrong_usage("--local goes with one port or one run of them", "use one command for each"));
   json::array changed;
   for (const auto& target : *targets) {
-    const auto answer = options.gateway().patch(target, json::object{{"local_port", options.local_port}});
+    const auto answer = options.gateway().patch(target.path, json::object{{"local_port", options.local_port + target.beyond_first}});
     if (!answer) return terminal::report(answer.error());
     if (answer->is_array()) changed.insert(changed.end(), answer->get_array().begin(), answer->get_array().end());
   }
   return print_answer(json::value(std::move(changed)), options.json, leases_table);
 }
 
-int remove_lease(const LeaseOptions& options) {
+int remove_leases(const LeaseOptions& options) {
   const auto targets = find_targets(options);
   if (!targets) return terminal::report(targets.error());
-  for (const auto& target : *targets)
-    if (const auto answer = options.gateway().remove(target); !answer) return terminal::report(answer.error());
-  return terminal::print(options.json ? "null\n" : fmt::format("port {} is closed\n", options.port));
+  std::vector<std::string> names;
+  for (const auto& target : *targets) {
+    if (const auto answer = options.gateway().remove(target.path); !answer) return terminal::report(answer.error());
+    if (names.empty() || names.back() != target.name) names.push_back(target.name);
+  }
+  return terminal::print(options.json ? "null\n" : fmt::format("port {} is closed\n", fmt::join(names, ", ")));
 }
 
 void declare_port(CLI::App& command, LeaseOptions& options, const std::string& what) {
-  command.add_option("port", options.port, what)->required()->type_name("PORT[/tcp|/udp]");
+  command.add_option("port", options.ports, what)->required()->type_name("PORT[-PORT][/tcp|/udp]");
   command.add_option("--host", options.host, "The public host, where there are several")->type_name("HOST");
   add_admin_options(command, options);
 }
@@ -122,7 +159,8 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
       [](CLI::App& command, LeaseOptions& options) { add_admin_options(command, options); },
       [](const LeaseOptions& options) { return print_answer(options.gateway().get("/v1/leases"), options.json, leases_table); });
   add_command<LeaseOptions>(
-      group, line, "add", "Lease a public port to a device, for good", "drpf lease add nas 20110/tcp --local 110",
+      group, line, "add", "Lease a public port to a device, for good",
+      "drpf lease add nas 20110/tcp --local 110\n  drpf lease add nas 20100-20119,20200/udp",
       [](CLI::App& command, LeaseOptions& options) {
         command.add_option("device", options.device, "The device that it leads to")->required()->type_name("DEVICE");
         declare_port(command, options, "The public port, or 'any' for a free one; both protocols unless one is named");
@@ -131,7 +169,7 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
             ->check(CLI::Range(1, 65535));
         command.add_option("--count", options.count, "So many ports in a row")->type_name("N")->check(CLI::Range(1, 65535));
       },
-      add_lease);
+      add_leases);
   add_command<LeaseOptions>(
       group, line, "set", "Lead a leased port to another port of its device", "drpf lease set 20025/tcp --local 25",
       [](CLI::App& command, LeaseOptions& options) {
@@ -141,10 +179,10 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
             ->type_name("PORT")
             ->check(CLI::Range(1, 65535));
       },
-      set_lease);
+      set_leases);
   add_command<LeaseOptions>(
-      group, line, "remove", "End a lease; its port closes at once", "drpf lease remove 20025/tcp",
-      [](CLI::App& command, LeaseOptions& options) { declare_port(command, options, "The public port"); }, remove_lease);
+      group, line, "remove", "End a lease; its port closes at once", "drpf lease remove 20025/tcp 20100-20119",
+      [](CLI::App& command, LeaseOptions& options) { declare_port(command, options, "The public port"); }, remove_leases);
   add_lease_test_command(group, line);
 }
 

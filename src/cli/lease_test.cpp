@@ -25,7 +25,7 @@ namespace json = boost::json;
 constexpr std::chrono::seconds hook_time_max{60};
 
 struct TestOptions : AdminOptions {
-  std::string port;
+  std::vector<std::string> ports;
   std::string host;
   std::string gateway;
   bool passive = false;
@@ -51,32 +51,36 @@ int exit_code_of_finding(std::string_view finding) {
   return found == std::end(exit_codes) ? int{terminal::exit_refused} : found->second;
 }
 
-// host/protocol/port of what is meant: that number at the hosts that have a lease of it, or at any host; by both protocols unless one is
-// named, for a lease that has ended is in no list.
+// host/protocol/port of what is meant: those numbers at the hosts that have a lease of them, or at any host; by both protocols unless one
+// is named, for a lease that has ended is in no list. Of a run only what is leased.
 Result<std::set<std::string>> targets(const api_client::LeaseDoor& door, const TestOptions& options) {
-  const auto argument = parse_port_argument(options.port);
-  if (!argument) return fail(argument.error());
-  if (!argument->port) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
+  const auto arguments = parse_port_arguments(options.ports);
+  if (!arguments) return fail(arguments.error());
   const auto leases = door.leases();
   if (!leases) return fail(leases.error());
-  std::set<std::string> hosts;
-  for (const auto& lease : *leases) {
-    if (api_client::number_of(lease, "public_port") != argument->port->value()) continue;
-    if (argument->protocol && api_client::text_of(lease, "protocol") != to_string(*argument->protocol)) continue;
-    if (!options.host.empty() && api_client::text_of(lease, "host") != options.host) continue;
-    hosts.insert(api_client::text_of(lease, "host"));
-  }
-  if (hosts.empty() && !options.host.empty()) hosts.insert(options.host);
-  if (hosts.empty()) {
-    const auto any = door.any_host();
-    if (!any) return fail(any.error());
-    hosts.insert(*any);
-  }
   std::set<std::string> out;
-  for (const auto& host : hosts)
-    for (const auto protocol : {Protocol::tcp, Protocol::udp})
-      if (!argument->protocol || argument->protocol == protocol)
-        out.insert(api_client::LeaseDoor::path_of(host, to_string(protocol), to_string(*argument->port)));
+  for (const auto& argument : *arguments) {
+    if (!argument.ports) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
+    std::set<std::pair<std::string, Port>> meant;
+    for (const auto& lease : *leases) {
+      const Port port{static_cast<std::uint16_t>(api_client::number_of(lease, "public_port"))};
+      if (!argument.ports->contains(port)) continue;
+      if (argument.protocol && api_client::text_of(lease, "protocol") != to_string(*argument.protocol)) continue;
+      if (!options.host.empty() && api_client::text_of(lease, "host") != options.host) continue;
+      meant.emplace(api_client::text_of(lease, "host"), port);
+    }
+    if (meant.empty() && argument.ports->size() > 1)
+      return fail(not_found("lease_unknown", "there is no lease on port " + to_string(argument), "see `drpf lease list`"));
+    if (meant.empty()) {
+      auto host = options.host.empty() ? door.any_host() : Result<std::string>(options.host);
+      if (!host) return fail(host.error());
+      meant.emplace(std::move(*host), argument.ports->first());
+    }
+    for (const auto& [host, port] : meant)
+      for (const auto protocol : {Protocol::tcp, Protocol::udp})
+        if (!argument.protocol || argument.protocol == protocol)
+          out.insert(api_client::LeaseDoor::path_of(host, drpf::to_string(protocol), drpf::to_string(port)));
+  }
   return out;
 }
 
@@ -214,9 +218,9 @@ void add_lease_test_command(CLI::App& group, CommandLine& line) {
       "10.77.0.1    (on a device, of its own leases)\n\nExit codes: 0 the program answers, 10-16 the device or its program does not, 20-22 "
       "the tunnel or the account,\n30-31 there is no lease, 40-43 the gateway; docs/exit-codes.md has each.",
       [](CLI::App& command, TestOptions& options) {
-        command.add_option("port", options.port, "The public port; both protocols unless one is named")
+        command.add_option("port", options.ports, "The public ports; both protocols unless one is named")
             ->required()
-            ->type_name("PORT[/tcp|/udp]");
+            ->type_name("PORT[-PORT][/tcp|/udp]");
         command.add_option("--host", options.host, "The public host, where there are several")->type_name("HOST");
         command.add_option("--gateway", options.gateway, "On a device: the gateway's address inside the tunnel")
             ->type_name("ADDRESS[:PORT]");

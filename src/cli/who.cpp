@@ -35,8 +35,9 @@ std::string holders_table(const json::value& found) {
 int who(const WhoOptions& options) {
   const auto argument = parse_port_argument(options.port);
   if (!argument) return terminal::report(argument.error());
-  if (!argument->port) return terminal::report(wrong_usage("'any' names no port", "give the public port's number"));
-  auto target = fmt::format("/v1/history?address={}&port={}", net::percent_encode(options.address), to_string(*argument->port));
+  if (!argument->ports || argument->ports->size() > 1)
+    return terminal::report(wrong_usage("a question is about one port", "give the public port's number"));
+  auto target = fmt::format("/v1/history?address={}&port={}", net::percent_encode(options.address), to_string(argument->ports->first()));
   if (argument->protocol) target += fmt::format("&protocol={}", to_string(*argument->protocol));
   if (!options.at.empty()) target += "&at=" + net::percent_encode(options.at);
   if (options.within_s > 0) target += fmt::format("&within_s={}", options.within_s);

@@ -63,6 +63,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     must(std::hash<Endpoint>()(*endpoint) == std::hash<Endpoint>()(*parse_endpoint(to_string(*endpoint))));
   bytes_round_trip(text, from_base64, to_base64);
   bytes_round_trip(text, from_hex, to_hex);
-  if (const auto argument = cli::parse_port_argument(text); !argument && argument.error().message.empty()) std::abort();
+  if (const auto arguments = cli::parse_port_arguments({std::string(text)}); !arguments) {
+    must(!arguments.error().message.empty());
+  } else {
+    for (const auto& argument : *arguments) must(cli::parse_port_argument(cli::to_string(argument)) == argument);
+  }
   return 0;
 }

@@ -148,6 +148,29 @@ TEST_F(Commands, LeasesAreAddedLedElsewhereAndEnded) {
   EXPECT_EQ(service_.book().lease({"main", Protocol::udp, Port{20010}}), nullptr);
 }
 
+TEST_F(Commands, PortsAreGivenAsRunsAndLists) {
+  drpf({"account", "add", "ann", "--plan", "business"});
+  drpf({"device", "add", "ann", "nas"});
+  const auto locals = [&] {
+    std::map<std::uint16_t, std::uint16_t> out;
+    for (const auto* lease : service_.book().leases()) out[lease->on.port.value()] = lease->local_port.value();
+    return out;
+  };
+  EXPECT_EQ(drpf({"lease", "add", "nas", "20000-20002,20010/tcp", "20015"}).code, 0);
+  EXPECT_EQ(locals(),
+            (std::map<std::uint16_t, std::uint16_t>{{20000, 20000}, {20001, 20001}, {20002, 20002}, {20010, 20010}, {20015, 20015}}));
+  EXPECT_EQ(drpf({"lease", "set", "20000-20002", "--local", "80"}).code, 0);
+  EXPECT_EQ(locals()[20002], 82);
+  EXPECT_EQ(drpf({"lease", "remove", "20000-20005,20010/tcp", "20015"}).out, "port 20000-20005, 20010/tcp, 20015 is closed\n");
+  EXPECT_TRUE(locals().empty());
+  // One that is refused leaves nothing behind.
+  EXPECT_EQ(drpf({"lease", "add", "nas", "20006-20008,22"}).code, 1);
+  EXPECT_TRUE(locals().empty());
+  EXPECT_EQ(drpf({"lease", "add", "nas", "20006-20008", "--count", "2"}).code, 64);
+  EXPECT_EQ(drpf({"lease", "add", "nas", "20006,20007", "--local", "80"}).code, 64);
+  EXPECT_EQ(drpf({"lease", "remove", "20016-20018"}).code, 1);
+}
+
 TEST_F(Commands, ARefusalIsSaidWithItsCure) {
   drpf({"account", "add", "ann"});
   drpf({"device", "add", "ann", "nas"});
