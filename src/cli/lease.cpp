@@ -6,6 +6,7 @@
 #include <set>
 
 #include "cli/command_line.h"
+#include "cli/lease_table.h"
 #include "cli/lease_test.h"
 #include "cli/port_argument.h"
 #include "net/http_message.h"
@@ -22,32 +23,11 @@ struct LeaseOptions : AdminOptions {
   std::string host;
   int local_port = -1;
   int count = 1;
+  std::string account;
+  bool every_one = false;
 
   api_client::AdminClient gateway() const { return api_client::AdminClient(socket); }
 };
-
-std::string endpoint(const std::string& address, const std::string& port) {
-  if (address.empty()) return "?:" + port;
-  return (address.find(':') == std::string::npos ? address : "[" + address + "]") + ":" + port;
-}
-
-std::string leases_table(const json::value& leases) {
-  terminal::Table table({"PUBLIC", "PROTOCOL", "DEVICE", "LOCAL", "SERVICE", "ACCOUNT", "KIND", "STATE", "UNTIL"});
-  for (const auto& lease : leases.as_array()) {
-    const bool active = api_client::text_of(lease, "state") == "active";
-    table.add({{endpoint(api_client::text_of(lease, "public_address"), api_client::text_of(lease, "public_port"))},
-               {api_client::text_of(lease, "protocol")},
-               {api_client::text_of(lease, "device")},
-               {endpoint(api_client::text_of(lease, "local_address"), api_client::text_of(lease, "local_port"))},
-               {api_client::text_of(lease, "service")},
-               {api_client::text_of(lease, "account")},
-               {api_client::text_of(lease, "kind")},
-               {api_client::text_of(lease, "state"), active ? terminal::Colour::green : terminal::Colour::dim},
-               // The deadline of an active lease moves on by itself while the device is connected.
-               {active && api_client::text_of(lease, "kind") != "requested" ? "disconnected" : api_client::text_of(lease, "expires_at")}});
-  }
-  return table.empty() ? "no leases yet: a device gets its ports when it connects\n" : table.text(terminal::standard_output_has_colour());
-}
 
 struct Target {
   std::string path;
@@ -91,6 +71,18 @@ std::string path_of(const json::value& lease) {
          api_client::text_of(lease, "public_port");
 }
 
+int list_leases(const LeaseOptions& options) {
+  auto leases = options.gateway().get("/v1/leases");
+  if (!leases) return terminal::report(leases.error());
+  json::array meant;
+  for (auto& lease : leases->as_array())
+    if ((options.device.empty() || api_client::text_of(lease, "device") == options.device) &&
+        (options.account.empty() || api_client::text_of(lease, "account") == options.account) &&
+        (options.host.empty() || api_client::text_of(lease, "host") == options.host))
+      meant.push_back(std::move(lease));
+  return print_answer(json::value(std::move(meant)), options.json, options.every_one ? lease_table_of_all : lease_table);
+}
+
 // All of them or none: what was added before a refusal is given back.
 int add_leases(const LeaseOptions& options) {
   const auto arguments = parse_port_arguments(options.ports);
@@ -114,7 +106,7 @@ int add_leases(const LeaseOptions& options) {
     }
     added.insert(added.end(), answer->as_array().begin(), answer->as_array().end());
   }
-  return print_answer(json::value(std::move(added)), options.json, leases_table);
+  return print_answer(json::value(std::move(added)), options.json, lease_table);
 }
 
 int set_leases(const LeaseOptions& options) {
@@ -128,7 +120,7 @@ int set_leases(const LeaseOptions& options) {
     if (!answer) return terminal::report(answer.error());
     if (answer->is_array()) changed.insert(changed.end(), answer->get_array().begin(), answer->get_array().end());
   }
-  return print_answer(json::value(std::move(changed)), options.json, leases_table);
+  return print_answer(json::value(std::move(changed)), options.json, lease_table);
 }
 
 int remove_leases(const LeaseOptions& options) {
@@ -155,9 +147,15 @@ void add_lease_commands(CLI::App& root, CommandLine& line) {
   group.require_subcommand(1);
   group.footer("Example:\n  drpf lease add nas 20025/tcp --local 25");
   add_command<LeaseOptions>(
-      group, line, "list", "List all leases", "drpf lease list --json",
-      [](CLI::App& command, LeaseOptions& options) { add_admin_options(command, options); },
-      [](const LeaseOptions& options) { return print_answer(options.gateway().get("/v1/leases"), options.json, leases_table); });
+      group, line, "list", "List the leases: a row for each run of ports", "drpf lease list --device laptop\n  drpf lease list --json",
+      [](CLI::App& command, LeaseOptions& options) {
+        command.add_option("--device", options.device, "Only what leads to this device")->type_name("DEVICE");
+        command.add_option("--account", options.account, "Only what this account holds")->type_name("ACCOUNT");
+        command.add_option("--host", options.host, "Only what is on this public host")->type_name("HOST");
+        command.add_flag("--all", options.every_one, "A row for each port, protocol and public address");
+        add_admin_options(command, options);
+      },
+      list_leases);
   add_command<LeaseOptions>(
       group, line, "add", "Lease a public port to a device, for good",
       "drpf lease add nas 20110/tcp --local 110\n  drpf lease add nas 20100-20119,20200/udp",

@@ -131,8 +131,12 @@ TEST_F(Commands, LeasesAreAddedLedElsewhereAndEnded) {
   drpf({"device", "add", "ann", "nas"});
   const auto added = drpf({"lease", "add", "nas", "20005/tcp", "--local", "110"});
   EXPECT_EQ(added.code, 0);
-  EXPECT_THAT(added.out, AllOf(HasSubstr("198.51.100.1:20005   tcp       nas     10.77.0.2:110  pop3"),
-                               HasSubstr("[2001:db8::1]:20005  tcp       nas     [fd77::2]:110")));
+  EXPECT_EQ(added.out,
+            "Public addresses: 198.51.100.1 and 2001:db8::1\n\n"
+            "PORTS  PROTOCOL  DEVICE  LEADS TO       SERVICE  ACCOUNT  KIND   STATE\n"
+            "20005  tcp       nas     10.77.0.2:110  pop3     ann      fixed  held\n");
+  EXPECT_THAT(drpf({"lease", "list", "--all"}).out, AllOf(HasSubstr("198.51.100.1:20005   tcp       nas     10.77.0.2:110  pop3"),
+                                                          HasSubstr("[2001:db8::1]:20005  tcp       nas     [fd77::2]:110")));
   const auto list = boost::json::parse(drpf({"lease", "list", "--json"}).out);
   for (const auto* member : {"account", "device", "protocol", "public_address", "public_port", "local_address", "local_port", "service",
                              "kind", "state", "expires_at"})
@@ -159,6 +163,11 @@ TEST_F(Commands, PortsAreGivenAsRunsAndLists) {
   EXPECT_EQ(drpf({"lease", "add", "nas", "20000-20002,20010/tcp", "20015"}).code, 0);
   EXPECT_EQ(locals(),
             (std::map<std::uint16_t, std::uint16_t>{{20000, 20000}, {20001, 20001}, {20002, 20002}, {20010, 20010}, {20015, 20015}}));
+  EXPECT_THAT(drpf({"lease", "list"}).out,
+              AllOf(HasSubstr("20000-20002  tcp+udp   nas     10.77.0.2:20000-20002"), HasSubstr("20010        tcp "),
+                    HasSubstr("20015        tcp+udp"), Not(HasSubstr("20001 "))));
+  EXPECT_THAT(drpf({"lease", "list", "--account", "bob"}).out, HasSubstr("no leases"));
+  EXPECT_EQ(drpf({"lease", "list", "--device", "nas", "--json"}).out, drpf({"lease", "list", "--json"}).out);
   EXPECT_EQ(drpf({"lease", "set", "20000-20002", "--local", "80"}).code, 0);
   EXPECT_EQ(locals()[20002], 82);
   EXPECT_EQ(drpf({"lease", "remove", "20000-20005,20010/tcp", "20015"}).out, "port 20000-20005, 20010/tcp, 20015 is closed\n");
