@@ -64,6 +64,7 @@ json::object to_json(const StatusReport& report) {
           {"leases_active", report.leases_active},
           {"leases_held", report.leases_held},
           {"ports_free", report.ports_free},
+          {"ports_resting", report.ports_resting},
           {"repairs", report.repairs},
           {"repaired", std::move(repaired)},
           {"warnings", std::move(warnings)}};
@@ -79,6 +80,7 @@ json::object account_json(const Service& service, const lease::Account& account)
           {"suspended", account.suspended},
           {"devices", std::move(devices)},
           {"ports_held", book.ports_held(account.id)},
+          {"ports_resting", book.ports_resting(account.id)},
           {"ports_max", plan ? plan->ports_max : 0}};
 }
 

@@ -96,8 +96,9 @@ struct StatusReport {
   std::size_t devices_connected = 0;
   std::size_t leases_active = 0;
   std::size_t leases_held = 0;
-  std::uint64_t ports_free = 0;
-  std::uint64_t repairs = 0;  // elements that reconcile had to mend since start
+  std::uint64_t ports_free = 0;     // nobody's, and given to whoever asks
+  std::uint64_t ports_resting = 0;  // somebody's until a moment ago, and not yet anybody else's
+  std::uint64_t repairs = 0;        // elements that reconcile had to mend since start
   RepairReport repaired;
   std::vector<std::string> warnings;  // one sentence each, with the cure
 };

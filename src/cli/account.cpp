@@ -34,13 +34,18 @@ std::string accounts_table(const json::value& accounts) {
   return table.empty() ? "no accounts yet; add one: drpf account add NAME\n" : table.text(terminal::standard_output_has_colour());
 }
 
+std::string resting_text(const json::value& account) {
+  const auto resting = api_client::number_of(account, "ports_resting");
+  return resting == 0 ? "" : fmt::format(", and {} given back that still rest", resting);
+}
+
 std::string account_page(const json::value& account) {
   std::string devices;
   for (const auto& device : api_client::list_of(account, "devices"))
     devices += (devices.empty() ? "" : ", ") + std::string(device.as_string());
-  return fmt::format("account  {}\nplan     {}\nstate    {}\nports    {} of {}\ndevices  {}\n", api_client::text_of(account, "name"),
+  return fmt::format("account  {}\nplan     {}\nstate    {}\nports    {} of {}{}\ndevices  {}\n", api_client::text_of(account, "name"),
                      api_client::text_of(account, "plan"), account_state(account), api_client::text_of(account, "ports_held"),
-                     api_client::text_of(account, "ports_max"),
+                     api_client::text_of(account, "ports_max"), resting_text(account),
                      devices.empty() ? "none; add one: drpf device add " + api_client::text_of(account, "name") + " DEVICE" : devices);
 }
 

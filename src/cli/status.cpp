@@ -60,13 +60,13 @@ std::string status_page(const json::value& status) {
       if (const auto address = api_client::text_of(host, family); !address.empty()) hosts += " " + address;
   }
   auto page = fmt::format(
-      "gateway  drpf {}, up {}\ntunnel   {} on {}, UDP port {}\nhosts    {}\npool     {}, {} ports free\n"
+      "gateway  drpf {}, up {}\ntunnel   {} on {}, UDP port {}\nhosts    {}\npool     {}, {} ports free, {} resting\n"
       "devices  {} of {} connected, {} accounts\nleases   {} active, {} held\nrepairs  {}\n",
       api_client::text_of(status, "version"), uptime_text(api_client::number_of(status, "uptime_s")), api_client::text_of(status, "engine"),
       api_client::text_of(status, "tunnel_interface"), api_client::text_of(status, "wireguard_port"), hosts,
-      api_client::text_of(status, "pool"), api_client::text_of(status, "ports_free"), api_client::text_of(status, "devices_connected"),
-      api_client::text_of(status, "devices"), api_client::text_of(status, "accounts"), api_client::text_of(status, "leases_active"),
-      api_client::text_of(status, "leases_held"), api_client::text_of(status, "repairs"));
+      api_client::text_of(status, "pool"), api_client::text_of(status, "ports_free"), api_client::text_of(status, "ports_resting"),
+      api_client::text_of(status, "devices_connected"), api_client::text_of(status, "devices"), api_client::text_of(status, "accounts"),
+      api_client::text_of(status, "leases_active"), api_client::text_of(status, "leases_held"), api_client::text_of(status, "repairs"));
   page += repaired_text(status);
   for (const auto& warning : api_client::list_of(status, "warnings"))
     if (warning.is_string())

@@ -37,12 +37,9 @@ api::StatusReport Gateway::status() const {
   report.wireguard_port = configuration_.wireguard_port;
   report.hosts = book_.policy().hosts;
   report.pool = book_.policy().pool;
-  const auto accounts = book_.accounts();
-  report.accounts = accounts.size();
-  std::uint64_t held = 0;
-  for (const auto* account : accounts) held += book_.ports_held(account->id);
-  const auto total = std::uint64_t{report.pool.size()} * report.hosts.size();
-  report.ports_free = total > held ? total - held : 0;
+  report.accounts = book_.accounts().size();
+  report.ports_free = book_.ports_free();
+  for (const auto* resting : book_.quarantines()) report.ports_resting += resting->ports.size();
   for (const auto* device : book_.devices()) {
     ++report.devices;
     if (device->connected) ++report.devices_connected;

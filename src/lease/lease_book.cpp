@@ -332,6 +332,11 @@ std::uint32_t LeaseBook::ports_held(AccountId account) const {
   return entry ? entry->ports_held : 0;
 }
 
+std::uint32_t LeaseBook::ports_resting(AccountId account) const {
+  const auto* entry = impl_->tables.account(account);
+  return entry ? entry->ports_resting : 0;
+}
+
 Time LeaseBook::epoch_started() const { return impl_->tables.epoch_started(); }
 
 std::uint64_t LeaseBook::ports_free() const {

@@ -97,9 +97,10 @@ class LeaseBook {
   std::vector<const Grant*> grants_of(AccountId account) const;
   std::vector<const Quarantine*> quarantines() const;
   std::uint32_t ports_held(AccountId account) const;
-  std::uint64_t ports_free() const;  // over all hosts: neither held nor resting nor reserved
-  Time epoch_started() const;        // when mappings were last lost
-  State state() const;               // everything, as the store would keep it
+  std::uint32_t ports_resting(AccountId account) const;  // given back by it, and not yet for others
+  std::uint64_t ports_free() const;                      // over all hosts: neither held nor resting nor reserved
+  Time epoch_started() const;                            // when mappings were last lost
+  State state() const;                                   // everything, as the store would keep it
 
   // Every active lease as the kernel must have it now, one per address family: the desired state of the redirect.
   std::vector<Redirection> redirections() const;

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "lease/draft.h"
+#include "lease/port_budget.h"
 #include "lease/port_choice.h"
 
 namespace drpf::lease {
@@ -34,7 +35,6 @@ class Decision {
   Status check_request() const;
   Status find_ports();
   Status check_port(Port port) const;
-  Status check_quota(std::uint32_t more) const;
   void remap_own_ports();
   void give_new_ports();
   Decided<std::vector<Lease>> answer();
@@ -90,13 +90,13 @@ Status Decision::check_request() const {
 
 Status Decision::find_ports() {
   if (!request_.port) {
-    if (auto quota = check_quota(request_.count); !quota) return quota;
+    if (auto quota = check_plan_allows(tables_, account_, request_.count); !quota) return quota;
     auto chosen =
         choose_ports(tables_, device_, request_.count, request_.host ? std::optional<std::string_view>(*request_.host) : std::nullopt);
     if (!chosen) return fail(std::move(chosen.error()));
     host_ = std::move(chosen->host);
     ports_ = chosen->ports;
-    return {};
+    return check_rest_allows(tables_, account_, host_, ports_);
   }
   host_ = request_.host ? *request_.host : usual_host(tables_, device_);
   ports_ = PortRange(*request_.port, plus(*request_.port, request_.count - 1U));
@@ -111,7 +111,8 @@ Status Decision::find_ports() {
     return fail(refusal("port_choice_not_allowed",
                         fmt::format("plan {} of account {} does not choose its port numbers", plan_.name, account_.account.name),
                         "ask without a port number, or have an administrator set the lease"));
-  return check_quota(more);
+  if (auto quota = check_plan_allows(tables_, account_, more); !quota) return quota;
+  return check_rest_allows(tables_, account_, host_, ports_);
 }
 
 Status Decision::check_port(Port port) const {
@@ -134,14 +135,6 @@ Status Decision::check_port(Port port) const {
                         "choose another port, or wait"));
   }
   return {};
-}
-
-Status Decision::check_quota(std::uint32_t more) const {
-  if (more == 0 || (account_.ports_held <= plan_.ports_max && more <= plan_.ports_max - account_.ports_held)) return {};
-  return fail(refusal("quota_exhausted",
-                      fmt::format("account {} holds {} of {} ports of plan {}; {} more would be too many", account_.account.name,
-                                  account_.ports_held, plan_.ports_max, plan_.name, more),
-                      "remove a lease or a device of the account, or move it to a larger plan"));
 }
 
 // The lease as it is to be afterwards; its grant is filled in by the draft.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "lease/port_budget.h"
 #include "lease/port_choice.h"
 
 namespace drpf::lease {
@@ -47,6 +48,7 @@ std::optional<Error> give_automatic_ports(Draft& draft, const Tables& tables, co
   if (count == 0) return shortfall;
   const auto chosen = choose_ports(tables, device, count, std::nullopt);
   if (!chosen) return chosen.error();
+  if (const auto rest = check_rest_allows(tables, account, chosen->host, chosen->ports); !rest) return rest.error();
 
   Grant grant;
   grant.account = device.device.account;

@@ -275,8 +275,10 @@ void Tables::change(const PutQuarantine& put) {
   host.quarantines.insert_or_assign(put.quarantine.ports.first(), put.quarantine);
   host.taken.insert(put.quarantine.ports);
   if (!is_suspended(put.quarantine.last_holder)) quarantine_ends_.insert({put.quarantine.until, host.index, put.quarantine.ports.first()});
-  if (auto* holder = find_or_null(accounts_, put.quarantine.last_holder))
+  if (auto* holder = find_or_null(accounts_, put.quarantine.last_holder)) {
     holder->quarantines.emplace(host.index, put.quarantine.ports.first());
+    holder->ports_resting += put.quarantine.ports.size();
+  }
 }
 
 void Tables::change(const DropQuarantine& drop) {
@@ -287,7 +289,10 @@ void Tables::change(const DropQuarantine& drop) {
   host.quarantines.erase(found);
   host.taken.erase(quarantine.ports);
   quarantine_ends_.erase({quarantine.until, host.index, quarantine.ports.first()});
-  if (auto* holder = find_or_null(accounts_, quarantine.last_holder)) holder->quarantines.erase({host.index, quarantine.ports.first()});
+  if (auto* holder = find_or_null(accounts_, quarantine.last_holder)) {
+    holder->quarantines.erase({host.index, quarantine.ports.first()});
+    holder->ports_resting -= quarantine.ports.size();
+  }
 }
 
 HostPorts& Tables::host_ports(const std::string& name) {

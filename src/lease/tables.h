@@ -22,6 +22,7 @@ struct AccountEntry {
   std::vector<DeviceId> devices;
   std::set<std::pair<std::uint32_t, Port>> quarantines;  // (host index, first port) of ranges it held last
   std::uint32_t ports_held = 0;
+  std::uint32_t ports_resting = 0;  // in those quarantines
 };
 
 struct DeviceEntry {

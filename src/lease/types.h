@@ -46,6 +46,9 @@ struct Plan {
   bool port_choice = false;                         // may the account itself name the number it wants? (an administrator always may)
   Duration lease_lifetime = std::chrono::hours(1);  // how far ahead the deadline of a connected device's leases is kept
   bool operator==(const Plan&) const = default;
+
+  // Together with those that rest because of the account.
+  std::uint64_t ports_and_rest_max() const { return 2 * std::uint64_t{ports_max}; }
 };
 
 struct Account {

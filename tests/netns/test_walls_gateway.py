@@ -169,6 +169,37 @@ def test_within_an_account_there_is_no_rest(lab, started):
     gateway.cli("lease", "add", "phone", "20000")
 
 
+def take_and_give_back(lab, ports):
+    """By the device's API, one after the other: how many it got."""
+    taken = 0
+    for port in ports:
+        if api(lab.homes[0], "10.77.0.1", "POST", "/v1/self/leases", {"port": port, "protocol": "tcp"})[0] == 201:
+            taken += 1
+            assert api(lab.homes[0], "10.77.0.1", "DELETE", f"/v1/self/leases/main/tcp/{port}")[0] in (200, 204)
+    return taken
+
+
+@pytest.mark.wall("D2", "one account takes ports and gives them back until the pool is empty", None)
+def test_what_rests_because_of_an_account_is_bounded(lab, started):
+    gateway = started(REPEATED_NAMES + '[ports]\npool = "20000-20059"\n', plan="free")
+    wait_for(lambda: all(row["connected"] for row in gateway.cli_json("device", "list")), 20, "both are connected")
+    assert take_and_give_back(lab, range(20000, 20060)) == 10
+    status = gateway.cli_json("status")
+    assert (status["ports_free"], status["ports_resting"]) == (50, 10)
+    refused = gateway.cli_result("lease", "add", "laptop", "20050")
+    assert refused.returncode != 0 and "still rest" in refused.stderr
+    assert api(lab.homes[1], "10.77.0.1", "POST", "/v1/self/leases", {"port": 20050, "protocol": "tcp"})[0] == 201
+
+
+@pytest.mark.wall("D2", "one account takes ports and gives them back until the pool is empty", None, "a plan of 30 ports")
+def test_with_a_larger_plan_the_pool_is_emptied(lab, started):
+    gateway = started(REPEATED_NAMES.replace("= 5", "= 30") + '[ports]\npool = "20000-20059"\n', plan="free")
+    wait_for(lambda: all(row["connected"] for row in gateway.cli_json("device", "list")), 20, "both are connected")
+    assert take_and_give_back(lab, range(20000, 20060)) == 60
+    assert gateway.cli_json("status")["ports_free"] == 0
+    assert api(lab.homes[1], "10.77.0.1", "POST", "/v1/self/leases", {"protocol": "tcp"})[0] == 409
+
+
 def api_when_connected(lab, home, body):
     status = []
 

@@ -302,6 +302,8 @@ WALLS = (
     # What the running gateway, or a device, carries; these have tests of their own.
     Wall("D2", "the host's connection table fills up, and nobody knows", "the log and `drpf status` say so at 80 %",
          GATEWAY + "a_filling_connection_table_is_said", (("`connection_table_alarm = 100`",),), carrier="`connection_table_alarm`"),
+    Wall("D2", "one account takes ports and gives them back until the pool is empty", "what rests because of an account, and what it holds, are twice its plan at most",
+         GATEWAY + "what_rests_because_of_an_account_is_bounded", (("a plan of 30 ports",),), carrier="the lease book"),
     Wall("D2", "handshakes in the name of many keep new devices out, and the tunnel busy",
          "who cannot be answered is not worked for: under load a cookie goes to the address that a handshake says it is from, and it must come back",
          "test_handshake_flood.py::test_a_new_device_gets_in_during_a_flood", carrier="the engine's cookies",

@@ -214,7 +214,7 @@ class BookExercise {
            "a suspended account's device got ports");
     } else if (given.empty() && wanted > 0) {
       must(decided->shortfall.has_value(), "no ports and no reason");
-      expect_none_free(decided->shortfall->code, wanted, std::nullopt);
+      expect_none_free(decided->shortfall->code, account, wanted, std::nullopt);
     } else {
       must(given.size() == 2U * wanted, [&] { return fmt::format("{} ports were due, {} leases came", wanted, given.size()); });
     }
@@ -257,7 +257,7 @@ class BookExercise {
     const auto decided = book_.add_lease(request, now_);
     const auto code = expected_code(request);
     if (!code.empty()) return expect_refused(code, decided);
-    if (!decided) return expect_none_free(decided.error().code, request.count, request.host);
+    if (!decided) return expect_none_free(decided.error().code, naive_.devices.at(request.device).account, request.count, request.host);
     accept("add_lease", decided);
 
     const auto& leases = decided->value;
@@ -390,6 +390,7 @@ class BookExercise {
     if (!request.port) return quota(request.count) ? "" : "quota_exhausted";
     if (request.port->value() + request.count > 65536) return "port_outside_pool";
     std::uint32_t more = 0;
+    std::uint32_t fresh = 0;
     for (std::uint32_t i = 0; i < request.count; ++i) {
       const NaiveBook::Place place{*request.host, Port{static_cast<std::uint16_t>(request.port->value() + i)}};
       const auto hold = naive_.holds.find(place);
@@ -400,18 +401,28 @@ class BookExercise {
       if (naive_.reserved(place.second)) return "port_reserved";
       if (!naive_.free_for(place, device.account)) return "port_quarantined";
       ++more;
+      fresh += !naive_.rests.contains(place);
     }
     if (more > 0 && !plan.port_choice && !request.by_administrator) return "port_choice_not_allowed";
-    return quota(more) ? "" : "quota_exhausted";
+    return quota(more) && naive_.rest_allows(device.account, fresh) ? "" : "quota_exhausted";
   }
 
   void expect_choice_allowed(const std::string& host, PortRange ports, AccountId account) const {
     for (std::uint32_t port = ports.first().value(); port <= ports.last().value(); ++port)
       must(naive_.free_for({host, Port{static_cast<std::uint16_t>(port)}}, account),
            [&] { return fmt::format("port {} was not to be given", port); });
+    std::uint32_t fresh = 0;
+    for (std::uint32_t port = ports.first().value(); port <= ports.last().value(); ++port)
+      fresh += !naive_.rests.contains({host, Port{static_cast<std::uint16_t>(port)}});
+    must(naive_.rest_allows(account, fresh), "a choice beyond what may rest");
   }
 
-  void expect_none_free(const std::string& code, std::uint32_t count, const std::optional<std::string>& host) {
+  void expect_none_free(const std::string& code, AccountId account, std::uint32_t count, const std::optional<std::string>& host) {
+    if (code == "quota_exhausted") {
+      must(!naive_.rest_allows(account, count), "refused for what rests although that is within its bounds");
+      met_["too many rest"]++;
+      return;
+    }
     std::uint32_t free = 0;
     for (const auto& one : naive_.policy.hosts) {
       if (host && one.name != *host) continue;
@@ -501,6 +512,7 @@ class BookExercise {
     std::size_t held = 0;
     for (const auto& [id, account] : naive_.accounts) {
       must(book_.ports_held(id) == naive_.ports_held(id), "ports held");
+      must(book_.ports_resting(id) == naive_.ports_resting(id), "ports resting");
       must(book_.account(id)->suspended == account.suspended && book_.account(id)->plan == account.plan, "an account differs");
       for (const auto* grant : book_.grants_of(id)) {
         for (std::uint32_t port = grant->ports.first().value(); port <= grant->ports.last().value(); ++port, ++held) {

@@ -74,6 +74,7 @@ inline std::optional<Transaction> BookExercise::decide_mapping() {
   must(existing.empty() || std::find(existing.begin(), existing.end(), leases.front().on) != existing.end(),
        "a mapping that is there is renewed");
   if (!existing.empty()) met_["a mapping again"]++;
+  std::uint32_t more = 0;
   std::uint32_t fresh = 0;
   for (std::uint32_t i = 0; i < leases.size(); ++i) {
     const auto& on = leases[i].on;
@@ -83,15 +84,17 @@ inline std::optional<Transaction> BookExercise::decide_mapping() {
     const auto hold = naive_.holds.find({on.host, on.port});
     if (hold == naive_.holds.end()) {
       must(naive_.free_for({on.host, on.port}, device.account), "a program got a port that is not free");
-      ++fresh;
+      ++more;
+      fresh += !naive_.rests.contains({on.host, on.port});
     } else {
       must(hold->second.device == request.device, "a program got a port of another device");
       must(naive_.is_mapped(request.device, on, request.protocol, internal) || naive_.is_available(request.device, on),
            "a program got a port that another one has, or that was set by hand");
     }
   }
-  must(fresh == 0 || naive_.ports_held(device.account) + fresh <= naive_.plan(device.account).ports_max, "a mapping beyond the plan");
-  if (fresh > 0) met_["a mapping on a new port"]++;
+  must(more == 0 || naive_.ports_held(device.account) + more <= naive_.plan(device.account).ports_max, "a mapping beyond the plan");
+  must(naive_.rest_allows(device.account, fresh), "a mapping beyond what may rest");
+  if (more > 0) met_["a mapping on a new port"]++;
   for (std::uint32_t i = 0; i < leases.size(); ++i) naive_.map_on(request, leases[i].on, i, now_);
   return std::move(decided->transaction);
 }
@@ -162,8 +165,10 @@ inline void BookExercise::expect_no_port_for(const MappingRequest& request, cons
          "no mapping although the device has a port for it");
   }
   if (request.suggested_port && request.only_suggested) return;
-  must(!quota || naive_.longest_free_run(std::nullopt) == 0, "no mapping although there is a port and the plan allows it");
-  must(code == (quota ? "pool_exhausted" : "quota_exhausted"), [&] { return "the wrong reason: " + code; });
+  const bool none_free = naive_.longest_free_run(std::nullopt) == 0;
+  const bool rest = naive_.rest_allows(account, 1);
+  must(!quota || !rest || none_free, "no mapping although there is a port and the plan allows it");
+  must(code == (quota && none_free ? "pool_exhausted" : "quota_exhausted"), [&] { return "the wrong reason: " + code; });
 }
 
 }  // namespace drpf::lease::test

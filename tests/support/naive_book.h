@@ -55,6 +55,14 @@ struct NaiveBook {
     return static_cast<std::uint32_t>(
         std::count_if(holds.begin(), holds.end(), [&](const auto& hold) { return devices.at(hold.second.device).account == id; }));
   }
+  std::uint32_t ports_resting(AccountId id) const {
+    return static_cast<std::uint32_t>(
+        std::count_if(rests.begin(), rests.end(), [&](const auto& rest) { return rest.second.last_holder == id; }));
+  }
+  // As many as the plan allows may rest beside them.
+  bool rest_allows(AccountId id, std::uint32_t fresh) const {
+    return fresh == 0 || ports_held(id) + ports_resting(id) + fresh <= 2 * plan(id).ports_max;
+  }
   bool leasable(const Place& place) const {
     return std::any_of(policy.hosts.begin(), policy.hosts.end(), [&](const PublicHost& host) { return host.name == place.first; }) &&
            policy.pool.contains(place.second) && !reserved(place.second);

@@ -13,7 +13,8 @@ json::value parsed(std::string_view text) { return json::parse(json::string_view
 TEST_F(AdminApiTest, AddsShowsChangesAndRemovesAccounts) {
   auto answer = ask("POST", "/v1/accounts", R"({"name":"ann","plan":"business"})");
   EXPECT_EQ(answer.status, 201U);
-  EXPECT_EQ(answer.json, parsed(R"({"name":"ann","plan":"business","suspended":false,"devices":[],"ports_held":0,"ports_max":15})"));
+  EXPECT_EQ(answer.json,
+            parsed(R"({"name":"ann","plan":"business","suspended":false,"devices":[],"ports_held":0,"ports_resting":0,"ports_max":15})"));
   EXPECT_EQ(ask("POST", "/v1/accounts", R"({"name":"bob"})").json.at("plan"), "personal");
   EXPECT_EQ(ask("GET", "/v1/accounts").json.as_array().size(), 2U);
   answer = ask("PATCH", "/v1/accounts/ann", R"({"plan":"personal","suspended":true})");

@@ -30,6 +30,7 @@ TEST_F(ShownState, StatusCountsAccountsDevicesAndLeases) {
   EXPECT_EQ(status.leases_held, gateway_->book().leases().size() - 10U);
   EXPECT_GT(status.leases_held, 0U);
   EXPECT_EQ(status.ports_free, configuration_.pool.size() - 6U) << "five of alice and one of ben";
+  EXPECT_EQ(status.ports_resting, 0U);
   EXPECT_EQ(status.engine, "a tight string");
   EXPECT_EQ(status.tunnel_interface, configuration_.tunnel_interface);
   EXPECT_EQ(status.wireguard_port, configuration_.wireguard_port);
@@ -38,6 +39,13 @@ TEST_F(ShownState, StatusCountsAccountsDevicesAndLeases) {
   ASSERT_THAT(status.ways_in, SizeIs(1));
   EXPECT_EQ(status.ways_in[0].devices_connected, 1U);
   EXPECT_THAT(status.warnings, IsEmpty());
+}
+
+TEST_F(ShownState, WhatRestsIsNotFree) {
+  connect();
+  ASSERT_TRUE(gateway_->remove_device("laptop"));
+  EXPECT_EQ(gateway_->status().ports_free, configuration_.pool.size() - 5U);
+  EXPECT_EQ(gateway_->status().ports_resting, 5U);
 }
 
 TEST_F(ShownState, EveryHostHasThePortsOfThePool) {

@@ -29,7 +29,11 @@ inline Policy small_policy() {
   business.name = "business";
   business.ports_max = 60;
   business.port_choice = true;
-  policy.plans = {personal, business};
+  Plan free;
+  free.name = "free";
+  free.ports_at_connect = 0;
+  free.port_choice = true;
+  policy.plans = {personal, business, free};
   policy.tunnel_v4 = *parse_prefix("10.77.0.0/24");
   policy.tunnel_v6 = *parse_prefix("fd77::/64");
   return policy;

@@ -161,4 +161,70 @@ TEST_F(BookTest, SetLeaseMovesTheLocalPortUnderANewGeneration) {
   EXPECT_EQ(book.set_lease(before.on, Port{0}, now).error().code, "port_zero");
 }
 
+// Whoever takes a port and gives it back, again and again, empties no pool.
+TEST_F(BookTest, WhatRestsBecauseOfAnAccountIsBoundedByItsPlan) {
+  const auto alice = account("alice", "free");
+  const auto id = connected(alice, "laptop");
+  std::uint32_t taken = 0;
+  for (std::uint16_t port = 10000; port < 10100; ++port) {
+    auto wish = request(id, port);
+    wish.by_administrator = port % 2 == 0;
+    const auto given = book.add_lease(wish, now);
+    if (!given) {
+      EXPECT_EQ(given.error().code, "quota_exhausted");
+      EXPECT_NE(given.error().message.find("rest"), std::string::npos) << given.error().message;
+      continue;
+    }
+    ++taken;
+    act(given->transaction);
+    act(book.remove_lease({"main", Protocol::tcp, Port{port}}, now));
+    act(book.remove_lease({"main", Protocol::udp, Port{port}}, now));
+  }
+  EXPECT_EQ(taken, 10U) << "as many as the plan allows twice";
+  EXPECT_EQ(book.ports_resting(alice), 10U);
+  EXPECT_EQ(book.ports_free(), 90U);
+  const auto bob = connected(account("bob", "free"), "desk");
+  EXPECT_EQ(refused(request(bob, 10050)), "granted") << "nobody else feels it";
+
+  // Its own it may have back at once, and others when they have rested.
+  for (int i = 0; i < 5; ++i) act(book.add_lease(request(id), now));
+  EXPECT_EQ(book.ports_held(alice), 5U);
+  EXPECT_EQ(book.ports_resting(alice), 5U);
+  EXPECT_EQ(refused(request(id)), "quota_exhausted");
+  act(book.remove_lease({"main", Protocol::tcp, ports_of(id)[0]}, now));
+  act(book.remove_lease({"main", Protocol::udp, ports_of(id)[0]}, now));
+  EXPECT_EQ(refused(request(id, 10050)), "quota_exhausted");
+  pass(600s);
+  EXPECT_EQ(book.ports_resting(alice), 0U);
+  EXPECT_EQ(refused(request(id, 10050)), "granted");
+}
+
+TEST_F(BookTest, MappingsAndAutomaticPortsKeepWithinWhatMayRest) {
+  const auto alice = account("alice", "free");
+  const auto id = connected(alice, "laptop");
+  for (std::uint16_t port = 10000; port < 10020; port += 2) {
+    MappingRequest wish;
+    wish.device = id;
+    wish.internal_port = Port{80};
+    wish.suggested_port = Port{port};
+    wish.only_suggested = true;
+    act(book.map(wish, now));
+    MappingEnd end;
+    end.device = id;
+    act(book.end_mappings(end, now));
+  }
+  EXPECT_EQ(book.ports_resting(alice), 10U);
+  MappingRequest wish;
+  wish.device = id;
+  wish.internal_port = Port{80};
+  wish.suggested_port = Port{10050};
+  wish.only_suggested = true;
+  EXPECT_EQ(book.map(wish, now).error().code, "quota_exhausted");
+  wish.only_suggested = false;
+  EXPECT_EQ(act(book.map(wish, now))[0].on.port, Port{10000}) << "one of its own";
+  act(book.set_account(alice, "personal", {}, now));
+  EXPECT_EQ(connect(device(alice, "phone"))->code, "quota_exhausted") << "five in a row are none of its own";
+  pass(600s);
+}
+
 }  // namespace drpf::lease::test

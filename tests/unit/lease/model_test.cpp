@@ -81,6 +81,7 @@ TEST(Model, TheBookDoesWhatTheNaiveBookDoes) {
                            "port_taken",
                            "port_zero",
                            "quota_exhausted",
+                           "too many rest",
                            "request_empty"})
     EXPECT_GT(met[what], 0U) << what << " was never met; seed " << seed;
 }
