@@ -29,7 +29,7 @@ constexpr std::array chains{
     Chain{"marking", "type filter hook prerouting priority mangle ; policy accept ;"},
     Chain{"inbound", "type nat hook prerouting priority dstnat - 1 ; policy accept ;"},
     Chain{"input", "type filter hook input priority filter ; policy drop ;"},
-    Chain{"clamp", "type filter hook forward priority mangle ; policy accept ;"},
+    Chain{"rewriting", "type filter hook forward priority mangle ; policy accept ;"},
     Chain{"forward", "type filter hook forward priority filter ; policy drop ;"},
     Chain{"output", "type filter hook output priority filter ; policy accept ;"},
     Chain{"outbound", "type nat hook postrouting priority srcnat - 1 ; policy accept ;"},
@@ -77,11 +77,17 @@ struct Words {
   std::string probe;              // the address that the gateway's own visits come from; empty = none
   std::string_view network_mask;  // whose visits count together
   std::string endpoint_key;       // what is looked up in the endpoint set
+  std::string_view icmp;          // "icmp type"
+  std::string_view errors;        // what a connection's packets may be answered with by those on their way
 };
 
 // Where an ICMP error quotes whom the packet was sent to: address and port (behind an IPv4 header without options).
 constexpr std::string_view quoted_endpoint4 = "@th,192,32 . @th,240,16";
 constexpr std::string_view quoted_endpoint6 = "@th,256,128 . @th,400,16";
+
+// What the kernel looks for a packet's ports behind: hop-by-hop options, routing, fragment, authentication, destination options. Fragments
+// have been put together before any rule sees them.
+constexpr std::string_view extension_headers = "{ 0, 43, 44, 51, 60 }";
 
 // Of a device's connections from outside.
 constexpr std::uint64_t visitor_share_percent = 50;
@@ -104,6 +110,9 @@ class Builder {
     auto visitors = ruleset.public_interfaces;
     if (ruleset.probe) visitors.push_back(ruleset.probe->interface);
     visitors_ = quoted(visitors);
+    auto everywhere = visitors;
+    everywhere.insert(everywhere.end(), tunnels.begin(), tunnels.end());
+    everywhere_ = quoted(everywhere);
     families_ = {Words{.suffix = "4",
                        .ip = "ip",
                        .nfproto = "ipv4",
@@ -111,7 +120,9 @@ class Builder {
                        .hosts = host_set(ruleset.hosts, Family::v4),
                        .probe = ruleset.probe ? to_string(ruleset.probe->v4) : std::string(),
                        .network_mask = "255.255.255.0",
-                       .endpoint_key = "ip saddr"},
+                       .endpoint_key = "ip saddr",
+                       .icmp = "icmp",
+                       .errors = "icmp type { destination-unreachable, time-exceeded, parameter-problem }"},
                  Words{.suffix = "6",
                        .ip = "ip6",
                        .nfproto = "ipv6",
@@ -119,7 +130,9 @@ class Builder {
                        .hosts = host_set(ruleset.hosts, Family::v6),
                        .probe = ruleset.probe ? to_string(ruleset.probe->v6) : std::string(),
                        .network_mask = "ffff:ffff:ffff:ffff::",
-                       .endpoint_key = "ip6 saddr & ffff:ffff:ffff:ffff::"}};
+                       .endpoint_key = "ip6 saddr & ffff:ffff:ffff:ffff::",
+                       .icmp = "icmpv6",
+                       .errors = "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }"}};
   }
 
   std::vector<Rule> build() {
@@ -128,7 +141,7 @@ class Builder {
     marking();
     inbound();
     input();
-    clamp();
+    rewriting();
     forward();
     output();
     outbound();
@@ -156,6 +169,10 @@ class Builder {
 
   // What is refused before anything else looks at it.
   void early() {
+    // Routers write their addresses into a packet's options, and answers and errors carry them back; others ask a host which addresses it
+    // has. Nothing on the Internet needs them. What is sent to all of a link may have them: routers ask so who listens to which group.
+    add("early", "options4", fmt::format("iifname {} ip hdrlength != 5 counter drop", everywhere_));
+    add("early", "options6", fmt::format("iifname {} ip6 daddr != ff02::/16 ip6 nexthdr {} counter drop", everywhere_, extension_headers));
     for (const auto& family : families_) {
       if (family.tunnel.empty()) {
         add("early", fmt::format("tunnel_without_ipv{}", family.suffix),
@@ -274,8 +291,7 @@ class Builder {
             fmt::format("iifname {} {} daddr {{ {}, {} }} udp dport {} accept", tunnel_, family.ip, family.tunnel,
                         family.suffix == "4" ? upnp_group4 : upnp_group6, ssdp_port));
       add("input", fmt::format("device_echo{}", family.suffix),
-          fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway,
-                      family.suffix == "4" ? "icmp" : "icmpv6"));
+          fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway, family.icmp));
     }
     add("input", "tunnel_input", fmt::format("iifname {} counter drop", tunnel_));
     // Without these a host loses its addresses and its neighbours. All are from the link: no router passes a hop limit of 255, an address
@@ -300,11 +316,19 @@ class Builder {
     if (!ruleset_.input_udp.empty()) add("input", "services_udp", fmt::format("udp dport {} accept", port_set(ruleset_.input_udp)));
   }
 
-  // Routers between drop the messages that path MTU discovery needs; the tunnel is narrower than what is outside.
-  void clamp() {
+  void rewriting() {
+    // Routers between drop the messages that path MTU discovery needs; the tunnel is narrower than what is outside.
     const auto clamped = "tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu";
-    add("clamp", "clamp_outbound", fmt::format("iifname {} {}", tunnel_, clamped));
-    add("clamp", "clamp_inbound", fmt::format("oifname {} {}", tunnel_, clamped));
+    add("rewriting", "clamp_outbound", fmt::format("iifname {} {}", tunnel_, clamped));
+    add("rewriting", "clamp_inbound", fmt::format("oifname {} {}", tunnel_, clamped));
+    // Multipath TCP tells the other side all addresses that a host has, and is told where else to connect to. Without the option in its
+    // beginning a connection is an ordinary one.
+    add("rewriting", "multipath_tcp",
+        fmt::format("iifname {} oifname {} tcp flags & syn == syn reset tcp option mptcp", everywhere_, everywhere_));
+    // Whose packets go first is not for a stranger to say, nor for a device on the gateway's line.
+    for (const auto& family : families_)
+      add("rewriting", fmt::format("precedence{}", family.suffix),
+          fmt::format("iifname {} oifname {} {} dscp != cs0 {} dscp set cs0", everywhere_, everywhere_, family.ip, family.ip));
   }
 
   void forward() {
@@ -328,8 +352,12 @@ class Builder {
     // Between the tunnel and the public side only: when the tunnel device is gone, a redirected packet would follow the default route.
     add("forward", "established_inbound", fmt::format("{} ct state established accept", visit));
     add("forward", "established_outbound", fmt::format("{} ct state established accept", answer));
-    add("forward", "related_inbound", fmt::format("{} ct state related meta l4proto {{ icmp, 58 }} accept", in));
-    add("forward", "related_outbound", fmt::format("{} ct state related meta l4proto {{ icmp, 58 }} accept", answer));
+    // Errors alone: of what the kernel relates to a connection, a redirect would tell another way.
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("forward", fmt::format("related_inbound{}", family.suffix), fmt::format("{} ct state related {} accept", in, family.errors));
+      add("forward", fmt::format("related_outbound{}", family.suffix), fmt::format("{} ct state related {} accept", answer, family.errors));
+    }
     add("forward", "device_to_device", fmt::format("iifname {} oifname {} counter drop", tunnel_, tunnel_));
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
@@ -345,7 +373,12 @@ class Builder {
                       "counter drop",
                       in, ruleset_.new_connections_per_lease_per_s, ruleset_.new_connections_per_lease_per_s));
     // No other protocols: what has no ports cannot be kept apart from the gateway's own traffic.
-    add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp, icmp, 58 }} accept", out));
+    add("forward", "new_outbound", fmt::format("{} ct state new meta l4proto {{ tcp, udp }} accept", out));
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("forward", fmt::format("echo_outbound{}", family.suffix),
+          fmt::format("{} ct state new {} type echo-request accept", out, family.icmp));
+    }
     add("forward", "new_inbound", fmt::format("{} ct state new ct status dnat ct mark @live accept", visit));
   }
 
@@ -390,9 +423,10 @@ class Builder {
 
   const GatewayRuleset& ruleset_;
   std::string public_;
-  std::string visitors_;  // the public interfaces, and where the gateway's own visits come from: those count against no limit
-  std::string tunnel_;    // the interface, or the set of them
-  std::string inside_;    // the tunnels and this host itself
+  std::string visitors_;    // the public interfaces, and where the gateway's own visits come from: those count against no limit
+  std::string tunnel_;      // the interface, or the set of them
+  std::string inside_;      // the tunnels and this host itself
+  std::string everywhere_;  // where visitors or devices are
   std::array<Words, 2> families_;
   std::vector<Rule> rules_;
 };

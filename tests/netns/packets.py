@@ -45,8 +45,10 @@ def udp(version, source, destination, source_port, port, payload):
     return ip(version, source, destination, 17, udp_segment(version, source, destination, source_port, port, payload))
 
 
-def tcp(version, source, destination, source_port, port, flags, payload=b"", sequence=1000, acknowledged=2000):
-    segment = struct.pack("!HHIIBBHHH", source_port, port, sequence, acknowledged if flags & ACK else 0, 5 << 4, flags, 64240, 0, 0) + payload
+def tcp(version, source, destination, source_port, port, flags, payload=b"", sequence=1000, acknowledged=2000, options=b""):
+    options += bytes(-len(options) % 4)
+    segment = struct.pack("!HHIIBBHHH", source_port, port, sequence, acknowledged if flags & ACK else 0, 5 + len(options) // 4 << 4, flags, 64240, 0, 0)
+    segment += options + payload
     return ip(version, source, destination, 6, with_checksum(version, source, destination, 6, segment, 16))
 
 
@@ -75,6 +77,31 @@ def fragment(version, source, destination, protocol, part, offset, more, identif
     if version == 4:
         return ip(4, source, destination, protocol, part, fragment=(0x2000 if more else 0) | offset // 8, identification=identification)
     return ip(6, source, destination, 44, struct.pack("!BBHI", protocol, 0, offset | int(more), identification) + part)
+
+
+def with_options(packet, options):
+    """An IPv4 packet without options, with these."""
+    options += bytes(-len(options) % 4)
+    head = bytes([0x45 + len(options) // 4, packet[1]]) + struct.pack("!H", len(packet) + len(options)) + packet[4:10] + b"\0\0" + packet[12:20] + options
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + packet[20:]
+
+
+def with_extension(packet, kind, body):
+    """An IPv6 packet, with one more extension header: its body behind the first two bytes; none for a fragment that is all there is."""
+    if body is None:
+        header = bytes([packet[6], 0, 0, 0, 0, 0, 0, 9])
+    else:
+        length = (2 + len(body)) // 4 - 2 if kind == 51 else (2 + len(body)) // 8 - 1
+        header = bytes([packet[6], length]) + body
+    return packet[:4] + struct.pack("!H", len(packet) - 40 + len(header)) + bytes([kind]) + packet[7:40] + header + packet[40:]
+
+
+def with_precedence(version, packet, octet):
+    """The same with another traffic class (DSCP and ECN)."""
+    if version == 6:
+        return struct.pack("!I", 6 << 28 | octet << 20) + packet[4:]
+    head = bytes([packet[0], octet]) + packet[2:10] + b"\0\0" + packet[12:20]
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + packet[20:]
 
 
 def send(host, version, packet, interface=None):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import attacks
 import door_attacks
+import odd_attacks
 import stranger_attacks
 
 
@@ -203,7 +204,7 @@ WALLS = (
          door_attacks.services_through_the_door, removals=(("probe_input",),)),
     Wall("D8", "a device speaks first to the address that the gateway visits it from", "there only answers pass",
          door_attacks.device_to_the_door,
-         removals=(("new_outbound -> iifname tun0 oifname { wan, drpf-probe } ct state new meta l4proto { tcp, udp, icmp, 58 } accept",),)),
+         removals=(("new_outbound -> iifname tun0 oifname { wan, drpf-probe } ct state new meta l4proto { tcp, udp } accept",),)),
     Wall("D8", "a device asks the gateway's neighbours in its name (metadata of clouds, private networks)",
          "closed unless named in `private_networks`; answers to visitors pass",
          stranger_attacks.neighbours_of_the_gateway, removals=(("closed_network{v}",),)),
@@ -269,6 +270,18 @@ WALLS = (
          attacks.forged_errors, no_removal="no rule of ours: an error about no connection is invalid to the kernel"),
     Wall("D13", "packets that die on the way to a device show the way (traceroute)", "errors about a visit carry the public address alone",
          attacks.path_of_a_visit, no_removal="no rule of ours: the kernel translates errors about translated connections"),
+    Wall("D13", "IP options and extension headers reach a device as they were sent", "what has any is dropped",
+         odd_attacks.options_to_a_device, removals=(("options{v}",),)),
+    Wall("D13", "routers and devices write inner addresses into options, which come out in answers, errors and what devices send", "what has any is dropped, either way",
+         odd_attacks.options_tell_inner_addresses, removals=(("options{v}",),)),
+    Wall("D13", "Multipath TCP tells either side the other's further addresses", "taken out of a connection's beginning, which makes it an ordinary one",
+         odd_attacks.multipath_tcp, removals=(("multipath_tcp",),)),
+    Wall("D13", "a packet says that it goes first (DSCP)", "cleared either way",
+         odd_attacks.precedence, removals=(("precedence{v}",),)),
+    Wall("D13", "a redirect, or an error that nobody knows, about a device's own connection", "only errors that are errors pass",
+         odd_attacks.errors_that_are_none, removals=(("related_inbound{v} -> iifname wan oifname tun0 ct state related meta l4proto { icmp, 58 } accept",),)),
+    Wall("D13", "a device asks others for their time, masks and names by ICMP", "ping alone leaves",
+         odd_attacks.only_ping_leaves, removals=(("echo_outbound{v} -> iifname tun0 oifname wan ct state new meta l4proto { icmp, 58 } accept",),)),
     Wall("D14", "services that nobody named", "closed unless named in `services_tcp` or `services_udp`",
          attacks.closed_service, removals=(("policy input",),)),
     Wall("D14", "every port, from source ports that rules may trust (DHCP, names, time)", "what is let in for the host's own sake comes from the link alone",
@@ -290,10 +303,10 @@ WALLS = (
     Wall("D17", "another program keeps devices' packets out of connection tracking", "what is not tracked is not forwarded", attacks.untranslated,
          given=("! nft add table inet foreign; nft add chain inet foreign raw '{{ type filter hook prerouting priority raw; }}'; "
                 "nft add rule inet foreign raw iifname tun0 notrack : nft delete table inet foreign",),
-         removals=(("new_outbound -> iifname tun0 oifname wan meta l4proto { tcp, udp, icmp, 58 } accept",),)),
+         removals=(("new_outbound -> iifname tun0 oifname wan meta l4proto { tcp, udp } accept",),)),
     Wall("D18", "another program's FTP helper opens a port of the device that a server was told of", "of what helpers expect, only ICMP errors pass",
          attacks.helper_opens_a_port, given=(FTP_HELPER,),
-         removals=(("related_inbound -> iifname wan oifname tun0 ct state related accept",),)),
+         removals=(("related_inbound{v} -> iifname wan oifname tun0 ct state related accept",),)),
     Wall("D20", "visits to a lease faster than its limit", "a limit per lease; other leases do not feel it",
          attacks.flood_of_visits, settings=("lease_rate 10 : lease_rate 0",),
          removals=(("lease_rate",),)),
@@ -344,7 +357,8 @@ NOT_WALLS = {
     "clamp_outbound": "path MTU, not protection",
     "clamp_inbound": "path MTU, not protection",
     "established_outbound": "accepts what the chain's policy would drop; bounded by its interfaces as established_inbound is",
-    "related_outbound": "accepts ICMP errors, which the chain's policy would drop",
+    "related_outbound4": "accepts ICMP errors, which the chain's policy would drop",
+    "related_outbound6": "accepts ICMP errors, which the chain's policy would drop",
     "loopback": "accepts what the chain's policy would drop",
     "input_established": "accepts what the chain's policy would drop",
     "input_related": "accepts ICMP errors, which the chain's policy would drop",

@@ -99,7 +99,8 @@ TEST(GatewayRuleset, TheProbesInterfaceIsPublicWhereVisitsPass) {
   EXPECT_THAT(with_probe, ::testing::UnorderedElementsAre(
                               "probe_source4", "probe_source6", "probe_source_from_outside4", "probe_source_from_outside6", "probe_input",
                               "tcp_without_syn_reset", "tcp_without_syn", "mark_inbound4", "mark_inbound6", "redirect4", "redirect6",
-                              "inbound_without_lease", "established_inbound", "established_outbound", "related_outbound", "new_inbound"));
+                              "inbound_without_lease", "established_inbound", "established_outbound", "related_outbound4",
+                              "related_outbound6", "new_inbound", "options4", "options6", "multipath_tcp", "precedence4", "precedence6"));
 }
 
 TEST(GatewayRuleset, WithoutIpv6InTheTunnelIpv6FromItIsDropped) {
