@@ -13,7 +13,7 @@ import sys
 import source_files
 
 # Top to bottom: a folder may include those below it, never those above.
-ORDER = ["cli", "lab", "daemon", "survey", "guard", "client", "gateway", "configuration", "terminal", "api_client", "api", "net", "tunnel", "redirect",
+ORDER = ["cli", "lab", "daemon", "survey", "guard", "client", "gateway", "configuration", "terminal", "api_client", "repair", "api", "net", "tunnel", "redirect",
          "ruleset", "store", "probe", "system", "scan", "firewall", "protocol", "crypto", "lease", "registry", "core"]
 RANK = {folder: position for position, folder in enumerate(ORDER)}
 

@@ -88,7 +88,13 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
                         "Answer NAT-PMP, PCP and UPnP on this interface, so that a console or another machine there gets a public port")
             ->type_name("IFACE");
         command.add_flag("--no-kill-switch", options.no_kill_switch, "Full tunnel: let traffic out beside the tunnel when it is down");
-        command.add_flag("--clean-up", options.connect.clean_up, "Only clear what a killed predecessor left");
+        auto* status = command.add_flag("--status", options.connect.status, "Only say whether this machine is closed, and why");
+        auto* close = command.add_flag("--close", options.connect.close, "Only set the kill switch, as at the start of the machine");
+        auto* clean_up = command.add_flag("--clean-up", options.connect.clean_up, "Only open: clear all that a drpf connect left");
+        status->excludes(close)->excludes(clean_up);
+        close->excludes(clean_up);
+        command.add_flag("--stay-closed", options.connect.stay_closed,
+                         "A signal ends the program and leaves the kill switch: --clean-up opens it");
         command.add_option("--state", options.connect.state_directory, "Where the lock and the notes for cleaning up are")
             ->type_name("DIR")
             ->capture_default_str();

@@ -103,7 +103,7 @@ Status Daemon::start_redirect() {
     log_->warn(
         "this kernel cannot keep others from changing our table (Linux 6.9 can); it is restored when an event tells, and looked at every "
         "{} s",
-        std::chrono::duration_cast<std::chrono::seconds>(SelfRepair::interval).count());
+        std::chrono::duration_cast<std::chrono::seconds>(repair::HostWatch::interval).count());
   return {};
 }
 
@@ -311,7 +311,7 @@ void Daemon::gauge_connection_table() {
 Result<std::vector<std::string>> Daemon::reload(const api::ReloadOptions& options) {
   system::notify_service_manager("RELOADING=1");
   auto changed = reconfiguration_->reload(options);
-  self_repair_->forget_author();
+  self_repair_->forget_authors();
   system::notify_service_manager("READY=1");
   return changed;
 }

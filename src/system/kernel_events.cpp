@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fstream>
+#include <string_view>
 
 #include "system/netlink_socket.h"
 #include "system/nft_messages.h"
@@ -19,6 +21,14 @@ namespace drpf::system {
 namespace {
 
 constexpr std::size_t datagram_max = 65536;
+constexpr std::uint32_t process_max = 4'194'304;  // the kernel's PID_MAX_LIMIT; other sockets have greater numbers
+
+// Any program may call itself anything; this goes into logs.
+std::string printable(std::string_view name) {
+  std::string out(name.substr(0, KernelEvents::program_name_max));
+  std::replace_if(out.begin(), out.end(), [](char c) { return c < ' ' || c > '~' || c == '\''; }, '?');
+  return out;
+}
 
 Result<Fd> open_listener(int protocol, const std::vector<int>& groups) {
   Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
@@ -54,11 +64,7 @@ std::optional<RulesetAuthor> parse_ruleset_author(const NetlinkMessage& message)
   while (const auto field = fields.next()) {
     if (field->type == NFTA_GEN_ID) author.generation = field->u32_big_endian();
     if (field->type == NFTA_GEN_PROC_PID) author.process = field->u32_big_endian();
-    if (field->type == NFTA_GEN_PROC_NAME) {
-      author.program = std::string(field->text().substr(0, KernelEvents::program_name_max));
-      // Any program may call itself anything; this goes into logs.
-      std::replace_if(author.program.begin(), author.program.end(), [](char c) { return c < ' ' || c > '~' || c == '\''; }, '?');
-    }
+    if (field->type == NFTA_GEN_PROC_NAME) author.program = printable(field->text());
   }
   return author;
 }
@@ -83,6 +89,25 @@ bool tells_of_network_change(const NetlinkMessage& message) {
     }
     default:
       return false;
+  }
+}
+
+std::string program_name(std::uint32_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/comm");
+  std::string name;
+  std::getline(file, name);
+  return printable(name);
+}
+
+std::optional<std::uint32_t> remover(const NetlinkMessage& message) {
+  switch (message.type) {
+    case RTM_DELRULE:
+    case RTM_DELROUTE:
+    case RTM_DELADDR:
+      if (message.port_id != 0 && message.port_id <= process_max && tells_of_network_change(message)) return message.port_id;
+      return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -120,7 +145,12 @@ KernelChange KernelEvents::drain() {
     change.ruleset = true;
     if (auto author = parse_ruleset_author(message)) change.authors.push_back(std::move(*author));
   });
-  read_all(network_, [&](const NetlinkMessage& message) { change.network = change.network || tells_of_network_change(message); });
+  std::optional<std::uint32_t> last_remover;
+  read_all(network_, [&](const NetlinkMessage& message) {
+    change.network = change.network || tells_of_network_change(message);
+    if (const auto process = remover(message)) last_remover = process;
+  });
+  if (last_remover) change.network_author = EventAuthor{*last_remover, program_name(*last_remover)};
   return change;
 }
 

@@ -21,12 +21,25 @@ struct RulesetAuthor {
   bool operator==(const RulesetAuthor&) const = default;
 };
 
-// Nothing for every other message. Pure, as is the next.
+// Who asked for a change, as far as that can be told.
+struct EventAuthor {
+  std::uint32_t process = 0;
+  std::string program;  // as above; empty = it has ended
+  bool operator==(const EventAuthor&) const = default;
+};
+// The name of a process in printable characters; empty where there is none, or it may not be looked at.
+std::string program_name(std::uint32_t process);
+
+// Nothing for every other message. Pure, as are the next two.
 std::optional<RulesetAuthor> parse_ruleset_author(const NetlinkMessage& message);
 bool tells_of_network_change(const NetlinkMessage& message);
+// The process that took a rule, a route or an address away: by the number of its socket, which for the first socket of a process is the
+// process's own. None where it is not.
+std::optional<std::uint32_t> remover(const NetlinkMessage& message);
 
 struct KernelChange {
-  std::vector<RulesetAuthor> authors;  // oldest first
+  std::vector<RulesetAuthor> authors;         // oldest first
+  std::optional<EventAuthor> network_author;  // the last that took something away
   bool ruleset = false;
   bool network = false;
   bool lost = false;  // events were lost: anything may have changed

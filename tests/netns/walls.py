@@ -90,6 +90,7 @@ CARELESS = "! wg set tun0 peer {a} allowed-ips 0.0.0.0/0,::/0 : wg set tun0 peer
 TAKES_ITS_OWN = "! sysctl -qw net.ipv4.conf.wan.accept_local=1 : sysctl -qw net.ipv4.conf.wan.accept_local=0"
 GATEWAY = "test_walls_gateway.py::test_"
 CONNECT = "test_connect.py::test_"
+DEVICE = "test_device_network.py::test_"
 LIMITS = ("connections 20 : connections 4096",)
 
 
@@ -328,6 +329,12 @@ WALLS = (
          CONNECT + "packets_for_the_tunnel_address_from_outside_are_dropped", (("`drpf connect` is not there",),), carrier="the device's own rules"),
     Wall("D11", "a hostile network's routes lead past the tunnel (TunnelVision, TunnelCrack)", "what does not go into the tunnel does not leave",
          CONNECT + "no_route_of_a_hostile_network_leads_past_the_tunnel", (("`--no-kill-switch`",),), carrier="the device's own rules"),
+    Wall("D11", "an error or a kill opens a device, or what it forwards leaves past its tunnel",
+         "the kill switch is a state of the machine, for what it sends and what it forwards; only the user's word takes it away",
+         DEVICE + "only_the_users_word_opens_it", (("the device's `passing` and its routing rules",),), carrier="the device's own rules and routes"),
+    Wall("D11", "what belongs into a tunnel of some networks, or answers a visitor, leaves when the tunnel is gone",
+         "it leaves by the tunnel or not at all", DEVICE + "what_belongs_into_the_tunnel_leaves_by_it_or_not_at_all", (("`drpf connect` is not there",),),
+         carrier="the device's own rules and routes of last resort"),
     Wall("D12", "IPv6 leaves beside a tunnel that has none", "what does not go into the tunnel does not leave",
          CONNECT + "ipv6_does_not_leak_past_a_tunnel_without_it", (("`--no-kill-switch`",),), carrier="the device's own rules"),
     Wall("D14", "ports that are not for lease, asked for at every door", "refused with the reason: outside the pool, reserved, or somebody listens there",
@@ -338,6 +345,9 @@ WALLS = (
     Wall("D15", "another account takes a port that was given back a moment ago", "it rests for ten minutes, and never less than two",
          GATEWAY + "a_released_port_rests_for_others_and_not_for_its_own", (("the ports are the same account's",),),
          carrier="the lease book, `quarantine`"),
+    Wall("D17", "another program undoes what holds a device in its tunnel", "it is put back and said; meanwhile rules and routes hold each by itself",
+         DEVICE + "whatever_others_do_it_is_put_back_and_nothing_leaves", (("firewall and routing rules together, while nobody repairs",),),
+         carrier="the device's own rules and routes, its self-repair"),
     Wall("D19", "abuse of a port, and nobody knows whose it was", "`drpf who ADDRESS PORT --at TIME` tells the account, seven days back",
          GATEWAY + "address_port_and_time_lead_to_the_account", (('`[leases] history = "0s"`',),), carrier="`history`"),
     Wall("D19", "abuse goes on after the account is known", "`drpf account set NAME --suspend` closes its ports, and its tunnels carry nothing",

@@ -15,9 +15,11 @@
 
 #include <fmt/format.h>
 
+#include "client/connect/closed_state.h"
 #include "client/connect/confinement.h"
 #include "client/connect/connection.h"
 #include "client/connect/instance_lock.h"
+#include "client/connect/other_tunnels.h"
 #include "client/connect/route_plan.h"
 #include "client/connect/routing.h"
 #include "client/follow/program_watch.h"
@@ -109,7 +111,7 @@ bool has_net_admin() {
 
 // Before there are threads or secrets, and while there are rights.
 OrStop<std::optional<ProgramWatch>> watch_programs(const ConnectOptions& options) {
-  if (options.follow.empty() || options.clean_up) return std::nullopt;
+  if (options.follow.empty() || options.clean_up || options.close) return std::nullopt;
   std::vector<std::string> names;
   for (const auto& rule : options.follow) names.push_back(rule.program);
   auto watch = ProgramWatch::start(std::move(names));
@@ -127,12 +129,15 @@ OrStop<void> find_passwords(ConnectOptions& options, Screen& screen) {
   return {};
 }
 
+OrStop<void> check_rights() {
+  if (has_net_admin()) return {};
+  return stop(exit_no_permission,
+              not_permitted("no_permission", "setting up a tunnel needs the capability CAP_NET_ADMIN, which this process does not have",
+                            "Run it as root (sudo drpf connect ...), or in a network of its own: unshare -rn"));
+}
+
 OrStop<void> check_machine(const std::string& interface) {
-  if (!has_net_admin()) {
-    return stop(exit_no_permission,
-                not_permitted("no_permission", "setting up a tunnel needs the capability CAP_NET_ADMIN, which this process does not have",
-                              "Run it as root (sudo drpf connect ...), or in a network of its own: unshare -rn"));
-  }
+  if (auto rights = check_rights(); !rights) return rights;
   const system::Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
   if (!tun.valid()) {
     const int error = errno;
@@ -183,34 +188,70 @@ std::string note_path(const ConnectOptions& options, const std::string& interfac
   return fmt::format("{}/connect-{}-{}.settings", options.state_directory, interface, network.st_ino);
 }
 
-OrStop<void> run(ConnectOptions options, Screen& screen) {
-  const auto interface = interface_of(options);
-  if (!interface) return tl::unexpected<Stop>(interface.error());
-  if (auto shared = check_share(options, *interface); !shared) return shared;
+OrStop<void> clean_up(const std::string& interface, const std::string& note, Screen& screen) {
+  const auto left = Routing(interface, note).clear();
+  if (!left) return stop(exit_failed, left.error());
+  const auto share_left = LanRedirect::clear(interface, share_note_path(note));
+  if (!share_left) return stop(exit_failed, share_left.error());
+  forget_word(word_path(note));
+  if (*left) NameServers(interface).clear();
+  if (*left) screen.note(fmt::format("cleared what an earlier drpf connect left of {}", interface));
+  if (*share_left && !*left) screen.note(fmt::format("cleared what an earlier drpf connect left of sharing {}", interface));
+  if (!*left && !*share_left) screen.note(fmt::format("nothing is left of {}", interface));
+  return {};
+}
+
+OrStop<void> show_status(const ConnectOptions& options, const std::string& interface, Screen& screen) {
+  const auto state = look_at_closed_state(interface, word_path(note_path(options, interface)));
+  if (!state) return stop(exit_failed, state.error());
+  screen.status(interface, state->any(), closed_sentence(*state));
+  return {};
+}
+
+OrStop<RoutePlan> plan_of(const ConnectOptions& options, const WgQuickFile& file, const std::string& interface, Screen& screen) {
+  RouteWish wish;
+  wish.interface = interface;
+  wish.inbound_only = options.inbound_only;
+  wish.kill_switch = options.kill_switch;
+  wish.ipv6 = has_ipv6();
+  auto plan = make_route_plan(file, wish);
+  for (const auto& text : plan.notes) screen.note(text);
+  if (options.share && plan.table == 0) {
+    return stop(exit_usage,
+                invalid("bad_share", "--share with a file whose routes are for some networks only: visitors could not be answered",
+                        "Use --inbound-only, or a file with AllowedIPs = 0.0.0.0/0."));
+  }
+  const auto others = other_tunnels(interface);
+  if (!others) return stop(exit_failed, others.error());
+  if (const auto fits = check_beside(plan, *others); !fits) return stop(exit_in_use, fits.error());
+  return plan;
+}
+
+// What stood before goes on standing until the plan of this start is in its place.
+OrStop<void> take_over(const std::string& interface, const std::string& note, Screen& screen) {
+  const auto share_left = LanRedirect::clear(interface, share_note_path(note));
+  if (!share_left) return stop(exit_failed, share_left.error());
+  const auto state = look_at_closed_state(interface, word_path(note));
+  if (!state || !state->any()) return {};
+  screen.note(fmt::format("took over what an earlier drpf connect left of {}", interface));
+  NameServers(interface).clear();
+  return {};
+}
+
+OrStop<void> run(ConnectOptions options, const std::string& interface, Screen& screen) {
+  if (auto shared = check_share(options, interface); !shared) return shared;
   auto programs = watch_programs(options);
   if (!programs) return tl::unexpected<Stop>(programs.error());
   auto file = options.clean_up ? OrStop<WgQuickFile>(WgQuickFile{}) : read_configuration(options, screen);
   if (!file) return tl::unexpected<Stop>(file.error());
-  if (!has_net_admin() && options.clean_up) return check_machine(*interface);
-  if (const auto found = find_passwords(options, screen); !found && !options.clean_up) return found;
+  if (auto rights = check_rights(); !rights && options.clean_up) return rights;
+  if (const auto found = find_passwords(options, screen); !found && !options.clean_up && !options.close) return found;
 
-  const auto lock = lock_interface(*interface);
+  const auto lock = lock_interface(interface);
   if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());
-  if (!options.clean_up) {
-    if (auto status = check_machine(*interface); !status) return status;
-  }
-  const auto note = note_path(options, *interface);
-  const auto left = Routing(*interface, note).clear();
-  if (!left) return stop(exit_failed, left.error());
-  const auto share_left = LanRedirect::clear(*interface, share_note_path(note));
-  if (!share_left) return stop(exit_failed, share_left.error());
-  if (*share_left && !*left) screen.note(fmt::format("cleared what an earlier drpf connect left of sharing {}", *interface));
-  if (*left) screen.note(fmt::format("cleared what an earlier drpf connect left of {}", *interface));
-  if (*left) NameServers(*interface).clear();
-  if (options.clean_up) {
-    if (!*left && !*share_left) screen.note(fmt::format("nothing is left of {}", *interface));
-    return {};
-  }
+  const auto note = note_path(options, interface);
+  if (options.clean_up) return clean_up(interface, note, screen);
+  if (auto status = options.close ? check_rights() : check_machine(interface); !status) return status;
 
   if (const auto confined = confine(options); !confined) return stop(exit_failed, confined.error());
   if (!has_ipv6()) drop_ipv6(*file, screen);
@@ -219,21 +260,27 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
                                       "sysctl -w net.ipv6.conf.all.disable_ipv6=0"));
   }
   options.inbound_only = options.inbound_only || file->inbound_only;
-  RouteWish wish;
-  wish.interface = *interface;
-  wish.inbound_only = options.inbound_only;
-  wish.kill_switch = options.kill_switch;
-  auto plan = make_route_plan(*file, wish);
-  for (const auto& text : plan.notes) screen.note(text);
-  if (options.share && plan.table == 0) {
-    return stop(exit_usage,
-                invalid("bad_share", "--share with a file whose routes are for some networks only: visitors could not be answered",
-                        "Use --inbound-only, or a file with AllowedIPs = 0.0.0.0/0."));
+  auto plan = plan_of(options, *file, interface, screen);
+  if (!plan) return tl::unexpected<Stop>(plan.error());
+  if (auto taken = take_over(interface, note, screen); !taken) return taken;
+  if (options.close) {
+    if (!plan->stays) screen.note("nothing is closed: there is no kill switch in these options");
+    if (!plan->stays) return {};
+    const auto applied = Routing(interface, note).apply(*plan);
+    if (!applied) return stop(exit_failed, applied.error());
+    leave_word(word_path(note), "it was closed by drpf connect --close");
+    return show_status(options, interface, screen);
   }
-  Connection connection(options, std::move(*file), std::move(plan), screen, note, std::move(*programs));
+  Connection connection(options, std::move(*file), std::move(*plan), screen, note, std::move(*programs));
   const auto error = connection.run();
   if (!error) return {};
   return stop(error->kind == Error::Kind::unavailable ? exit_missing : exit_failed, *error);
+}
+
+// An end that nobody asked for opens nothing, and says so.
+void tell_what_stays(const ConnectOptions& options, const std::string& interface, Screen& screen) {
+  const auto state = look_at_closed_state(interface, word_path(note_path(options, interface)));
+  if (state && state->any() && !state->process) screen.note(closed_sentence(*state));
 }
 
 }  // namespace
@@ -242,9 +289,13 @@ int connect(const ConnectOptions& options) {
   system::hold_standard_streams();
   const auto log = system::make_log({.level = options.log_level, .program = "drpf connect"});
   Screen screen(options.json, options.log_level);
-  const auto result = run(options, screen);
+  const auto interface = interface_of(options);
+  const auto result = !interface       ? OrStop<void>(tl::unexpected<Stop>(interface.error()))
+                      : options.status ? show_status(options, *interface, screen)
+                                       : run(options, *interface, screen);
   if (result) return 0;
   screen.error(result.error().error);
+  if (interface) tell_what_stays(options, *interface, screen);
   return result.error().code;
 }
 

@@ -25,6 +25,9 @@ struct ConnectOptions {
   bool json = false;                       // one JSON object per line on standard output instead of text
   system::LogLevel log_level = system::LogLevel::info;  // of what is said on standard error
   bool kill_switch = true;                    // full tunnel only: nothing but the tunnel's own packets (and the LAN) leaves outside of it
+  bool stay_closed = false;                   // a signal ends the program and leaves the kill switch, too
+  bool close = false;                         // only set the kill switch, then leave
+  bool status = false;                        // only say whether it stands, then leave
   bool clean_up = false;                      // only clear what a killed predecessor left for this interface, then leave
   std::string state_directory = "/run/drpf";  // lock and note of what was set up, one file each per interface
 };

@@ -36,6 +36,7 @@ Connection::Connection(const ConnectOptions& options, protocol::wireguard::WgQui
       screen_(screen),
       routing_(plan_.interface, note_path),
       share_note_path_(share_note_path(note_path)),
+      word_path_(word_path(note_path)),
       name_servers_(plan_.interface),
       endpoints_(file_.peers.size()),
       programs_(std::move(programs)) {}
@@ -46,10 +47,12 @@ std::optional<Error> Connection::run() {
   outside.servers = present_name_servers();
   outside.mark = plan_.engine_mark;
   lookup_.emplace(loop_, std::move(outside));
+  if (auto closed = close_first(); !closed) return closed.error();
   start_hooks();
   start_informers();
   publish(std::nullopt, {});  // files of yesterday must not be taken for today's
   write_status_file(ConnectionState::connecting);
+  leave(fmt::format("looking up {}", gateway_peer().endpoint->host));
   look_up_gateway();
   loop_.run();
   take_down();
@@ -92,6 +95,7 @@ void Connection::end_with(Error error) {
 void Connection::look_up_gateway() {
   lookup_->find(*gateway_peer().endpoint, [this](const Result<std::vector<Endpoint>>& found) {
     if (found) return gateway_found(*found);
+    leave(found.error().message);
     screen_.note(fmt::format("{}; trying again in {} s", found.error().message,
                              std::chrono::duration_cast<std::chrono::seconds>(lookup_pause_).count()));
     lookup_timer_ = loop_.after(lookup_pause_, [this] { look_up_gateway(); });
@@ -129,8 +133,9 @@ Status Connection::bring_up() {
   auto tunnel = start_tunnel(wish, random_, clock_,
                              [this](tunnel::Event event) { loop_.post([this, event = std::move(event)] { on_tunnel_event(event); }); });
   if (!tunnel) return fail(tunnel.error());
-  tunnel_ = std::move(*tunnel);
-  if (auto status = routing_.apply(plan_); !status) return status;
+  tunnel_ = std::move(tunnel->tunnel);
+  if (auto there = routing_.interface_is_there(std::move(tunnel->make_interface_again)); !there) return there;
+  if (auto applied = routing_.apply(plan_); !applied) return fail(applied.error());
   if (!file_.dns.empty()) {
     const auto status = name_servers_.set(file_.dns, file_.dns_search, plan_.full_tunnel);
     name_servers_set_ = status.has_value();
@@ -147,10 +152,8 @@ Status Connection::bring_up() {
 
   outer_source_ = source_towards(*endpoints_.front(), plan_.engine_mark);
   contact_.tried(clock_.now());
+  leave(fmt::format("connecting to {}", to_string(*endpoints_.front())));
   tunnel_->initiate(gateway_peer().public_key);
-  auto changes = NetworkChanges::watch(loop_, [this] { on_network_change(); });
-  if (!changes) return fail(changes.error());
-  network_changes_.emplace(std::move(*changes));
   watches_.push_back(loop_.every(tick, [this] { on_tick(); }));
   return {};
 }
@@ -219,14 +222,15 @@ void Connection::on_tunnel_event(const tunnel::Event& event) {
     if (is_gateway(disconnected->public_key)) on_disconnected();
   } else if (const auto* failed = std::get_if<tunnel::EngineFailed>(&event)) {
     end_with(failed->error);
-  } else if (const auto* gone = std::get_if<tunnel::InterfaceGone>(&event)) {
-    end_with(gone->error);
+  } else if (std::holds_alternative<tunnel::InterfaceGone>(event)) {
+    host_watch_->look_soon();
   }
 }
 
 void Connection::on_connected(const Endpoint& endpoint) {
   connected_ = true;
   screen_.connected(to_string(endpoint), clock_.wall_now());
+  leave(fmt::format("connected to {}", to_string(endpoint)));
   // Not earlier: a question asked before the tunnel stands would be lost, and TCP asks again only after a second.
   if (watch_)
     watch_->hurry();
@@ -239,6 +243,7 @@ void Connection::on_disconnected() {
   if (!connected_) return;
   connected_ = false;
   screen_.disconnected("nothing heard for 180 s", clock_.wall_now());
+  leave("nothing was heard of the gateway for 180 s");
   if (report_) {
     report_->ports.clear();
     screen_.ports(*report_, clock_.wall_now());
@@ -390,7 +395,7 @@ void Connection::take_down() {
   lookup_.reset();
   lookup_timer_.cancel();
   watches_.clear();
-  network_changes_.reset();
+  host_watch_.reset();
   if (tunnel_ && connected_ && contact_.answers()) {
     if (follower_) follower_->end();
     if (const auto where = door()) {
@@ -404,9 +409,14 @@ void Connection::take_down() {
   publish(told_up_ ? std::optional(HookEvent::down) : std::nullopt, {});
   write_status_file(ConnectionState::stopped);
   if (name_servers_set_) name_servers_.clear();
-  // The tunnel goes before its routes: until the last of them is gone, the kill switch stands.
+  // The tunnel goes before its routes: until the last of them is gone, the kill switch stands. Only who was asked to end it takes it away.
   tunnel_.reset();
-  if (const auto cleared = routing_.clear(); !cleared) screen_.error(cleared.error());
+  if (plan_.stays && (ended_with_ || options_.stay_closed)) {
+    leave(ended_with_ ? "it ended: " + ended_with_->message : "it was ended and told to leave this closed");
+  } else {
+    if (const auto cleared = routing_.clear(); !cleared) screen_.error(cleared.error());
+    forget_word(word_path_);
+  }
   if (hook_) hook_->stop();
   if (!ended_with_) screen_.stopped(clock_.wall_now());
 }

@@ -1,5 +1,5 @@
-// The life of one connection: up, watched, mended, told of, and down again. Everything runs on one thread; what the tunnel's threads say is
-// posted.
+// The life of one connection: closed, up, watched, mended, told of, and down again. Everything runs on one thread; what the tunnel's
+// threads say is posted.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "client/connect/closed_state.h"
 #include "client/connect/connect_options.h"
 #include "client/connect/endpoint_lookup.h"
 #include "client/connect/gateway_contact.h"
@@ -28,6 +29,7 @@
 #include "crypto/wireguard_primitives.h"
 #include "net/event_loop.h"
 #include "protocol/wireguard/wg_quick_file.h"
+#include "repair/host_watch.h"
 #include "system/boot_clock.h"
 #include "tunnel/tunnel.h"
 
@@ -38,11 +40,12 @@ inline constexpr Duration lookup_pause_max = std::chrono::seconds(30);
 
 class Connection {
  public:
-  // `clean` has been called; the lock is held by the caller. `programs`: none where nothing is followed.
+  // The lock is held by the caller. `programs`: none where nothing is followed.
   Connection(const ConnectOptions& options, protocol::wireguard::WgQuickFile file, RoutePlan plan, Screen& screen, std::string note_path,
              std::optional<ProgramWatch> programs);
 
-  // Until a signal (none) or something that cannot be mended (the error). Everything that was set up is taken down in both cases.
+  // Until a signal (none) or something that cannot be mended (the error). A signal takes down everything that was set up; after an error
+  // what the plan says stays: the machine is as closed as it was.
   std::optional<Error> run();
 
  private:
@@ -50,6 +53,10 @@ class Connection {
   void gateway_found(const std::vector<Endpoint>& endpoints);
   void look_up_others();
   Status bring_up();
+  Status close_first();  // before anything is asked or sent
+  void keep_network(repair::HostWatch::Occasion occasion);
+  void keep_name_servers();
+  void leave(std::string_view word) const { leave_word(word_path_, word); }
   void start_watch();
   void start_share(const GatewayDoor& where);
   // Without those that lead to machines of the shared network.
@@ -89,6 +96,8 @@ class Connection {
   net::EventLoop loop_;
   Routing routing_;
   std::string share_note_path_;
+  std::string word_path_;
+  std::unique_ptr<repair::HostWatch> host_watch_;
   NameServers name_servers_;
   bool name_servers_set_ = false;
 
@@ -118,7 +127,6 @@ class Connection {
   std::unique_ptr<Follower> follower_;
   std::unique_ptr<LanShare> share_;
   std::optional<EndpointLookup> lookup_;
-  std::optional<NetworkChanges> network_changes_;
   std::vector<net::Watch> watches_;
   net::Timer lookup_timer_;
 };

@@ -35,20 +35,29 @@ std::string control_socket_path(const std::string& interface) {
 
 }  // namespace
 
-Result<std::unique_ptr<tunnel::Tunnel>> start_tunnel(const TunnelWish& wish, Random& random, const Clock& clock,
-                                                     std::function<void(tunnel::Event)> event) {
+Result<StartedTunnel> start_tunnel(const TunnelWish& wish, Random& random, const Clock& clock, std::function<void(tunnel::Event)> event) {
   EngineConfig config;
   config.private_key = wish.private_key;
   config.mtu = wish.mtu;
   config.control_socket_path = control_socket_path(wish.interface);
-  auto tun = system::Tun::open(Engine::tun_options(wish.interface, wish.mtu, config.offload));
+  const auto tun_options = Engine::tun_options(wish.interface, wish.mtu, config.offload);
+  auto tun = system::Tun::open(tun_options);
   if (!tun) return fail(tun.error());
   auto sockets = system::UdpSockets::open(Engine::udp_options(wish.listen_port, wish.mark, config.offload));
   if (!sockets) return fail(sockets.error());
   auto engine =
       Engine::start(std::move(config), std::move(*tun), std::move(*sockets), random, clock, std::move(event), spdlog::default_logger());
   if (!engine) return fail(engine.error());
-  return std::unique_ptr<tunnel::Tunnel>(std::move(*engine));
+  StartedTunnel started;
+  started.make_interface_again = [tun_options, &engine = **engine](int index) -> Status {
+    auto options = tun_options;
+    options.index = index;
+    auto made = system::Tun::open(options);
+    if (!made) return fail(made.error());
+    return engine.replace_tun(std::move(*made));
+  };
+  started.tunnel = std::move(*engine);
+  return started;
 }
 
 }  // namespace drpf::client

@@ -22,8 +22,13 @@ struct TunnelWish {
   protocol::wireguard::WireGuardKey private_key{};
 };
 
+struct StartedTunnel {
+  std::unique_ptr<tunnel::Tunnel> tunnel;
+  // The interface anew, when somebody has taken it away: sessions and counters go on. Not after the tunnel's end.
+  std::function<Status(int index)> make_interface_again;
+};
+
 // `event` is called on the engine's threads. Random source and clock must outlive the tunnel.
-Result<std::unique_ptr<tunnel::Tunnel>> start_tunnel(const TunnelWish& wish, Random& random, const Clock& clock,
-                                                     std::function<void(tunnel::Event)> event);
+Result<StartedTunnel> start_tunnel(const TunnelWish& wish, Random& random, const Clock& clock, std::function<void(tunnel::Event)> event);
 
 }  // namespace drpf::client

@@ -28,16 +28,18 @@ Name lock_name(std::string_view interface) {
   return name;
 }
 
-std::string holder(const Name& name) {
+std::optional<int> holder(const Name& name) {
   const system::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ucred credentials{};
   socklen_t size = sizeof credentials;
-  if (!socket.valid() || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name.address), name.size) != 0) return {};
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0 || credentials.pid <= 0) return {};
-  return fmt::format(" (process {})", credentials.pid);
+  if (!socket.valid() || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name.address), name.size) != 0) return std::nullopt;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return credentials.pid;  // 0: of another process namespace
 }
 
 }  // namespace
+
+std::optional<int> lock_holder(std::string_view interface) { return holder(lock_name(interface)); }
 
 Result<system::Fd> lock_interface(std::string_view interface) {
   const auto name = lock_name(interface);
@@ -47,7 +49,10 @@ Result<system::Fd> lock_interface(std::string_view interface) {
     return socket;
   }
   if (errno == EADDRINUSE) {
-    return fail(refusal("interface_in_use", fmt::format("the interface {} is in use by another drpf connect{}", interface, holder(name)),
+    const auto process = holder(name).value_or(0);
+    return fail(refusal("interface_in_use",
+                        fmt::format("the interface {} is in use by another drpf connect{}", interface,
+                                    process > 0 ? fmt::format(" (process {})", process) : ""),
                         "Stop that one first, or give this one another name: --interface NAME."));
   }
   return fail(failure("no_lock", fmt::format("locking the interface {}: {}", interface, std::strerror(errno))));

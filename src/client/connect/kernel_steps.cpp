@@ -6,6 +6,7 @@ namespace drpf::client {
 namespace {
 
 constexpr std::string_view restored_setting = "net.ipv4.conf.all.src_valid_mark";
+constexpr std::uint32_t default_metric_v6 = 1024;  // what the kernel gives a route without one
 
 }  // namespace
 
@@ -34,11 +35,23 @@ PlannedRule planned_rule(const system::RoutingRule& rule) {
 system::Route kernel_route(const PlannedRoute& planned, const std::string& interface) {
   system::Route route;
   route.destination = planned.to;
-  route.interface = interface;
   route.table = planned.table;
+  if (planned.last_resort) {
+    route.type = system::RouteType::unreachable;
+    route.metric = last_resort_metric;
+    return route;
+  }
+  route.interface = interface;
   route.gateway = planned.gateway;
   route.on_link = planned.gateway.has_value();
   return route;
+}
+
+bool is_as_put(const system::Route& shown, const system::Route& put) {
+  const auto metric = put.metric == 0 && put.destination.family() == Family::v6 ? default_metric_v6 : put.metric;
+  if (shown.destination != put.destination || shown.table != put.table || shown.type != put.type || shown.metric != metric) return false;
+  // IPv6 shows an unreachable route at the loopback interface.
+  return put.type != system::RouteType::unicast || (shown.interface == put.interface && shown.gateway == put.gateway);
 }
 
 std::vector<std::pair<std::string, std::string>> former_settings(std::string_view note) {

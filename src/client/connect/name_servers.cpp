@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -38,6 +39,29 @@ Status run(std::vector<std::string> arguments, std::string input = {}) {
 bool resolved_runs() { return ::access(resolved_socket, F_OK) == 0 && !system::find_program("resolvectl").empty(); }
 bool resolvconf_there() { return !system::find_program("resolvconf").empty(); }
 
+std::string text_of(const char* path) {
+  std::ifstream file(path);
+  std::string text(resolv_conf_size_max, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return text;
+}
+
+constexpr const char* resolved_list = "/run/systemd/resolve/resolv.conf";  // the servers of all interfaces
+
+std::vector<Address> all_name_servers_in(std::string_view resolv_conf) {
+  std::vector<Address> servers;
+  std::istringstream lines{std::string(resolv_conf)};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string word;
+    std::string value;
+    if (!(words >> word >> value) || word != "nameserver") continue;
+    if (const auto address = parse_address(value)) servers.push_back(*address);  // with a zone (fe80::1%eth0) it is left out
+  }
+  return servers;
+}
+
 bool find_out() {
   struct stat own{};
   struct stat system{};
@@ -55,34 +79,33 @@ bool in_system_network() {
 }
 
 std::vector<Address> name_servers_in(std::string_view resolv_conf) {
-  std::vector<Address> servers;
-  std::istringstream lines{std::string(resolv_conf)};
-  for (std::string line; std::getline(lines, line) && servers.size() < outside_servers_max;) {
-    std::istringstream words(line);
-    std::string word;
-    std::string value;
-    if (!(words >> word >> value) || word != "nameserver") continue;
-    if (const auto address = parse_address(value)) servers.push_back(*address);  // with a zone (fe80::1%eth0) it is left out
-  }
+  auto servers = all_name_servers_in(resolv_conf);
+  if (servers.size() > outside_servers_max) servers.resize(outside_servers_max);
   return servers;
+}
+
+bool are_named_in(std::string_view resolv_conf, const std::vector<Address>& servers) {
+  const auto named = all_name_servers_in(resolv_conf);
+  return std::all_of(servers.begin(), servers.end(),
+                     [&](const auto& server) { return std::find(named.begin(), named.end(), server) != named.end(); });
 }
 
 std::vector<Address> present_name_servers() {
-  const auto read = [](const char* path) {
-    std::ifstream file(path);
-    std::string text(resolv_conf_size_max, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(file.gcount()));
-    return name_servers_in(text);
-  };
+  const auto read = [](const char* path) { return name_servers_in(text_of(path)); };
   auto servers = read("/etc/resolv.conf");
   if (std::all_of(servers.begin(), servers.end(), [](const auto& server) { return server.is_loopback(); })) {
-    if (auto behind = read("/run/systemd/resolve/resolv.conf"); !behind.empty()) return behind;
+    if (auto behind = read(resolved_list); !behind.empty()) return behind;
   }
   return servers;
 }
 
+bool NameServers::are_lost() {
+  const bool stand = are_named_in(text_of(resolved_runs() ? resolved_list : "/etc/resolv.conf"), servers_);
+  return std::exchange(stood_, stand) && !stand;
+}
+
 Status NameServers::set(const std::vector<Address>& servers, const std::vector<std::string>& search, bool all_names) {
+  servers_ = servers;
   if (servers.empty()) return {};
   if (!in_system_network()) {
     return fail(failure("foreign_network", "DNS of the file is not used: this network namespace is not the system's",

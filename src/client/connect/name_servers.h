@@ -14,6 +14,8 @@ inline constexpr std::size_t outside_servers_max = 3;  // as the C library has i
 
 // The servers named in a resolv.conf(5).
 std::vector<Address> name_servers_in(std::string_view resolv_conf);
+// Whether all of them are named there.
+bool are_named_in(std::string_view resolv_conf, const std::vector<Address>& servers);
 // The servers that this machine uses now, before a tunnel is up: those behind systemd-resolved's own address where that stands there.
 std::vector<Address> present_name_servers();
 
@@ -26,12 +28,18 @@ class NameServers {
   explicit NameServers(std::string interface) : interface_(std::move(interface)) {}
 
   // `all_names`: every name is asked there (a full tunnel), not only those of the search domains. An error leaves things as they were.
+  // To be called again when they are lost.
   Status set(const std::vector<Address>& servers, const std::vector<std::string>& search, bool all_names);
+  // They stood in the system's own list, and do not any more: another program has changed it, or the resolver has forgotten them with the
+  // interface.
+  bool are_lost();
   // What this, or a killed predecessor, told resolvconf. (systemd-resolved forgets with the interface.) Never fails.
   void clear();
 
  private:
   std::string interface_;
+  std::vector<Address> servers_;
+  bool stood_ = false;
 };
 
 }  // namespace drpf::client

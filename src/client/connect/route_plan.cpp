@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -19,6 +21,7 @@ constexpr std::uint32_t reply_mark_base = 0x64510000;
 constexpr std::uint32_t priority_base_selected = 30000;
 constexpr std::uint32_t priority_base_everything = 31000;
 constexpr std::uint32_t priority_places = 300;
+constexpr std::string_view refusal_text = "counter reject with icmpx type admin-prohibited\n";
 
 // 16 bits of FNV-1a: two interfaces of one machine share a table only by an accident of 1 in 65,536.
 std::uint32_t hash16(std::string_view text) {
@@ -75,32 +78,74 @@ std::string engine_mark_chains(const RoutePlan& plan) {
       plan.engine_mark);
 }
 
-// Only the tunnel's own packets, private and link-local networks, neighbour discovery and DHCP leave beside the tunnel. A more specific
-// route that a hostile network hands out (TunnelVision), or a public range that it claims as local (TunnelCrack), leads into the reject.
-std::string kill_switch_chain(const RoutePlan& plan) {
+// What a network needs to be one, and what stays reachable beside a tunnel.
+constexpr std::array<std::string_view, 9> always_outside{"10.0.0.0/8",     "172.16.0.0/12", "192.168.0.0/16",
+                                                         "169.254.0.0/16", "224.0.0.0/4",   "255.255.255.255/32",
+                                                         "fe80::/10",      "fc00::/7",      "ff00::/8"};
+
+std::vector<Prefix> outside_of(Family family) {
+  std::vector<Prefix> out;
+  for (const auto text : always_outside)
+    if (const auto prefix = parse_prefix(text); prefix && prefix->family() == family) out.push_back(*prefix);
+  return out;
+}
+
+std::string joined(const std::vector<Prefix>& prefixes) {
+  std::vector<std::string> texts;
+  for (const auto& prefix : prefixes) texts.push_back(to_string(prefix));
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+// Only the tunnel's own packets, private and link-local networks, neighbour discovery and DHCP leave beside the tunnel, whether this
+// machine sends or forwards them. A more specific route that a hostile network hands out (TunnelVision), or a public range that it claims
+// as local (TunnelCrack), leads into the reject. The answers that another tunnel of drpf connect has marked are kept in by that one's own
+// rules. `refused`: what is said of the rest.
+std::string kill_switch_chains(const RoutePlan& plan, std::string_view refused) {
+  const auto outside = fmt::format("    ip daddr {{ {} }} accept\n    ip6 daddr {{ {} }} accept\n", joined(outside_of(Family::v4)),
+                                   joined(outside_of(Family::v6)));
+  const auto answers = fmt::format("    meta mark and {:#x} == {:#x} accept\n", mark_family_mask, reply_mark_base);
   return fmt::format(
-      "  chain outside {{\n    type filter hook output priority 0; policy accept;\n"
+      "  chain {5} {{\n    type filter hook output priority 0; policy accept;\n"
       "    oifname {{ \"lo\", \"{0}\" }} accept\n"
-      "    meta mark {1:#x} accept\n"
-      "    ip daddr {{ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255 }} accept\n"
-      "    ip6 daddr {{ fe80::/10, fc00::/7, ff00::/8 }} accept\n"
+      "    meta mark {1:#x} accept\n{2}{3}"
       "    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit }} accept\n"
-      "    udp sport 68 udp dport 67 accept\n"
-      "    counter reject with icmpx type admin-prohibited\n  }}\n",
-      plan.interface, plan.engine_mark);
+      "    udp sport 68 udp dport 67 accept\n{4}  }}\n"
+      "  chain passing {{\n    type filter hook forward priority 0; policy accept;\n"
+      "    oifname \"{0}\" accept\n{2}{3}{4}  }}\n",
+      plan.interface, plan.engine_mark, answers, outside, refused, kill_switch_chain);
 }
 
 // A connection that came in through the tunnel is marked; what answers it, from this machine or from one behind it, is marked and so finds
 // our table. Everything else never sees it.
 std::string inbound_chains(const RoutePlan& plan) {
+  std::string own;
+  for (const auto family : {Family::v4, Family::v6})
+    if (const auto addresses = addresses_of(plan, family); !addresses.empty())
+      own += fmt::format("    {} saddr {{ {} }} meta mark set {:#x}\n", family == Family::v4 ? "ip" : "ip6", fmt::join(addresses, ", "),
+                         reply_mark(plan.interface));
   return fmt::format(
       "  chain arrived {{\n    type filter hook prerouting priority -150; policy accept;\n"
       "    iifname \"{0}\" ct state new ct mark set {1:#x}\n"
       "    iifname != \"{0}\" ct direction reply ct mark {1:#x} meta mark set {1:#x}\n  }}\n"
       "  chain answers {{\n    type route hook output priority -150; policy accept;\n"
-      "    ct direction reply ct mark {1:#x} meta mark set {1:#x}\n  }}\n",
-      plan.interface, reply_mark(plan.interface));
+      "    ct direction reply ct mark {1:#x} meta mark set {1:#x}\n{2}  }}\n",
+      plan.interface, reply_mark(plan.interface), own);
 }
+
+// What bears the tunnel's address, or answers what came in through the tunnel, leaves by the tunnel or not at all.
+std::string leaving_chain(const RoutePlan& plan, bool answers) {
+  std::string text = "  chain leaving {\n    type filter hook postrouting priority -150; policy accept;\n";
+  const auto elsewhere = fmt::format("    oifname != {{ \"lo\", \"{}\" }}", plan.interface);
+  if (answers) text += fmt::format("{} ct direction reply ct mark {:#x} counter drop\n", elsewhere, reply_mark(plan.interface));
+  for (const auto family : {Family::v4, Family::v6})
+    if (const auto addresses = addresses_of(plan, family); !addresses.empty())
+      text +=
+          fmt::format("{} {} saddr {{ {} }} counter drop\n", elsewhere, family == Family::v4 ? "ip" : "ip6", fmt::join(addresses, ", "));
+  return text + "  }\n";
+}
+
+PlannedRoute last_resort(const Prefix& to, std::uint32_t table) { return {.to = to, .table = table, .last_resort = true}; }
+Prefix everything(Family family) { return family == Family::v4 ? Prefix() : Prefix(*parse_address("::"), 0); }
 
 // Programs that look for "the router" take the first route to 0.0.0.0 that has a gateway (docs/port-mapping.md). Nobody sends anything
 // there.
@@ -113,7 +158,8 @@ void plan_inbound_only(RoutePlan& plan, std::optional<Address> gateway) {
   const auto priority = rule_priorities(plan.interface, Reach::selected);
   for (const auto family : {Family::v4, Family::v6}) {
     if (!has(plan, family)) continue;
-    plan.routes.push_back({family == Family::v4 ? Prefix() : Prefix(*parse_address("::"), 0), plan.table});
+    plan.routes.push_back({everything(family), plan.table});
+    plan.routes.push_back(last_resort(everything(family), plan.table));
     plan.rules.push_back({.family = family, .priority = priority.second, .table = plan.table, .mark = reply_mark(plan.interface)});
   }
   for (const auto& address : plan.addresses) {
@@ -130,14 +176,26 @@ void plan_inbound_only(RoutePlan& plan, std::optional<Address> gateway) {
   plan.settings.push_back({fmt::format("net.ipv4.conf.{}.rp_filter", with_slashes), "2"});
 }
 
-void plan_full_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes, std::optional<Address> gateway) {
+// With a kill switch only what may go outside asks the other tables: a route that somebody adds there leads nothing else past the tunnel,
+// and a family that the tunnel does not carry is unreachable.
+void plan_full_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes, std::optional<Address> gateway, bool ipv6) {
   plan.full_tunnel = true;
   plan.table = own_table(plan.interface);
   const auto priority = rule_priorities(plan.interface, Reach::everything);
   for (const auto& prefix : prefixes) plan.routes.push_back({prefix, plan.table});
   for (const auto family : {Family::v4, Family::v6}) {
-    if (std::none_of(prefixes.begin(), prefixes.end(), [&](const auto& prefix) { return prefix.family() == family; })) continue;
-    plan.rules.push_back({.family = family, .priority = priority.first, .table = main_table, .suppress_default = true});
+    const bool carried = std::any_of(prefixes.begin(), prefixes.end(), [&](const auto& prefix) { return prefix.family() == family; });
+    if (!carried && !(plan.kill_switch && (family == Family::v4 || ipv6))) continue;
+    PlannedRule others{.family = family, .priority = priority.first, .table = main_table, .suppress_default = true};
+    if (plan.kill_switch) {
+      plan.routes.push_back(last_resort(everything(family), plan.table));
+      for (const auto& prefix : outside_of(family)) {
+        others.to = prefix;
+        plan.rules.push_back(others);
+      }
+    } else {
+      plan.rules.push_back(others);
+    }
     plan.rules.push_back({.family = family, .priority = priority.second, .table = plan.table, .mark = plan.engine_mark, .not_mark = true});
   }
   if (gateway) {
@@ -145,6 +203,25 @@ void plan_full_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes, std:
     make_findable(plan, *gateway);
   }
   plan.settings.push_back({"net.ipv4.conf.all.src_valid_mark", "1", true});
+}
+
+// Routes of some networks: these leave by the tunnel or not at all, but for what a network at hand has the same addresses.
+std::string plan_split_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefixes) {
+  for (const auto& prefix : prefixes) plan.routes.push_back({prefix, main_table});
+  if (!plan.kill_switch) return {};
+  for (const auto& prefix : prefixes) plan.routes.push_back(last_resort(prefix, main_table));
+  std::string sets;
+  std::string refused;
+  for (const auto family : {Family::v4, Family::v6}) {
+    std::vector<Prefix> own;
+    std::copy_if(prefixes.begin(), prefixes.end(), std::back_inserter(own), [&](const auto& prefix) { return prefix.family() == family; });
+    if (own.empty()) continue;
+    const auto [word, type, name] =
+        family == Family::v4 ? std::tuple("ip", "ipv4_addr", "inside4") : std::tuple("ip6", "ipv6_addr", "inside6");
+    sets += fmt::format("  set {} {{ type {}; flags interval; auto-merge; elements = {{ {} }}; }}\n", name, type, joined(own));
+    refused += fmt::format("    {} daddr @{} {}", word, name, refusal_text);
+  }
+  return sets + kill_switch_chains(plan, refused);
 }
 
 }  // namespace
@@ -181,7 +258,8 @@ bool is_own_rule(std::string_view interface, const PlannedRule& rule) {
 
 std::uint32_t own_table(std::string_view interface) { return table_base | hash16(interface); }
 std::uint32_t reply_mark(std::string_view interface) { return reply_mark_base | hash16(interface); }
-std::string firewall_table_name(std::string_view interface) { return fmt::format("drpf_connect_{}", interface); }
+std::string firewall_table_name(std::string_view interface) { return fmt::format("{}{}", firewall_table_prefix, interface); }
+bool is_connect_table(std::uint32_t table) { return (table & mark_family_mask) == table_base; }
 
 std::optional<Address> gateway_address(const WgQuickFile& file) {
   for (const auto& own : file.addresses) {
@@ -203,8 +281,9 @@ RoutePlan make_route_plan(const WgQuickFile& file, const RouteWish& wish) {
   const auto gateway = gateway_address(file);
   // Half of everything is as good as everything: written as 0.0.0.0/1 and 128.0.0.0/1 it would catch the engine's own packets, too.
   const bool everything = std::any_of(prefixes.begin(), prefixes.end(), [](const auto& prefix) { return prefix.length() <= 1; });
-  std::string chains = guard_chain(plan);
+  std::string chains = guard_chain(plan) + leaving_chain(plan, wish.inbound_only);
   if (wish.inbound_only) {
+    plan.stays = true;
     plan_inbound_only(plan, gateway);
     chains += inbound_chains(plan);
   } else if (std::holds_alternative<WgQuickFile::TableOff>(file.table)) {
@@ -212,15 +291,16 @@ RoutePlan make_route_plan(const WgQuickFile& file, const RouteWish& wish) {
   } else if (const auto* number = std::get_if<std::uint32_t>(&file.table)) {
     for (const auto& prefix : prefixes) plan.routes.push_back({prefix, *number});
   } else if (everything) {
-    plan_full_tunnel(plan, prefixes, gateway);
+    plan.kill_switch = plan.stays = wish.kill_switch;
+    plan_full_tunnel(plan, prefixes, gateway, wish.ipv6);
     chains += engine_mark_chains(plan);
-    plan.kill_switch = wish.kill_switch;
-    if (plan.kill_switch) chains += kill_switch_chain(plan);
+    if (plan.kill_switch) chains += kill_switch_chains(plan, fmt::format("    {}", refusal_text));
     if (!plan.kill_switch && !has(plan, Family::v6)) {
       plan.notes.emplace_back("the tunnel has no IPv6 and the kill switch is off: IPv6 goes past the tunnel");
     }
   } else {
-    for (const auto& prefix : prefixes) plan.routes.push_back({prefix, main_table});
+    plan.kill_switch = plan.stays = wish.kill_switch;
+    chains += plan_split_tunnel(plan, prefixes);
   }
 
   const auto table = firewall_table_name(plan.interface);

@@ -42,6 +42,7 @@ struct PlannedRoute {
   Prefix to;
   std::uint32_t table = main_table;
   std::optional<Address> gateway = std::nullopt;  // on the link; then somebody's route of that destination is left alone
+  bool last_resort = false;  // behind all others of its destination: unreachable, also when there is no interface any more
   bool operator==(const PlannedRoute&) const = default;
 };
 
@@ -63,7 +64,8 @@ struct RoutePlan {
   std::vector<PlannedSetting> settings;
   std::string firewall;  // nft text that replaces our table as a whole
   bool full_tunnel = false;
-  bool kill_switch = false;
+  bool kill_switch = false;  // nothing leaves past the tunnel
+  bool stays = false;        // after an end that nobody asked for, all of this but the interface stays; the user's word takes it away
   std::vector<std::string> notes;
 };
 
@@ -71,6 +73,7 @@ struct RouteWish {
   std::string interface;
   bool inbound_only = false;
   bool kill_switch = true;
+  bool ipv6 = true;  // this machine has it, whether the tunnel does or not
 };
 
 // Letters, digits, '_', '-' and '.', 1 to 15 of them, beginning with a letter or digit: what a device, an nft table and a file may all be
@@ -86,6 +89,11 @@ bool is_own_rule(std::string_view interface, const PlannedRule& rule);
 std::uint32_t own_table(std::string_view interface);
 std::uint32_t reply_mark(std::string_view interface);
 std::string firewall_table_name(std::string_view interface);
+inline constexpr std::string_view firewall_table_prefix = "drpf_connect_";
+inline constexpr std::string_view kill_switch_chain = "outside";  // of the firewall's table; there is none without a kill switch
+// The marks of all interfaces: these bits of the packet's mark are as they are in own_table() or reply_mark().
+inline constexpr std::uint32_t mark_family_mask = 0xffff0000;
+bool is_connect_table(std::uint32_t table);  // of whatever interface
 
 // The gateway's own address inside the tunnel: the device's IPv4 address with 1 as its last byte. None without IPv4.
 std::optional<Address> gateway_address(const protocol::wireguard::WgQuickFile& file);

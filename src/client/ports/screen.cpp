@@ -149,6 +149,16 @@ void Screen::shared(bool opened, Protocol protocol, const Endpoint& outside, con
   fact(boost::json::serialize(object));
 }
 
+void Screen::status(std::string_view interface, bool closed, std::string_view sentence) {
+  if (!json_) return fact(sentence);
+  boost::json::object object;
+  object["event"] = "status";
+  object["interface"] = interface;
+  object["closed"] = closed;
+  object["sentence"] = sentence;
+  fact(boost::json::serialize(object));
+}
+
 void Screen::stopped(WallTime now) {
   if (json_) {
     fact(boost::json::serialize(event("stopped", now)));

@@ -39,6 +39,8 @@ class Screen {
                 WallTime now);
   // A public port leads, or does not lead any more, to a machine of the network that is shared.
   void shared(bool opened, Protocol protocol, const Endpoint& outside, const Endpoint& machine, WallTime now);
+  // Whether the machine is kept from speaking past this tunnel; the sentence says it to people.
+  void status(std::string_view interface, bool closed, std::string_view sentence);
   void stopped(WallTime now);
   void note(std::string_view text);
   // "drpf connect: message. cure"

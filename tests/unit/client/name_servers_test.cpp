@@ -22,5 +22,14 @@ TEST(NameServersFile, TakesThreeAtMostAndNoNonsense) {
   EXPECT_THAT(name_servers_in("nameserver\nnameserver example.net\nnameservers 10.0.0.1\n"), IsEmpty());
 }
 
+TEST(NameServers, AreNamedOrLost) {
+  const std::vector servers{parse_address("10.77.0.1").value(), parse_address("fd77::1").value()};
+  EXPECT_TRUE(
+      are_named_in("nameserver 192.168.1.1\nnameserver 1.1.1.1\nnameserver 8.8.8.8\nnameserver 10.77.0.1\nnameserver fd77::1\n", servers))
+      << "behind those of other interfaces";
+  EXPECT_FALSE(are_named_in("nameserver 10.77.0.1\n", servers));
+  EXPECT_FALSE(are_named_in("", servers));
+}
+
 }  // namespace
 }  // namespace drpf::client

@@ -25,6 +25,14 @@ WgQuickFile file(const std::string& interface, const std::string& allowed) {
 }
 // What programs take the router's address from.
 const PlannedRoute findable{*parse_prefix("0.0.0.0/8"), main_table, parse_address("10.77.0.1").value()};
+// What is reached when there is no interface any more.
+PlannedRoute last_resort(const char* to, std::uint32_t table) {
+  PlannedRoute route;
+  route.to = *parse_prefix(to);
+  route.table = table;
+  route.last_resort = true;
+  return route;
+}
 const std::string both = "Address = 10.77.0.2/32, fd77::2/128";
 
 TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
@@ -34,11 +42,19 @@ TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
   EXPECT_TRUE(plan.full_tunnel);
   EXPECT_TRUE(plan.kill_switch);
   EXPECT_EQ(plan.engine_mark, table);
-  EXPECT_THAT(plan.routes,
-              ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), table}, PlannedRoute{*parse_prefix("::/0"), table}, findable));
+  EXPECT_TRUE(plan.stays);
+  EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), table}, PlannedRoute{*parse_prefix("::/0"), table},
+                                       last_resort("0.0.0.0/0", table), last_resort("::/0", table), findable));
   for (const auto family : {Family::v4, Family::v6}) {
+    for (const auto* local : {"10.0.0.0/8", "192.168.0.0/16", "fe80::/10", "fc00::/7"}) {
+      const auto to = *parse_prefix(local);
+      if (to.family() == family)
+        EXPECT_THAT(plan.rules, Contains(PlannedRule{
+                                    .family = family, .priority = place.first, .table = main_table, .to = to, .suppress_default = true}));
+    }
     EXPECT_THAT(plan.rules,
-                Contains(PlannedRule{.family = family, .priority = place.first, .table = main_table, .suppress_default = true}));
+                Not(Contains(PlannedRule{.family = family, .priority = place.first, .table = main_table, .suppress_default = true})))
+        << "a route of others would lead past the tunnel";
     EXPECT_THAT(plan.rules,
                 Contains(PlannedRule{.family = family, .priority = place.second, .table = table, .mark = table, .not_mark = true}));
   }
@@ -46,12 +62,32 @@ TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
               Contains(PlannedRule{.family = Family::v4, .priority = place.gateway, .table = table, .to = *parse_prefix("10.77.0.1/32")}));
   EXPECT_THAT(plan.settings, ElementsAre(PlannedSetting{"net.ipv4.conf.all.src_valid_mark", "1", true}));
   EXPECT_THAT(plan.firewall, HasSubstr("reject with icmpx type admin-prohibited"));
+  EXPECT_THAT(plan.firewall, HasSubstr("chain passing {\n    type filter hook forward")) << "what this machine forwards, too";
 }
 
-TEST(RoutePlan, FullTunnelWithoutIpv6LeavesIpv6ToTheKillSwitch) {
+TEST(RoutePlan, WithoutTheKillSwitchOthersRoutesCountAndNothingStays) {
+  const auto plan = make_route_plan(file(both, "0.0.0.0/0, ::/0"), {.interface = "home", .kill_switch = false});
+  const auto place = rule_priorities("home", Reach::everything);
+  EXPECT_FALSE(plan.stays);
+  EXPECT_THAT(plan.rules,
+              Contains(PlannedRule{.family = Family::v4, .priority = place.first, .table = main_table, .suppress_default = true}));
+  for (const auto& route : plan.routes) EXPECT_FALSE(route.last_resort);
+  EXPECT_THAT(plan.firewall, Not(HasSubstr("chain outside")));
+  EXPECT_THAT(plan.firewall, Not(HasSubstr("chain passing")));
+}
+
+TEST(RoutePlan, FullTunnelWithoutIpv6LeavesNoWayToIt) {
   const auto plan = make_route_plan(file("Address = 10.77.0.2/32", "0.0.0.0/0, ::/0"), {.interface = "home"});
-  for (const auto& rule : plan.rules) EXPECT_EQ(rule.family, Family::v4);
-  EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), own_table("home")}, findable));
+  const auto table = own_table("home");
+  EXPECT_THAT(plan.rules, Contains(PlannedRule{.family = Family::v6,
+                                               .priority = rule_priorities("home", Reach::everything).second,
+                                               .table = table,
+                                               .mark = table,
+                                               .not_mark = true}));
+  EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("0.0.0.0/0"), table}, last_resort("0.0.0.0/0", table),
+                                       last_resort("::/0", table), findable));
+  const auto without = make_route_plan(file("Address = 10.77.0.2/32", "0.0.0.0/0, ::/0"), {.interface = "home", .ipv6 = false});
+  for (const auto& rule : without.rules) EXPECT_EQ(rule.family, Family::v4) << "a machine without IPv6";
   EXPECT_THAT(plan.firewall, HasSubstr("chain outside"));
   EXPECT_THAT(plan.notes, IsEmpty());
   EXPECT_THAT(make_route_plan(file("Address = 10.77.0.2/32", "0.0.0.0/0"), {.interface = "home", .kill_switch = false}).notes,
@@ -61,7 +97,8 @@ TEST(RoutePlan, FullTunnelWithoutIpv6LeavesIpv6ToTheKillSwitch) {
 TEST(RoutePlan, TwoHalvesAreAFullTunnel) {
   const auto plan = make_route_plan(file("Address = 10.77.0.2/32", "0.0.0.0/1, 128.0.0.0/1"), {.interface = "home"});
   EXPECT_TRUE(plan.full_tunnel);
-  EXPECT_EQ(plan.routes.size(), 3u);
+  EXPECT_EQ(plan.routes.size(), 5u);
+  EXPECT_THAT(plan.routes, Contains(last_resort("::/0", own_table("home"))));
 }
 
 TEST(RoutePlan, InboundOnlyLeavesTheRestOutside) {
@@ -79,6 +116,9 @@ TEST(RoutePlan, InboundOnlyLeavesTheRestOutside) {
   EXPECT_THAT(plan.firewall, HasSubstr("type route hook output"));
   EXPECT_THAT(plan.firewall, Not(HasSubstr("chain outside")));
   EXPECT_THAT(plan.settings, ElementsAre(PlannedSetting{"net.ipv4.conf.home.rp_filter", "2", false}));
+  EXPECT_TRUE(plan.stays);
+  for (const auto* family : {"0.0.0.0/0", "::/0"}) EXPECT_THAT(plan.routes, Contains(last_resort(family, table)));
+  EXPECT_THAT(plan.firewall, HasSubstr("oifname != { \"lo\", \"home\" } ct direction reply ct mark"));
 }
 
 TEST(RoutePlan, EachModeGuardsTheTunnelAddresses) {
@@ -86,6 +126,8 @@ TEST(RoutePlan, EachModeGuardsTheTunnelAddresses) {
     const auto plan = make_route_plan(file(both, "0.0.0.0/0"), {.interface = "home", .inbound_only = inbound_only});
     EXPECT_THAT(plan.firewall, HasSubstr("iifname != { \"lo\", \"home\" } ip daddr { 10.77.0.2 } counter drop"));
     EXPECT_THAT(plan.firewall, HasSubstr("iifname != { \"lo\", \"home\" } ip6 daddr { fd77::2 } counter drop"));
+    EXPECT_THAT(plan.firewall, HasSubstr("oifname != { \"lo\", \"home\" } ip saddr { 10.77.0.2 } counter drop"));
+    EXPECT_THAT(plan.firewall, HasSubstr("oifname != { \"lo\", \"home\" } ip6 saddr { fd77::2 } counter drop"));
   }
 }
 
@@ -93,7 +135,10 @@ TEST(RoutePlan, SplitTunnelUsesTheMainTable) {
   const auto plan = make_route_plan(file("Address = 10.77.0.2/24", "10.77.0.0/16, 192.168.7.0/24"), {.interface = "home"});
   EXPECT_THAT(plan.rules, IsEmpty());
   EXPECT_THAT(plan.routes, ElementsAre(PlannedRoute{*parse_prefix("10.77.0.0/16"), main_table},
-                                       PlannedRoute{*parse_prefix("192.168.7.0/24"), main_table}));
+                                       PlannedRoute{*parse_prefix("192.168.7.0/24"), main_table}, last_resort("10.77.0.0/16", main_table),
+                                       last_resort("192.168.7.0/24", main_table)));
+  EXPECT_THAT(plan.firewall, HasSubstr("ip daddr @inside4 counter reject"));
+  EXPECT_THAT(plan.firewall, Not(HasSubstr("    counter reject"))) << "the rest of the world is free";
 }
 
 TEST(RoutePlan, ObeysTableAndMark) {

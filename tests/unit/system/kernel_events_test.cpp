@@ -1,8 +1,11 @@
 #include "system/kernel_events.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
+#include <array>
 
 #include "system/nft_messages.h"
 
@@ -75,6 +78,28 @@ TEST(NetworkChange, IsAnyLinkAddressOrRoutingRule) {
   for (const std::uint16_t type : {RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWRULE, RTM_DELRULE, RTM_NEWNETCONF})
     EXPECT_TRUE(tells(type, {})) << type;
   for (const std::uint16_t type : {RTM_NEWNEIGH, RTM_NEWQDISC, RTM_NEWPREFIX}) EXPECT_FALSE(tells(type, {})) << type;
+}
+
+std::optional<std::uint32_t> remover_in(std::uint16_t type, std::uint32_t port) {
+  NetlinkMessage message;
+  const std::array<std::uint8_t, 16> header{};
+  message.type = type;
+  message.port_id = port;
+  message.payload = header;
+  return remover(message);
+}
+
+TEST(Remover, IsTheProcessWhoseFirstSocketItWas) {
+  EXPECT_EQ(remover_in(RTM_DELRULE, 4711), 4711U);
+  EXPECT_EQ(remover_in(RTM_DELADDR, 1), 1U);
+  EXPECT_EQ(remover_in(RTM_NEWRULE, 4711), std::nullopt) << "it took nothing away";
+  EXPECT_EQ(remover_in(RTM_DELRULE, 0), std::nullopt) << "the kernel itself";
+  EXPECT_EQ(remover_in(RTM_DELRULE, 4294963200U), std::nullopt) << "a further socket of some process";
+}
+
+TEST(ProgramName, IsPrintableAndNothingWhereThereIsNone) {
+  EXPECT_FALSE(program_name(static_cast<std::uint32_t>(::getpid())).empty());
+  EXPECT_EQ(program_name(4'194'305), "");
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-#include "daemon/repair_record.h"
+#include "repair/repair_record.h"
 
 #include <gtest/gtest.h>
 
-namespace drpf::daemon {
+namespace drpf::repair {
 namespace {
 
 using namespace std::chrono_literals;
@@ -56,4 +56,4 @@ TEST(RepairRecord, KnowsNothingAtTheBeginning) {
 }
 
 }  // namespace
-}  // namespace drpf::daemon
+}  // namespace drpf::repair

@@ -11,7 +11,7 @@
 #include "api/service.h"
 #include "core/time.h"
 
-namespace drpf::daemon {
+namespace drpf::repair {
 
 class RepairRecord {
  public:
@@ -38,4 +38,4 @@ class RepairRecord {
   std::string last_culprit_;
 };
 
-}  // namespace drpf::daemon
+}  // namespace drpf::repair

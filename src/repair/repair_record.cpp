@@ -1,8 +1,8 @@
-#include "daemon/repair_record.h"
+#include "repair/repair_record.h"
 
 #include <fmt/format.h>
 
-namespace drpf::daemon {
+namespace drpf::repair {
 
 std::optional<std::string> RepairRecord::note(const std::string& what, const std::string& culprit, Time now) {
   auto& kind = kinds_[what];
@@ -34,4 +34,4 @@ api::RepairReport RepairRecord::report(Time now) const {
   return report;
 }
 
-}  // namespace drpf::daemon
+}  // namespace drpf::repair
