@@ -38,7 +38,7 @@ std::string control_socket_path(const std::string& interface) {
 Result<std::unique_ptr<tunnel::Tunnel>> start_tunnel(const TunnelWish& wish, Random& random, const Clock& clock,
                                                      std::function<void(tunnel::Event)> event) {
   EngineConfig config;
-  config.private_key = wish.private_key;
+  config.private_key = wish.private_key.bytes();
   config.mtu = wish.mtu;
   config.control_socket_path = control_socket_path(wish.interface);
   auto tun = system::Tun::open(Engine::tun_options(wish.interface, wish.mtu, config.offload));
