@@ -184,7 +184,7 @@ void Connection::start_share(const GatewayDoor& where) {
   LanShareSettings settings;
   settings.lan = *options_.share;
   settings.gateway = where;
-  const auto key = crypto::x25519_public(file_.private_key);
+  const auto key = crypto::x25519_public(file_.private_key.bytes());
   std::copy_n(key.begin(), settings.identity.size(), settings.identity.begin());
   settings.note_path = share_note_path_;
   settings.outer_source = [this] { return outer_source_; };
@@ -201,7 +201,7 @@ tunnel::PeerConfig Connection::peer_config(std::size_t peer) const {
   const auto& from = file_.peers[peer];
   tunnel::PeerConfig config;
   config.public_key = from.public_key;
-  config.preshared_key = from.preshared_key;
+  config.preshared_key = from.preshared_key.bytes();
   config.allowed_ips = from.allowed_ips;
   config.endpoint = endpoints_[peer];
   config.keepalive_s = from.keepalive_s;

@@ -37,7 +37,7 @@ std::string control_socket_path(const std::string& interface) {
 
 Result<StartedTunnel> start_tunnel(const TunnelWish& wish, Random& random, const Clock& clock, std::function<void(tunnel::Event)> event) {
   EngineConfig config;
-  config.private_key = wish.private_key;
+  config.private_key = wish.private_key.bytes();
   config.mtu = wish.mtu;
   config.control_socket_path = control_socket_path(wish.interface);
   const auto tun_options = Engine::tun_options(wish.interface, wish.mtu, config.offload);

@@ -9,7 +9,7 @@
 #include "core/random.h"
 #include "core/result.h"
 #include "core/time.h"
-#include "protocol/wireguard/wg_quick_file.h"
+#include "crypto/secret_key.h"
 #include "tunnel/tunnel.h"
 
 namespace drpf::client {
@@ -19,7 +19,7 @@ struct TunnelWish {
   std::uint16_t mtu = 0;
   std::uint32_t mark = 0;  // SO_MARK of the engine's sockets
   Port listen_port;        // zero = any
-  protocol::wireguard::WireGuardKey private_key{};
+  crypto::SecretKey private_key;
 };
 
 struct StartedTunnel {

@@ -12,6 +12,7 @@
 
 #include "core/address.h"
 #include "core/result.h"
+#include "crypto/secret_key.h"
 
 namespace drpf::protocol::wireguard {
 
@@ -41,7 +42,7 @@ std::string to_string(const PeerHost& host);
 
 struct WgQuickPeer {
   WireGuardKey public_key{};
-  WireGuardKey preshared_key{};  // zeros = none
+  crypto::SecretKey preshared_key;  // zeros = none
   std::vector<Prefix> allowed_ips;
   std::optional<PeerHost> endpoint;
   std::uint16_t keepalive_s = 0;  // 0 = off
@@ -57,7 +58,7 @@ struct WgQuickFile {
     std::string text;
   };
 
-  WireGuardKey private_key{};
+  crypto::SecretKey private_key;
   std::vector<InterfaceAddress> addresses;
   std::vector<Address> dns;
   std::vector<std::string> dns_search;
@@ -70,7 +71,8 @@ struct WgQuickFile {
   std::vector<Note> notes;         // what was read and is not acted upon, e.g. hooks
 };
 
-// `name` is what errors call the file. An error's message begins with "name:line: "; it never contains a private or preshared key.
+// `name` is what errors call the file. An error's message begins with "name:line: ". Neither it nor a note holds any piece of a key, in
+// whatever way the file is damaged: lost line ends, a key under the wrong setting.
 Result<WgQuickFile> parse_wg_quick_file(std::string_view text, std::string_view name);
 
 }  // namespace drpf::protocol::wireguard

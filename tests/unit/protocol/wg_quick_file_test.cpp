@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 namespace drpf::protocol::wireguard {
 namespace {
 
@@ -51,7 +54,7 @@ TEST(WgQuickFile, ReadsEverySetting) {
       "AllowedIPs = 10.77.0.0/16\n"
       "Endpoint = vpn.example.net:51820\n"
       "PersistentKeepalive = 25\n");
-  EXPECT_EQ(file.private_key.front(), 0x60);
+  EXPECT_EQ(file.private_key.bytes().front(), 0x60);
   ASSERT_EQ(file.addresses.size(), 3u);
   EXPECT_EQ(to_string(file.addresses[0]), "10.77.0.2/24");
   EXPECT_EQ(to_string(file.addresses[1]), "fd77::2/64");
@@ -65,7 +68,7 @@ TEST(WgQuickFile, ReadsEverySetting) {
   ASSERT_EQ(file.peers.size(), 1u);
   const auto& peer = file.peers[0];
   EXPECT_EQ(peer.public_key.front(), 0xc5);
-  EXPECT_EQ(peer.preshared_key, file.private_key);
+  EXPECT_EQ(peer.preshared_key.bytes(), file.private_key.bytes());
   EXPECT_EQ(peer.allowed_ips.size(), 3u);
   EXPECT_EQ(to_string(*peer.endpoint), "vpn.example.net:51820");
   EXPECT_EQ(peer.keepalive_s, 25);
@@ -117,10 +120,10 @@ TEST(WgQuickFile, RefusesBadValuesWithLineAndCure) {
       {"ListenPort = 65536", "", "home.conf:4: ListenPort = 65536"},
       {"ListenPort = -1", "", "home.conf:4: ListenPort"},
       {"FwMark = 0xgg", "", "home.conf:4: FwMark = 0xgg"},
-      {"PublicKey = x", "", "home.conf:4: unknown setting 'PublicKey' in [Interface]"},
-      {"Colour = blue", "", "home.conf:4: unknown setting 'Colour'"},
+      {"PublicKey = x", "", "home.conf:4: PublicKey does not belong into [Interface]"},
+      {"Colour = blue", "", "home.conf:4: unknown setting in [Interface]"},
       {"nonsense", "", "home.conf:4: the line is neither"},
-      {"[Interfaces]", "", "home.conf:4: unknown section [Interfaces]"},
+      {"[Interfaces]", "", "home.conf:4: unknown section"},
       {"", "AllowedIPs = 10.0.0.0/40", "home.conf:8: AllowedIPs = 10.0.0.0/40"},
       {"", "Endpoint = 198.51.100.1", "home.conf:8: Endpoint"},
       {"", "Endpoint = 198.51.100.1:0", "home.conf:8: Endpoint"},
@@ -139,7 +142,7 @@ TEST(WgQuickFile, RefusesBadValuesWithLineAndCure) {
 
 TEST(WgQuickFile, RefusesIncompleteFiles) {
   EXPECT_THAT(message(""), HasSubstr("no [Interface]"));
-  EXPECT_THAT(message("Address = 1.2.3.4\n"), HasSubstr("home.conf:1: the setting 'Address' stands before any section"));
+  EXPECT_THAT(message("Address = 1.2.3.4\n"), HasSubstr("home.conf:1: a setting stands before any section"));
   EXPECT_THAT(message("[Interface]\nAddress = 10.77.0.2\n"), HasSubstr("no PrivateKey"));
   EXPECT_THAT(message(std::string("[Interface]\nPrivateKey = ") + private_key), HasSubstr("no Address"));
   EXPECT_THAT(message(std::string("[Interface]\nPrivateKey = ") + private_key + "\nAddress = 10.77.0.2"), HasSubstr("no [Peer]"));
@@ -154,6 +157,67 @@ TEST(WgQuickFile, NeverQuotesAKey) {
                                   "[Interface]\nPrivateKey " + secret + "\n", "[Interface]\n" + secret.substr(0, 43) + "\n"}) {
     EXPECT_THAT(message(text), Not(HasSubstr("YAnz5")));
   }
+}
+
+// Everything that comes out of a text: what an error or a note may carry on, and the values that others are told.
+std::string all_that_comes_out(const std::string& text) {
+  const auto file = parse_wg_quick_file(text, "home.conf");
+  if (!file) return file.error().message + " " + file.error().cure;
+  std::string out;
+  for (const auto& note : file->notes) out += note.text + "\n";
+  for (const auto& name : file->dns_search) out += name + "\n";
+  for (const auto& peer : file->peers)
+    if (peer.endpoint) out += to_string(*peer.endpoint) + "\n";
+  return out;
+}
+
+void expect_no_key_in(const std::string& out, const std::string& text) {
+  constexpr std::size_t piece = 8;
+  const std::string secret = private_key;
+  for (std::size_t i = 0; i + piece <= secret.size(); ++i)
+    ASSERT_EQ(out.find(secret.substr(i, piece)), std::string::npos) << out << "\nof:\n" << text;
+}
+
+TEST(WgQuickFile, NoKeyComesOutOfAFileThatIsDamagedInAnyByte) {
+  const auto whole =
+      complete("DNS = 10.77.0.1\nMTU = 1420\nTable = auto",
+               std::string("PresharedKey = ") + private_key + "\nEndpoint = vpn.example.net:51820\nPersistentKeepalive = 25");
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    for (const char byte : {'\n', ' ', '=', '#', ',', '[', 'x', ':', '.', '\0'}) {
+      auto damaged = whole;
+      damaged[i] = byte;
+      expect_no_key_in(all_that_comes_out(damaged), damaged);
+    }
+    auto shorter = whole;
+    shorter.erase(i, 1);
+    expect_no_key_in(all_that_comes_out(shorter), shorter);
+    expect_no_key_in(all_that_comes_out(whole.substr(0, i)), whole.substr(0, i));
+    expect_no_key_in(all_that_comes_out(whole.substr(i)), whole.substr(i));
+  }
+}
+
+TEST(WgQuickFile, NoKeyComesOutFromUnderAnotherSetting) {
+  const std::string secret = private_key;
+  for (const auto* setting : {"Address", "DNS", "MTU", "Table", "ListenPort", "FwMark", "PostUp", "SaveConfig", "Colour"}) {
+    for (const auto& value : {secret, secret.substr(0, 43), secret.substr(0, 20), "10.77.0.2/32PrivateKey=" + secret, secret + ":51820"}) {
+      const auto text = complete(std::string(setting) + " = " + value);
+      expect_no_key_in(all_that_comes_out(text), text);
+    }
+  }
+  for (const auto* setting : {"AllowedIPs", "Endpoint", "PersistentKeepalive", "PublicKey"}) {
+    for (const auto& value : {secret, secret.substr(0, 43), secret + ":51820", "vpn.example.net:51820PrivateKey=" + secret}) {
+      const auto text = complete("", std::string(setting) + " = " + value);
+      expect_no_key_in(all_that_comes_out(text), text);
+    }
+  }
+  // A key without '+', '/' and '=' has all that a name has; it would be looked up, and said.
+  EXPECT_THAT(message(complete("DNS = YAnz5TFplXXJte14tji3zlMNqAhd2rYUIgJBgB3fBmk")), Not(HasSubstr("YAnz5TFp")));
+  EXPECT_THAT(message(complete("", "Endpoint = YAnz5TFplXXJte14tji3zlMNqAhd2rYUIgJBgB3fBmk:51820")), Not(HasSubstr("YAnz5TFp")));
+}
+
+TEST(WgQuickFile, ItsKeysHaveNoText) {
+  static_assert(!fmt::is_formattable<crypto::SecretKey>::value);
+  EXPECT_THAT(message(complete("", std::string("PublicKey = ") + private_key)), HasSubstr("is this device's PrivateKey"));
 }
 
 TEST(WgQuickFile, HasLimits) {
