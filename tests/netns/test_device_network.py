@@ -18,7 +18,7 @@ from traffic import Capture, TcpServer, tcp_visit
 BOX = {4: "172.30.0.2", 6: "fd30::2"}
 PACKETS_EACH_SECOND = 100
 # The question for the gateway's name is the tunnel's own, too; it goes to the machine's resolver.
-OUTSIDE = f"({OUTSIDE}) and not (host 192.0.2.53 and udp port 53)"
+OUTSIDE = f"({OUTSIDE}) and not (host 192.0.2.53 and udp port 53) and not (icmp and dst net 192.168.1.0/24)"
 
 
 class Chatter:
@@ -80,7 +80,7 @@ def delete_rules(host):
 
 
 def delete_routes(host):
-    host.sh("for f in -4 -6; do ip $f route show table all | grep -v 'table local' | grep -E 'dev home|^unreachable' | sed -E 's/(expires|error|pref) [^ ]+//g' | "
+    host.sh("for f in -4 -6; do ip $f route show table all | grep -v 'table local' | grep -v 'proto kernel' | grep -E 'dev home|^unreachable' | sed -E 's/(expires|error|pref) [^ ]+//g' | "
             "while read -r route; do ip $f route del $route || true; done; done")
 
 

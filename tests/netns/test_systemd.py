@@ -10,13 +10,14 @@ from gateway import ConnectedDevice, Gateway, WireGuardDevice
 from namespaces import wait_for
 from systemd_lab import UNITS, NoSystemd, Systemd
 from test_confinement import NET_ADMIN, NET_BIND_SERVICE, assert_confined, status, threads
-from traffic import TcpServer, tcp_visit
+from test_device_network import OUTSIDE, Chatter, is_open
+from traffic import Capture, TcpServer, tcp_visit
 
 EXPOSURE_MAX = 2.0
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("unit", ["drpf.service", "drpf-connect@.service"])
+@pytest.mark.parametrize("unit", ["drpf.service", "drpf-connect@.service", "drpf-connect-closed@.service"])
 def test_a_unit_leaves_little_exposed(unit):
     result = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", os.path.join(UNITS, unit)], capture_output=True, text=True, check=False)
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", result.stdout)
@@ -134,6 +135,26 @@ def test_a_device_under_its_unit(lab, gateway, boot):
     systemd.systemctl("stop", "drpf-connect@laptop")
     assert systemd.show("drpf-connect@laptop", "Result") == "success"
     assert gateway.ports("laptop", state="active") == []
+
+
+def test_a_device_under_its_unit_is_opened_by_stop_alone(lab, gateway, boot):
+    home = lab.homes[0]
+    text = gateway.add_device("ann", "laptop")
+    systemd = boot(home)
+    with open(systemd.path("/etc/drpf/laptop.conf"), "w", encoding="ascii") as file:
+        file.write(text)
+    os.chmod(systemd.path("/etc/drpf/laptop.conf"), 0o600)
+    systemd.systemctl("start", "drpf-connect@laptop")
+    with Chatter(lab, home), Capture(lab.routers[0], "lan2", OUTSIDE) as outside:
+        systemd.systemctl("restart", "drpf-connect@laptop")  # as an update does it
+        main = systemd.main_process("drpf-connect@laptop")
+        os.kill(main, signal.SIGKILL)
+        wait_for(lambda: systemd.main_process("drpf-connect@laptop") not in (0, main) and gateway.ports("laptop", state="active"), 15, "systemd starts it again")
+    assert outside.lines == []
+    assert systemd.show("drpf-connect-closed@laptop", "ActiveState") == "active"
+    systemd.systemctl("stop", "drpf-connect@laptop")
+    wait_for(lambda: "drpf_connect" not in home.run("nft", "list", "tables").stdout, 10, "the user's word opens it")
+    assert is_open(lab, home)
 
 
 def test_a_device_under_its_unit_follows_programs(lab, gateway, boot):

@@ -47,7 +47,11 @@ std::optional<Error> Connection::run() {
   outside.servers = present_name_servers();
   outside.mark = plan_.engine_mark;
   lookup_.emplace(loop_, std::move(outside));
-  if (auto closed = close_first(); !closed) return closed.error();
+  if (auto closed = close_first(); !closed) {
+    end_with(closed.error());
+    take_down();
+    return ended_with_;
+  }
   start_hooks();
   start_informers();
   publish(std::nullopt, {});  // files of yesterday must not be taken for today's

@@ -39,7 +39,7 @@ Status run(std::vector<std::string> arguments, std::string input = {}) {
 bool resolved_runs() { return ::access(resolved_socket, F_OK) == 0 && !system::find_program("resolvectl").empty(); }
 bool resolvconf_there() { return !system::find_program("resolvconf").empty(); }
 
-std::string text_of(const char* path) {
+std::string content_of(const char* path) {
   std::ifstream file(path);
   std::string text(resolv_conf_size_max, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -91,7 +91,7 @@ bool are_named_in(std::string_view resolv_conf, const std::vector<Address>& serv
 }
 
 std::vector<Address> present_name_servers() {
-  const auto read = [](const char* path) { return name_servers_in(text_of(path)); };
+  const auto read = [](const char* path) { return name_servers_in(content_of(path)); };
   auto servers = read("/etc/resolv.conf");
   if (std::all_of(servers.begin(), servers.end(), [](const auto& server) { return server.is_loopback(); })) {
     if (auto behind = read(resolved_list); !behind.empty()) return behind;
@@ -100,7 +100,7 @@ std::vector<Address> present_name_servers() {
 }
 
 bool NameServers::are_lost() {
-  const bool stand = are_named_in(text_of(resolved_runs() ? resolved_list : "/etc/resolv.conf"), servers_);
+  const bool stand = are_named_in(content_of(resolved_runs() ? resolved_list : "/etc/resolv.conf"), servers_);
   return std::exchange(stood_, stand) && !stand;
 }
 

@@ -107,10 +107,12 @@ Result<Routing::Mended> Routing::apply(const RoutePlan& plan) {
     kernel_.emplace(std::move(*kernel));
   }
   Mended mended;
-  if (auto status = keep_firewall(plan, mended); !status) return fail(status.error());
+  // Where the firewall cannot be had the routes hold by themselves; only an interface there is none without it.
+  const auto firewall = keep_firewall(plan, mended);
   if (auto status = keep_settings(plan, mended); !status) return fail(status.error());
   if (auto status = keep_routes(plan, false, mended); !status) return fail(status.error());
   if (auto status = keep_rules(plan, mended); !status) return fail(status.error());
+  if (!firewall) return fail(firewall.error());
   if (!make_again_) return mended;
   if (auto status = keep_interface(plan, mended); !status) return fail(status.error());
   if (auto status = keep_settings(plan, mended); !status) return fail(status.error());  // those of the interface

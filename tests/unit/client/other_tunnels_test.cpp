@@ -17,13 +17,13 @@ RoutePlan plan_for(bool inbound_only) {
   return make_route_plan(*file, {.interface = "office", .inbound_only = inbound_only});
 }
 
-OtherTunnel other(const char* address, bool is_connect, bool takes_everything) {
+OtherTunnel other_tunnel(const char* address, bool is_connect, bool takes_everything) {
   return {"home", {*parse_address(address)}, is_connect, takes_everything};
 }
 
 TEST(OtherTunnels, OneAddressCannotBeOfTwo) {
   for (const auto* address : {"10.77.0.2", "fd77::2"}) {
-    const auto refused = check_beside(plan_for(true), {other(address, false, false)});
+    const auto refused = check_beside(plan_for(true), {other_tunnel(address, false, false)});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "address_in_use");
     EXPECT_THAT(refused.error().message, HasSubstr(std::string(address) + " is the address of home already"));
@@ -32,12 +32,12 @@ TEST(OtherTunnels, OneAddressCannotBeOfTwo) {
 }
 
 TEST(OtherTunnels, OnlyOneCarriesEverything) {
-  const auto refused = check_beside(plan_for(false), {other("10.78.0.2", true, true)});
+  const auto refused = check_beside(plan_for(false), {other_tunnel("10.78.0.2", true, true)});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "full_tunnel_in_use");
   EXPECT_THAT(refused.error().cure, HasSubstr("--inbound-only"));
-  EXPECT_TRUE(check_beside(plan_for(true), {other("10.78.0.2", true, true)})) << "answers to visitors go beside it";
-  EXPECT_TRUE(check_beside(plan_for(false), {other("10.78.0.2", true, false)}));
+  EXPECT_TRUE(check_beside(plan_for(true), {other_tunnel("10.78.0.2", true, true)})) << "answers to visitors go beside it";
+  EXPECT_TRUE(check_beside(plan_for(false), {other_tunnel("10.78.0.2", true, false)}));
 }
 
 }  // namespace

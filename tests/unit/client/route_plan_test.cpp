@@ -48,9 +48,9 @@ TEST(RoutePlan, FullTunnelFollowsTheMarkAndNotAnException) {
   for (const auto family : {Family::v4, Family::v6}) {
     for (const auto* local : {"10.0.0.0/8", "192.168.0.0/16", "fe80::/10", "fc00::/7"}) {
       const auto to = *parse_prefix(local);
-      if (to.family() == family)
-        EXPECT_THAT(plan.rules, Contains(PlannedRule{
-                                    .family = family, .priority = place.first, .table = main_table, .to = to, .suppress_default = true}));
+      if (to.family() != family) continue;
+      EXPECT_THAT(plan.rules, Contains(PlannedRule{
+                                  .family = family, .priority = place.first, .table = main_table, .to = to, .suppress_default = true}));
     }
     EXPECT_THAT(plan.rules,
                 Not(Contains(PlannedRule{.family = family, .priority = place.first, .table = main_table, .suppress_default = true})))

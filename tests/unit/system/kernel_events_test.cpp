@@ -1,10 +1,10 @@
 #include "system/kernel_events.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
+#include <unistd.h>
+
 #include <array>
 
 #include "system/nft_messages.h"
