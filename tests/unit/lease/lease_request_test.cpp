@@ -191,8 +191,10 @@ TEST_F(BookTest, WhatRestsBecauseOfAnAccountIsBoundedByItsPlan) {
   EXPECT_EQ(book.ports_held(alice), 5U);
   EXPECT_EQ(book.ports_resting(alice), 5U);
   EXPECT_EQ(refused(request(id)), "quota_exhausted");
-  act(book.remove_lease({"main", Protocol::tcp, ports_of(id)[0]}, now));
-  act(book.remove_lease({"main", Protocol::udp, ports_of(id)[0]}, now));
+  const auto back = ports_of(id)[0];
+  act(book.remove_lease({"main", Protocol::tcp, back}, now));
+  act(book.remove_lease({"main", Protocol::udp, back}, now));
+  EXPECT_EQ(book.ports_held(alice), 4U);
   EXPECT_EQ(refused(request(id, 10050)), "quota_exhausted");
   pass(600s);
   EXPECT_EQ(book.ports_resting(alice), 0U);
