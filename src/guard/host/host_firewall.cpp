@@ -111,6 +111,7 @@ Result<HostFirewall> HostFirewall::open(const FirewallPlaces& places) {
   auto registry = port_names();
   if (!registry) return fail(registry.error());
   std::vector<firewall::Profile> profiles;
+  std::optional<Error> wrong;
   std::error_code error;
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(StateFolder(places.state).path_of(state_file::profiles), error))
@@ -118,10 +119,13 @@ Result<HostFirewall> HostFirewall::open(const FirewallPlaces& places) {
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
     auto read = firewall::parse_profiles(system::read_text_file(file));
-    if (!read) return fail(invalid("profile_file", fmt::format("{}: {}", file.string(), read.error().message), read.error().cure));
+    if (!read) {
+      wrong = invalid("profile_file", fmt::format("{}: {}", file.string(), read.error().message), read.error().cure);
+      continue;
+    }
     profiles.insert(profiles.end(), std::make_move_iterator(read->begin()), std::make_move_iterator(read->end()));
   }
-  return HostFirewall(places, firewall::ServiceNames(std::move(*registry), std::move(profiles)));
+  return HostFirewall(places, firewall::ServiceNames(std::move(*registry), std::move(profiles)), std::move(wrong));
 }
 
 Result<KernelTable> HostFirewall::kernel() const {
@@ -141,6 +145,7 @@ Result<KernelTable> HostFirewall::kernel() const {
 }
 
 Result<std::optional<HostRuleset>> HostFirewall::read(std::string_view file) const {
+  if (wrong_profile_) return fail(*wrong_profile_);
   const auto text = folder_.read(file);
   if (!text) return fail(text.error());
   if (!*text) return std::nullopt;

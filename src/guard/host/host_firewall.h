@@ -31,7 +31,7 @@ struct KernelTable {
 
 class HostFirewall {
  public:
-  // Reads names and profiles. Errors: not root; a profile that is wrong.
+  // Reads names and profiles. Error: not root. A profile that is wrong is the error of whatever reads rules.
   static Result<HostFirewall> open(const FirewallPlaces& places);
 
   const firewall::ServiceNames& names() const { return names_; }
@@ -56,14 +56,15 @@ class HostFirewall {
   Status follow_leases() const;
 
  private:
-  HostFirewall(FirewallPlaces places, firewall::ServiceNames names)
-      : places_(std::move(places)), folder_(places_.state), names_(std::move(names)) {}
+  HostFirewall(FirewallPlaces places, firewall::ServiceNames names, std::optional<Error> wrong_profile)
+      : places_(std::move(places)), folder_(places_.state), names_(std::move(names)), wrong_profile_(std::move(wrong_profile)) {}
   Result<std::optional<firewall::HostRuleset>> read(std::string_view file) const;
   std::vector<firewall::ServicePorts> leased_now() const;
 
   FirewallPlaces places_;
   StateFolder folder_;
   firewall::ServiceNames names_;
+  std::optional<Error> wrong_profile_;
 };
 
 // "3.5s" and the like behind "expires" in a listing; the longest.
