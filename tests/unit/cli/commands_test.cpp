@@ -293,17 +293,31 @@ TEST(CommandLine, AWrongOneIs64AndNamesTheHelp) {
 }
 
 TEST(CommandLine, EveryCommandHasHelpWithAnExample) {
-  for (const auto& words : std::vector<std::vector<std::string>>{{"gateway"},          {"account", "add"},
-                                                                 {"account", "list"},  {"account", "show"},
-                                                                 {"account", "set"},   {"account", "remove"},
-                                                                 {"device", "add"},    {"device", "list"},
-                                                                 {"device", "show"},   {"device", "config"},
-                                                                 {"device", "remove"}, {"lease", "list"},
-                                                                 {"lease", "add"},     {"lease", "set"},
-                                                                 {"lease", "remove"},  {"status"},
-                                                                 {"reload"},           {"check"},
-                                                                 {"connect"},          {"completion"},
-                                                                 {"version"},          {"ports"}}) {
+  for (const auto& words : std::vector<std::vector<std::string>>{{"gateway"},
+                                                                 {"account", "add"},
+                                                                 {"account", "list"},
+                                                                 {"account", "show"},
+                                                                 {"account", "set"},
+                                                                 {"account", "remove"},
+                                                                 {"device", "add"},
+                                                                 {"device", "list"},
+                                                                 {"device", "show"},
+                                                                 {"device", "config"},
+                                                                 {"device", "remove"},
+                                                                 {"lease", "list"},
+                                                                 {"lease", "add"},
+                                                                 {"lease", "set"},
+                                                                 {"lease", "remove"},
+                                                                 {"status"},
+                                                                 {"reload"},
+                                                                 {"check"},
+                                                                 {"connect"},
+                                                                 {"completion"},
+                                                                 {"firewall"},
+                                                                 {"firewall", "allow"},
+                                                                 {"firewall", "status"},
+                                                                 {"version"},
+                                                                 {"ports"}}) {
     auto with_help = words;
     with_help.emplace_back("--help");
     const auto outcome = drpf(with_help);
