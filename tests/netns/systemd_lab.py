@@ -152,13 +152,18 @@ class Systemd:
 
 
 def below(pid, name):
-    """The nearest process below this one that has this name."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        children = [int(child) for child in file.read().split()]
+    """The nearest process below this one that has this name; others may end meanwhile."""
+    def read(path):
+        try:
+            with open(path, encoding="ascii") as file:
+                return file.read()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+
+    children = [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
     for child in children:
-        with open(f"/proc/{child}/comm", encoding="ascii") as file:
-            if file.read().strip() == name:
-                return child
+        if read(f"/proc/{child}/comm").strip() == name:
+            return child
     return next((found for child in children if (found := below(child, name))), None)
 
 

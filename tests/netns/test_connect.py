@@ -72,11 +72,11 @@ def test_full_tunnel_carries_everything_and_leaves_nothing_behind(lab, stub):
 @pytest.mark.wall("D11", "a hostile network's routes lead past the tunnel (TunnelVision, TunnelCrack)", None)
 def test_no_route_of_a_hostile_network_leads_past_the_tunnel(lab, stub):
     """TunnelVision (a more specific route by DHCP) and TunnelCrack (a public range claimed as local): everything goes through the tunnel all the
-    same."""
+    same. A network that claims the gateway's own address can end the tunnel, and then nothing goes anywhere."""
     home = lab.homes[0]
     connect(home, stub.configuration())
     with TcpServer(lab.inet, 80) as server, UdpServer(lab.inet, 53):
-        home.sh(f"ip route add {lab.inet_v4}/32 via 192.168.1.1; ip addr add 198.51.100.77/24 dev eth0; ip -6 route add {lab.inet_v6}/128 via {lab.home_v6(1, 1)}")
+        home.sh(f"ip route add {lab.inet_v4}/32 via 192.168.1.1; ip addr add 198.51.100.29/28 dev eth0; ip -6 route add {lab.inet_v6}/128 via {lab.home_v6(1, 1)}")
         with Capture(home, "eth0", OUTSIDE) as outside:
             assert tcp_visit(home, lab.inet_v4, 80).startswith(f"you are {lab.gw_v4} ")
             assert udp_visit(home, lab.inet_v4, 53).startswith(f"you are {lab.gw_v4} ")
@@ -85,6 +85,8 @@ def test_no_route_of_a_hostile_network_leads_past_the_tunnel(lab, stub):
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0\0")
                 with pytest.raises(OSError):
                     bound.connect((lab.inet_v4, 80))
+            home.sh("ip addr add 198.51.100.77/24 dev eth0")
+            assert tcp_visit(home, lab.inet_v4, 80, seconds=1) is None
         assert outside.lines == [] and set(server.addresses()) == {lab.gw_v4, lab.gw_v6}
 
 

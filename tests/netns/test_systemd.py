@@ -147,9 +147,10 @@ def test_a_device_under_its_unit_is_opened_by_stop_alone(lab, gateway, boot):
     systemd.systemctl("start", "drpf-connect@laptop")
     with Chatter(lab, home), Capture(lab.routers[0], "lan2", OUTSIDE) as outside:
         systemd.systemctl("restart", "drpf-connect@laptop")  # as an update does it
-        main = systemd.main_process("drpf-connect@laptop")
-        os.kill(main, signal.SIGKILL)
-        wait_for(lambda: systemd.main_process("drpf-connect@laptop") not in (0, main) and gateway.ports("laptop", state="active"), 15, "systemd starts it again")
+        os.kill(systemd.main_process("drpf-connect@laptop"), signal.SIGKILL)
+        wait_for(lambda: systemd.show("drpf-connect@laptop", "NRestarts") != "0" and systemd.show("drpf-connect@laptop", "ActiveState") == "active", 15,
+                 "systemd starts it again")
+        gateway.wait_for_ports("laptop")
     assert outside.lines == []
     assert systemd.show("drpf-connect-closed@laptop", "ActiveState") == "active"
     systemd.systemctl("stop", "drpf-connect@laptop")
