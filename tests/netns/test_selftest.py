@@ -104,7 +104,7 @@ def emptied(names):
 # What is changed in the rules on their way into the kernel, and which threats must then be open.
 WALLS = {
     "devices' traffic leaves from any port": (r's/masquerade to :32768-51199 fully-random/masquerade/', "shadow", {"port-shadow-udp", "port-shadow-tcp"}),
-    "any protocol leaves the tunnel": (r's/ct state new meta l4proto { tcp, udp, icmp, 58 } accept/ct state new accept/; '
+    "any protocol leaves the tunnel": (r's/ct state new meta l4proto { tcp, udp } accept/ct state new accept/; '
                                        r's/meta l4proto { icmp, 58 } masquerade/masquerade/', "portless", {"port-shadow-portless"}),
     "generations are not checked": (emptied(r"revoked\|inbound_without_lease"), "stale-expiry", {"stale-expiry"}),
     "the middle of a TCP conversation is taken up": (emptied("tcp_without_syn"), "mid-stream", {"mid-stream"}),
