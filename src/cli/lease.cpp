@@ -39,12 +39,13 @@ struct Target {
 Result<std::vector<Target>> find_targets(const LeaseOptions& options) {
   const auto arguments = parse_port_arguments(options.ports);
   if (!arguments) return fail(arguments.error());
+  if (std::any_of(arguments->begin(), arguments->end(), [](const auto& one) { return !one.ports; }))
+    return fail(wrong_usage("'any' names no lease", "give the public port's number"));
   const auto leases = options.gateway().get("/v1/leases");
   if (!leases) return fail(leases.error());
   std::map<std::pair<std::size_t, std::string>, Target> targets;
   for (std::size_t at = 0; at < arguments->size(); ++at) {
     const auto& argument = (*arguments)[at];
-    if (!argument.ports) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
     std::set<std::string> hosts;
     for (const auto& lease : leases->as_array()) {
       const auto host = api_client::text_of(lease, "host");

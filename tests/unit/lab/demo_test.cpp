@@ -86,7 +86,7 @@ TEST(DemoPicture, PortsThatLeadToPortsSideBySideShareALine) {
 
 TEST(DemoDeviceFile, GivesTheTunnelAddresses) {
   const std::string key = to_base64(Bytes(32, 1));
-  const std::string peer = "[Peer]\nPublicKey = " + key + "\nAllowedIPs = 0.0.0.0/0\nEndpoint = 198.51.100.1:51820\n";
+  const std::string peer = "[Peer]\nPublicKey = " + to_base64(Bytes(32, 2)) + "\nAllowedIPs = 0.0.0.0/0\nEndpoint = 198.51.100.1:51820\n";
   const auto file = read_device_file("[Interface]\nPrivateKey = " + key + "\nAddress = 10.77.0.2/32, fd77::2/128\n" + peer);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->address(Family::v4), *parse_address("10.77.0.2"));
