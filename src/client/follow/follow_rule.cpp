@@ -10,7 +10,7 @@
 namespace drpf::client {
 namespace {
 
-constexpr std::string_view example = "Like this: --follow qbittorrent-nox,java:25565 or --follow 'someserver:27015+27036/udp+!27020'";
+constexpr std::string_view rule_example = "Like this: --follow qbittorrent-nox,java:25565 or --follow 'someserver:27015+27036/udp+!27020'";
 
 // Where programs are administered, by their makers' choice: web interfaces, remote control, remote desktops. Most have a well-known
 // password or none until somebody sets one.
@@ -32,8 +32,8 @@ bool matches(const std::vector<FollowedPorts>& list, Protocol protocol, Port por
                      [&](const FollowedPorts& one) { return (protocol == Protocol::tcp ? one.tcp : one.udp) && one.ports.contains(port); });
 }
 
-tl::unexpected<Error> wrong(std::string_view text, std::string_view what) {
-  return fail(invalid("bad_follow", fmt::format("--follow {}: {}", text, what), std::string(example)));
+tl::unexpected<Error> wrong_rule(std::string_view text, std::string_view what) {
+  return fail(invalid("bad_follow", fmt::format("--follow {}: {}", text, what), std::string(rule_example)));
 }
 
 std::optional<Port> port_in(std::string_view text) {
@@ -72,7 +72,7 @@ Result<FollowRule> parse_follow_rule(std::string_view text) {
   // It is printed, and compared with what any process may call itself.
   const auto plain = [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '/' && c != '@' && c != '*'; };
   if (rule.program.empty() || rule.program.size() > program_name_max || !std::all_of(rule.program.begin(), rule.program.end(), plain))
-    return wrong(text, "no name of a program; it is matched exactly, without its folder");
+    return wrong_rule(text, "no name of a program; it is matched exactly, without its folder");
   if (colon == std::string_view::npos) return rule;
   auto rest = text.substr(colon + 1);
   while (true) {
@@ -83,7 +83,7 @@ Result<FollowRule> parse_follow_rule(std::string_view text) {
     const auto slash = part.find('/');
     const bool protocol_known = slash == std::string_view::npos || part.substr(slash) == "/tcp" || part.substr(slash) == "/udp";
     const auto ports = ports_in(part);
-    if (!ports || !protocol_known) return wrong(text, fmt::format("'{}' is no port or range from 1 to 65535", part));
+    if (!ports || !protocol_known) return wrong_rule(text, fmt::format("'{}' is no port or range from 1 to 65535", part));
     (never ? rule.never : rule.only).push_back(*ports);
     if (plus == std::string_view::npos) return rule;
     rest.remove_prefix(plus + 1);
