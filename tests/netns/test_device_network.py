@@ -96,7 +96,8 @@ DISTURBANCES = {
     "down and up": lambda host: host.sh("ip link set home down; ip link set home up"),
     "parameter": lambda host: host.sh("sysctl -qw net.ipv4.conf.all.src_valid_mark=0"),
     "deleted": lambda host: host.sh("ip link del home"),
-    "renamed": lambda host: host.sh("ip link set home down; ip link set home name stolen; ip link set stolen up"),
+    # It may be gone before it is up: a device without its interface makes a new one and ends the old.
+    "renamed": lambda host: host.sh("ip link set home down; ip link set home name stolen; ip link set stolen up || true"),
     "an address of its own table led elsewhere": lambda host: host.sh(
         "ip route replace default via 192.168.1.1 table $(ip rule | sed -n 's/.*not from all .* lookup //p' | head -1)"),
 }
