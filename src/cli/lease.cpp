@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "cli/command_line.h"
@@ -29,13 +28,18 @@ struct LeaseOptions : AdminOptions {
   api_client::AdminClient gateway() const { return api_client::AdminClient(socket); }
 };
 
+std::string path_of(const json::value& lease) {
+  return "/v1/leases/" + net::percent_encode(api_client::text_of(lease, "host")) + "/" + api_client::text_of(lease, "protocol") + "/" +
+         api_client::text_of(lease, "public_port");
+}
+
 struct Target {
   std::string path;
   std::string name;      // as it was asked for
   int beyond_first = 0;  // of the run that it is in
 };
 
-// The leases that the PORT arguments mean: each host and protocol once, in the order of their numbers.
+// The leases that the PORT arguments mean: each host and protocol once.
 Result<std::vector<Target>> find_targets(const LeaseOptions& options) {
   const auto arguments = parse_port_arguments(options.ports);
   if (!arguments) return fail(arguments.error());
@@ -43,9 +47,9 @@ Result<std::vector<Target>> find_targets(const LeaseOptions& options) {
     return fail(wrong_usage("'any' names no lease", "give the public port's number"));
   const auto leases = options.gateway().get("/v1/leases");
   if (!leases) return fail(leases.error());
-  std::map<std::pair<std::size_t, std::string>, Target> targets;
-  for (std::size_t at = 0; at < arguments->size(); ++at) {
-    const auto& argument = (*arguments)[at];
+  std::vector<Target> targets;
+  std::set<std::string> paths;  // arguments may overlap
+  for (const auto& argument : *arguments) {
     std::set<std::string> hosts;
     for (const auto& lease : leases->as_array()) {
       const auto host = api_client::text_of(lease, "host");
@@ -54,22 +58,16 @@ Result<std::vector<Target>> find_targets(const LeaseOptions& options) {
       if (!argument.ports->contains(port) || (argument.protocol && protocol != to_string(*argument.protocol))) continue;
       if (!options.host.empty() && host != options.host) continue;
       hosts.insert(host);
-      const auto path = "/v1/leases/" + net::percent_encode(host) + "/" + protocol + "/" + to_string(port);
-      targets.emplace(std::pair(at, path), Target{path, to_string(argument), port.value() - argument.ports->first().value()});
+      auto path = path_of(lease);
+      if (paths.insert(path).second)
+        targets.push_back({std::move(path), to_string(argument), port.value() - argument.ports->first().value()});
     }
     if (hosts.empty()) return fail(not_found("lease_unknown", "there is no lease on port " + to_string(argument), "see `drpf lease list`"));
     if (hosts.size() > 1)
       return fail(wrong_usage(fmt::format("port {} is leased on several hosts: {}", to_string(argument), fmt::join(hosts, ", ")),
                               "name one: --host HOST"));
   }
-  std::vector<Target> all;
-  for (auto& [place, target] : targets) all.push_back(std::move(target));
-  return all;
-}
-
-std::string path_of(const json::value& lease) {
-  return "/v1/leases/" + net::percent_encode(api_client::text_of(lease, "host")) + "/" + api_client::text_of(lease, "protocol") + "/" +
-         api_client::text_of(lease, "public_port");
+  return targets;
 }
 
 int list_leases(const LeaseOptions& options) {
@@ -84,7 +82,16 @@ int list_leases(const LeaseOptions& options) {
   return print_answer(json::value(std::move(meant)), options.json, options.every_one ? lease_table_of_all : lease_table);
 }
 
-// All of them or none: what was added before a refusal is given back.
+void give_back(const LeaseOptions& options, const json::array& added, const std::set<std::string>& held) {
+  std::set<std::string> paths;  // a lease is listed once for each family
+  for (const auto& lease : added)
+    if (auto path = path_of(lease); !held.contains(path)) paths.insert(std::move(path));
+  for (const auto& path : paths)
+    if (const auto removed = options.gateway().remove(path); !removed)
+      terminal::remark(fmt::format("what was added before could not be taken back ({}): {}", path, removed.error().message));
+}
+
+// All of them or none: what was added before a refusal is given back. What the device had before is not: that it keeps.
 int add_leases(const LeaseOptions& options) {
   const auto arguments = parse_port_arguments(options.ports);
   if (!arguments) return terminal::report(arguments.error());
@@ -93,6 +100,12 @@ int add_leases(const LeaseOptions& options) {
     return terminal::report(wrong_usage("--count goes with one port, the first of the run", "write the run as 20100-20119"));
   if (options.local_port >= 0 && arguments->size() > 1)
     return terminal::report(wrong_usage("--local goes with one port or one run of them", "use one command for each"));
+  std::set<std::string> held;
+  if (arguments->size() > 1) {
+    const auto before = options.gateway().get("/v1/leases");
+    if (!before) return terminal::report(before.error());
+    for (const auto& lease : before->as_array()) held.insert(path_of(lease));
+  }
   json::array added;
   for (const auto& argument : *arguments) {
     json::object body{{"device", options.device}, {"count", argument.ports && runs ? int(argument.ports->size()) : options.count}};
@@ -102,7 +115,7 @@ int add_leases(const LeaseOptions& options) {
     if (!options.host.empty()) body["host"] = options.host;
     const auto answer = options.gateway().post("/v1/leases", body);
     if (!answer) {
-      for (const auto& lease : added) (void)options.gateway().remove(path_of(lease));  // twice for two families: gone is gone
+      give_back(options, added, held);
       return terminal::report(answer.error());
     }
     added.insert(added.end(), answer->as_array().begin(), answer->as_array().end());

@@ -56,11 +56,12 @@ int exit_code_of_finding(std::string_view finding) {
 Result<std::set<std::string>> targets(const api_client::LeaseDoor& door, const TestOptions& options) {
   const auto arguments = parse_port_arguments(options.ports);
   if (!arguments) return fail(arguments.error());
+  if (std::any_of(arguments->begin(), arguments->end(), [](const auto& one) { return !one.ports; }))
+    return fail(wrong_usage("'any' names no lease", "give the public port's number"));
   const auto leases = door.leases();
   if (!leases) return fail(leases.error());
   std::set<std::string> out;
   for (const auto& argument : *arguments) {
-    if (!argument.ports) return fail(wrong_usage("'any' names no lease", "give the public port's number"));
     std::set<std::pair<std::string, Port>> meant;
     for (const auto& lease : *leases) {
       const Port port{static_cast<std::uint16_t>(api_client::number_of(lease, "public_port"))};

@@ -172,7 +172,15 @@ TEST_F(Commands, PortsAreGivenAsRunsAndLists) {
   EXPECT_EQ(locals()[20002], 82);
   EXPECT_EQ(drpf({"lease", "remove", "20000-20005,20010/tcp", "20015"}).out, "port 20000-20005, 20010/tcp, 20015 is closed\n");
   EXPECT_TRUE(locals().empty());
-  // One that is refused leaves nothing behind.
+  // Arguments may overlap.
+  EXPECT_EQ(drpf({"lease", "add", "nas", "20000-20002"}).code, 0);
+  EXPECT_EQ(drpf({"lease", "remove", "20000-20002,20001"}).code, 0);
+  // One that is refused takes nothing that the device had before.
+  EXPECT_EQ(drpf({"lease", "add", "nas", "20003"}).code, 0);
+  EXPECT_EQ(drpf({"lease", "add", "nas", "20003,20004,22"}).code, 1);
+  EXPECT_EQ(locals(), (std::map<std::uint16_t, std::uint16_t>{{20003, 20003}}));
+  EXPECT_EQ(drpf({"lease", "remove", "20003"}).code, 0);
+  // And leaves nothing behind.
   EXPECT_EQ(drpf({"lease", "add", "nas", "20006-20008,22"}).code, 1);
   EXPECT_TRUE(locals().empty());
   EXPECT_EQ(drpf({"lease", "add", "nas", "20006-20008", "--count", "2"}).code, 64);
