@@ -41,26 +41,46 @@ class Injection:
     def __enter__(self):
         ptrace(PTRACE_ATTACH, self.pid)
         wait_for_stop(self.pid)
-        self.saved = Registers()
-        ptrace(PTRACE_GETREGS, self.pid, ctypes.byref(self.saved))
-        # The event loop sleeps in a system call: the instruction before the one where it goes on is `syscall`.
-        assert ctypes.c_int64(self.saved.orig_rax).value >= 0, "not in a system call"
+        self.saved = self.registers()
+        if ctypes.c_int64(self.saved.orig_rax).value >= 0:  # asleep in a system call: the instruction before the one where it goes on is `syscall`
+            self.instruction = self.saved.rip - 2
+        else:
+            self.stop_before_its_next_call()
         return self
+
+    def registers(self):
+        registers = Registers()
+        ptrace(PTRACE_GETREGS, self.pid, ctypes.byref(registers))
+        return registers
+
+    def step(self):
+        """To the entry of the next system call, or from there to its exit."""
+        ptrace(PTRACE_SYSCALL, self.pid)
+        wait_for_stop(self.pid)
+
+    def stop_before_its_next_call(self):
+        """Its own code was running: a harmless call takes the place of the one that it makes next, which is made when it is let go."""
+        self.step()
+        self.saved = self.registers()
+        harmless = Registers.from_buffer_copy(self.saved)
+        harmless.orig_rax, harmless.rdi = CALLS["read"], ctypes.c_uint64(-1).value
+        ptrace(PTRACE_SETREGS, self.pid, ctypes.byref(harmless))
+        self.step()
+        self.saved.rip -= 2
+        self.saved.rax, self.saved.orig_rax = self.saved.orig_rax, ctypes.c_uint64(-1).value
+        self.instruction = self.saved.rip
 
     def call(self, name, *arguments):
         registers = Registers.from_buffer_copy(self.saved)
-        registers.rip -= 2
+        registers.rip = self.instruction
         registers.rax = CALLS[name]
         registers.orig_rax = ctypes.c_uint64(-1).value  # so that the interrupted call is not begun again
         for register, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), list(arguments) + [0] * 6):
             setattr(registers, register, ctypes.c_uint64(value).value)
         ptrace(PTRACE_SETREGS, self.pid, ctypes.byref(registers))
         for _ in range(2):  # to the entry, to the exit
-            ptrace(PTRACE_SYSCALL, self.pid)
-            wait_for_stop(self.pid)
-        after = Registers()
-        ptrace(PTRACE_GETREGS, self.pid, ctypes.byref(after))
-        return ctypes.c_int64(after.rax).value
+            self.step()
+        return ctypes.c_int64(self.registers().rax).value
 
     def __exit__(self, *_):
         with contextlib.suppress(OSError):
