@@ -23,22 +23,25 @@ std::string joined(const std::set<std::string>& names) {
 }  // namespace
 
 void ShareWatch::look() {
-  const auto addresses = redirect_.over_their_share();
+  look(visitors_);
+  look(own_);
+}
+
+void ShareWatch::look(Side& side) {
+  const auto addresses = redirect_.over_their_share(side.refused);
   if (!addresses) return;  // the table is gone or being changed: others see to it
   std::set<std::string> full;
   for (const auto& address : *addresses)
     if (const auto* device = gateway_.book().device_at(address)) full.insert(device->name);
-  constexpr auto why =
-      "their share of connections, or one lease's or one network's part of it, is used up: [limits] connections_per_device";
   std::set<std::string> begun;
-  std::set_difference(full.begin(), full.end(), full_.begin(), full_.end(), std::inserter(begun, begun.end()));
-  if (!begun.empty()) log_->warn("visitors of {} are refused: {}", joined(begun), why);
-  if (full.empty() && !full_.empty()) log_->info("no visitor is refused any more for want of a share of connections");
-  if (full.empty())
-    gateway_.set_condition("shares", std::nullopt);
-  else
-    gateway_.set_condition("shares", fmt::format("visitors of {} were refused within the last minute: {}", joined(full), why));
-  full_ = std::move(full);
+  std::set_difference(full.begin(), full.end(), side.full.begin(), side.full.end(), std::inserter(begun, begun.end()));
+  if (!begun.empty()) log_->warn("{} {} are refused: {}", side.who, joined(begun), side.why);
+  if (full.empty() && !side.full.empty()) log_->info("no {} a device are refused any more for want of a share", side.who);
+  gateway_.set_condition(
+      std::string(side.condition),
+      full.empty() ? std::nullopt
+                   : std::optional(fmt::format("{} {} were refused within the last minute: {}", side.who, joined(full), side.why)));
+  side.full = std::move(full);
 }
 
 }  // namespace drpf::daemon

@@ -1,9 +1,11 @@
-// Says in the log and in the status which devices' visitors are refused because a share of connections is used up. Refuses nobody itself.
+// Says in the log and in the status which devices' visitors, or own connections, are refused because a share of connections is used up.
+// Refuses nobody itself.
 #pragma once
 
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include <spdlog/fwd.h>
 
@@ -24,7 +26,20 @@ class ShareWatch {
   redirect::NftRedirect& redirect_;
   gateway::Gateway& gateway_;
   std::shared_ptr<spdlog::logger> log_;
-  std::set<std::string> full_;  // names of devices
+  struct Side {
+    redirect::NftRedirect::Refused refused;
+    std::string_view condition;
+    std::string_view who;  // of the devices that are named
+    std::string_view why;
+    std::set<std::string> full{};  // names of devices
+  };
+  void look(Side& side);
+
+  Side visitors_{redirect::NftRedirect::Refused::visitors, "shares", "visitors of",
+                 "their share of connections, or one lease's or one network's part of it, is used up: [limits] connections_per_device"};
+  Side own_{redirect::NftRedirect::Refused::own, "own_shares", "connections of",
+            "the device's share ([limits] connections_per_device), its account's part of those to one address, or the device's part of "
+            "those to the gateway is used up"};
 };
 
 }  // namespace drpf::daemon

@@ -49,11 +49,13 @@ Status TunnelDoors::open_servers() {
   servers_.clear();
   std::vector<Address> inside{Address::v4(0)};
   if (gateway_v6_) inside.push_back(*gateway_v6_);
+  auto limits = parts_.limits;
+  limits.requests_per_peer_per_s = requests_per_address_per_s;
   for (const auto& interface : interfaces_)
     for (const auto& address : inside) {
       auto server = net::HttpServer::listen_tcp(
           parts_.loop, {address, api_port_}, [this](const net::Request& request, const net::Respond& respond) { answer(request, respond); },
-          parts_.limits, interface);
+          limits, interface);
       if (!server) return fail(server.error());
       servers_.push_back(std::move(*server));
     }

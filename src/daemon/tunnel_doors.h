@@ -24,6 +24,8 @@ namespace drpf::daemon {
 
 class TunnelDoors {
  public:
+  static constexpr std::uint32_t requests_per_address_per_s = 20;  // by HTTP, of each of a device's addresses
+
   struct Parts {
     gateway::Gateway& gateway;
     gateway::PortMappings& mappings;

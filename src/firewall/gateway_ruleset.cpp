@@ -92,6 +92,8 @@ constexpr std::string_view extension_headers = "{ 0, 43, 44, 51, 60 }";
 // Of a device's connections from outside.
 constexpr std::uint64_t visitor_share_percent = 50;
 constexpr std::uint64_t lease_share_percent = 75;
+// Of the ports that connections to one address can leave from, one account's part.
+constexpr std::uint32_t accounts_to_one_address = 8;
 
 // Within this a device answers, and a visitor goes on with the connection; SYN-ACKs that are sent again after a second count anew.
 constexpr std::chrono::seconds unanswered_max{3};
@@ -202,11 +204,12 @@ class Builder {
       add("early", fmt::format("probe_source_from_outside{}", family.suffix),
           fmt::format("iifname != {{ \"{}\", \"lo\" }} {} saddr {} counter drop", ruleset_.probe->interface, family.ip, family.probe));
     }
+    // Beginnings only: what was open before a device came to an address has shown it already, and may be its neighbours'.
     if (ruleset_.entry_shares_lease_address) {
       for (const auto& family : families_) {
         if (family.hosts.empty()) continue;
         add("early", fmt::format("port_fail{}", family.suffix),
-            fmt::format("iifname {} {} @endpoints{} {} daddr {} meta l4proto {{ tcp, udp }} th dport {} counter drop", public_,
+            fmt::format("iifname {} ct state new {} @endpoints{} {} daddr {} meta l4proto {{ tcp, udp }} th dport {} counter drop", public_,
                         family.endpoint_key, family.suffix, family.ip, family.hosts, to_string(ruleset_.pool)));
       }
     }
@@ -278,6 +281,13 @@ class Builder {
     add("input", "input_established", "ct state established accept");
     // 58 is ICMPv6: nft finds the name only in /etc/protocols, which a small host does not have.
     add("input", "input_related", "ct state related meta l4proto { icmp, 58 } accept");
+    // What follows lets devices in. Their conversations with the gateway take places in the table of connections as others do.
+    for (const auto& family : families_) {
+      if (family.tunnel.empty()) continue;
+      add("input", fmt::format("connections_here{}", family.suffix),
+          fmt::format("iifname {} ct state new add @talks{} {{ {} saddr ct count over {} }} update @spent{} {{ {} saddr }} counter drop",
+                      tunnel_, family.suffix, family.ip, ruleset_.connections_to_gateway_max, family.suffix, family.ip));
+    }
     // Only addresses of this host arrive here, so the prefix names the gateway's own tunnel addresses.
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
@@ -361,9 +371,20 @@ class Builder {
     add("forward", "device_to_device", fmt::format("iifname {} oifname {} counter drop", tunnel_, tunnel_));
     for (const auto& family : families_) {
       if (family.tunnel.empty()) continue;
-      add("forward", fmt::format("connections_out{}", family.suffix),
-          fmt::format("{} ct state new add @flows{} {{ {} saddr ct count over {} }} counter drop", out, family.suffix, family.ip,
-                      ruleset_.connections_per_device));
+      const auto refuse = [&](std::string_view name, std::string_view set, const std::string& key, std::uint32_t most) {
+        add("forward", fmt::format("{}{}", name, family.suffix),
+            fmt::format("{} meta nfproto {} ct state new add @{}{} {{ {} ct count over {} }} update @spent{} {{ {} saddr }} counter drop",
+                        out, family.nfproto, set, family.suffix, key, most, family.suffix, family.ip));
+      };
+      // A key is made of what a packet carries, so the account is written on it for as long as it is counted.
+      add("forward", fmt::format("owner{}", family.suffix),
+          fmt::format("{} ct state new meta mark set {} saddr map @owner{}", out, family.ip, family.suffix));
+      const auto ports = ruleset_.snat.size() / accounts_to_one_address;
+      refuse("one_address", "targets", fmt::format("meta mark . {} daddr", family.ip),
+             ruleset_.connections_to_one_address_max != 0 ? ruleset_.connections_to_one_address_max : ports);
+      add("forward", fmt::format("owner_counted{}", family.suffix),
+          fmt::format("{} meta nfproto {} ct state new meta mark set {:#x}", out, family.nfproto, seen_mark));
+      refuse("connections_out", "flows", fmt::format("{} saddr", family.ip), ruleset_.connections_per_device);
       shares_of_visits(family, in);
     }
     if (ruleset_.new_connections_per_lease_per_s > 0)
@@ -431,7 +452,8 @@ class Builder {
   std::vector<Rule> rules_;
 };
 
-constexpr std::array counting_sets{"flows4", "visits4", "visitors4", "crowds4", "flows6", "visits6", "visitors6", "crowds6", "rates"};
+constexpr std::array counting_sets{"targets4", "talks4", "targets6", "talks6",    "flows4",  "visits4", "visitors4",
+                                   "crowds4",  "flows6", "visits6",  "visitors6", "crowds6", "rates"};
 
 std::vector<std::string> set_definitions(const std::string& table) {
   std::vector<std::string> out;
@@ -456,11 +478,15 @@ std::vector<std::string> set_definitions(const std::string& table) {
     set("endpoints", family, address, "timeout", endpoints_max);
     out.push_back(fmt::format("add set inet {} paths{} {{ typeof {} ; flags timeout ; size {} ; }}", table, family,
                               family == "4" ? quoted_endpoint4 : quoted_endpoint6, endpoints_max));
+    out.push_back(fmt::format("add map inet {} owner{} {{ type {} : mark ; flags timeout ; size {} ; }}", table, family, address,
+                              devices_counted_max));
+    set("targets", family, fmt::format("mark . {}", address), "dynamic", addresses_counted_max);
+    set("talks", family, address, "dynamic", devices_counted_max);
     set("flows", family, address, "dynamic", devices_counted_max);
     set("visits", family, address, "dynamic", devices_counted_max);
     set("visitors", family, fmt::format("{0} . {0}", address), "dynamic", networks_counted_max);
     set("crowds", family, "mark", "dynamic", redirections_max);
-    set("full", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
+    for (const auto* refused : {"full", "spent"}) set(refused, family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
     const auto timeouts = [&](std::string_view protocol, const std::string& policy) {
       out.push_back(fmt::format("add ct timeout inet {} unanswered_{}{} {{ protocol {} ; l3proto {} ; policy = {{ {} }} ; }}", table,
                                 protocol, family, protocol, family == "4" ? "ip" : "ip6", policy));
@@ -517,6 +543,8 @@ Status check(const GatewayRuleset& ruleset) {
       if ((ruleset.tunnel_v4 && ruleset.tunnel_v4->contains(address)) || (ruleset.tunnel_v6 && ruleset.tunnel_v6->contains(address)))
         return refuse(fmt::format("{}, which the gateway visits its leases from, lies inside the tunnel prefix", to_string(address)),
                       "choose another tunnel prefix");
+  if (ruleset.connections_to_gateway_max == 0)
+    return refuse("a limit of 0 connections to the gateway would stop every device", "use 1 or more");
   if (ruleset.connections_per_device == 0) return refuse("a limit of 0 connections per device would stop every device", "use 1 or more");
   std::vector<PortClaim> claims{{ruleset.pool, PortUse::lease_pool, "pool"},
                                 {ruleset.snat, PortUse::snat, "snat"},

@@ -54,6 +54,10 @@ struct GatewayRuleset {
   // Open at once, outbound; and as many inbound, of which one lease has three quarters at most, and visitors of one network (/24, /64)
   // half.
   std::uint32_t connections_per_device = 4096;
+  // Of one account to one address: its connections there have the same few source ports to choose from as everybody's. 0 = an eighth of
+  // those.
+  std::uint32_t connections_to_one_address_max = 0;
+  std::uint32_t connections_to_gateway_max = 512;     // of one device to the gateway itself
   std::uint32_t new_connections_per_lease_per_s = 0;  // 0 = no limit
   std::uint32_t requests_per_device_per_s = 20;       // for ports (NAT-PMP, PCP), with a burst of 2.5 times as many; 0 = no limit
 
@@ -96,12 +100,17 @@ constexpr const char* paths_v4 = "paths4";          // outer address . port of d
 constexpr const char* paths_v6 = "paths6";
 constexpr const char* full_v4 = "full4";  // devices that visitors were refused of within the last minute, for want of a share
 constexpr const char* full_v6 = "full6";
+constexpr const char* spent_v4 = "spent4";  // devices whose own connections were refused within the last minute, likewise
+constexpr const char* spent_v6 = "spent6";
+constexpr const char* owner_v4 = "owner4";  // device address : account, as a mark
+constexpr const char* owner_v6 = "owner6";
 }  // namespace set_names
 
 constexpr std::uint32_t redirections_max = 262'144;  // per map
 constexpr std::uint32_t endpoints_max = 65'536;
 constexpr std::uint32_t devices_counted_max = 65'536;
-constexpr std::uint32_t networks_counted_max = 65'536;  // of visitors, for each device that they visit
+constexpr std::uint32_t addresses_counted_max = 262'144;  // that accounts have connections to, for each account
+constexpr std::uint32_t networks_counted_max = 65'536;    // of visitors, for each device that they visit
 
 // The chains that belong to the table; others in it are remains of another version.
 std::vector<std::string> chain_names();

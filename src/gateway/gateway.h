@@ -55,6 +55,9 @@ class Gateway final : public api::Service {
  public:
   static constexpr Duration endpoint_lifetime = std::chrono::seconds(900);  // in the firewall's set; longer than any session lives
   static constexpr Duration endpoint_refresh = std::chrono::seconds(120);
+  // How often a device may move at once, and one more in each interval: beyond that it is forwarded from its new place a little later.
+  static constexpr std::uint32_t moves_at_once_max = 6;
+  static constexpr Duration move_interval = std::chrono::seconds(10);
   static constexpr Duration late_tick = std::chrono::seconds(3);  // after longer than this the kernel's timeouts are compared
   static constexpr int tick_slices_max = 16;
   static constexpr Duration store_trouble_repeat = std::chrono::seconds(60);  // how often the same trouble is logged
@@ -156,6 +159,7 @@ class Gateway final : public api::Service {
   void on_disconnected(lease::DeviceId device, const tunnel::WayIn& way_in);
   Status admit(const lease::Device& device, const tunnel::WayIn& way_in, const Endpoint& endpoint);
   bool take_in(lease::DeviceId device, const Arrival& arrival, std::string_view what);
+  bool may_move(lease::DeviceId device);
   void depart(lease::DeviceId device);
   Result<api::Settling> connect(lease::DeviceId device, const Arrival& arrival);
   Result<api::Settling> disconnect(lease::DeviceId device, std::string_view why);
@@ -173,6 +177,7 @@ class Gateway final : public api::Service {
   std::map<lease::DeviceId, tunnel::WayIn*> here_by_;  // the way in that told last of a device that it is there
   std::map<lease::DeviceId, Time> restored_until_;     // connected before a restart and not heard of since, or gone without a commit
   std::map<lease::DeviceId, Arrival> connects_due_;    // there, or moved, but kernel or store did not take it: it is not told again
+  std::map<lease::DeviceId, Time> moves_paid_until_;   // by each move one interval later; those that may move freely have none
   std::set<lease::DeviceId> entries_due_;              // not let in, for something failed
   Time ticked_{};
   std::optional<Time> endpoints_refreshed_;

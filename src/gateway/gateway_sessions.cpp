@@ -29,7 +29,7 @@ tunnel::WayIn* Gateway::way_in_of(lease::DeviceId device) const {
 }
 
 Status Gateway::admit(const lease::Device& device, const tunnel::WayIn& way_in, const Endpoint& endpoint) {
-  redirect::Admission admission{endpoint, {device.tunnel_v4}, way_in.interface()};
+  redirect::Admission admission{endpoint, {device.tunnel_v4}, way_in.interface(), static_cast<std::uint32_t>(device.account)};
   if (device.tunnel_v6) admission.inside.push_back(*device.tunnel_v6);
   return parts_.redirect.admit(admission, endpoint_lifetime);
 }
@@ -44,13 +44,13 @@ bool Gateway::take_in(lease::DeviceId device, const Arrival& arrival, std::strin
   }
   // It is here by one way at a time: when the former one hears of it again, that is a new connect.
   if (auto* former = std::exchange(here_by_[device], arrival.way_in); former != nullptr && former != arrival.way_in) former->depart(device);
-  arrival.way_in->remember(device, arrival.endpoint);
   return true;
 }
 
 void Gateway::on_connected(lease::DeviceId device, const Arrival& arrival) {
   restored_until_.erase(device);
   if (!take_in(device, arrival, "a device at")) return;
+  arrival.way_in->remember(device, arrival.endpoint);  // later places are saved with the rest of the tunnel's state
   (void)connect(device, arrival);
   arrival.way_in->admit(device, arrival.endpoint.address);
 }
@@ -81,11 +81,25 @@ void Gateway::on_roamed(lease::DeviceId device, const Arrival& arrival) {
   const auto* former = here_by(device);
   if ((!is_connected && connects_due_.contains(device)) || (former != nullptr && former != arrival.way_in))
     return on_connected(device, arrival);
+  if (!may_move(device)) {
+    if (!std::exchange(connects_due_[device], arrival).way_in)
+      parts_.log->warn("device {} moves without end: it is followed every {} s", book_.device(device)->name,
+                       std::chrono::duration_cast<std::chrono::seconds>(move_interval).count());
+    return;
+  }
   if (!take_in(device, arrival, "a device that moved to")) return;
   connects_due_.erase(device);
   arrival.way_in->admit(device, arrival.endpoint.address);
   parts_.log->info("device {} moved to {}", book_.device(device)->name, to_string(arrival.endpoint));
   publish(device, "roamed");
+}
+
+bool Gateway::may_move(lease::DeviceId device) {
+  std::erase_if(moves_paid_until_, [&](const auto& known) { return known.second <= now(); });
+  auto& until = moves_paid_until_.try_emplace(device, now()).first->second;
+  if (until + move_interval > now() + moves_at_once_max * move_interval) return false;
+  until += move_interval;
+  return true;
 }
 
 void Gateway::on_disconnected(lease::DeviceId device, const tunnel::WayIn& way_in) {
@@ -225,6 +239,7 @@ void Gateway::forget_device(lease::DeviceId device) {
   restored_until_.erase(device);
   connects_due_.erase(device);
   entries_due_.erase(device);
+  moves_paid_until_.erase(device);
 }
 
 }  // namespace drpf::gateway

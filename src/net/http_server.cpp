@@ -150,6 +150,8 @@ struct Connection {
   std::shared_ptr<void> stream_keeper;
   std::shared_ptr<QueuedSink> sink;
   std::shared_ptr<PendingResponse> pending;
+  std::optional<asio::steady_timer> turn;
+  bool streams = false;  // counted with its peer
 
   void release_stream() {
     if (sink) sink->abandon();
@@ -160,6 +162,13 @@ struct Connection {
 
 }  // namespace
 
+// What one source address has of what all share.
+struct OfPeer {
+  std::size_t connections = 0;
+  std::size_t streams = 0;
+  asio::steady_timer::time_point paid_until{};  // by each request one interval later
+};
+
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   Impl(asio::io_context& the_context, DeferringHandler the_handler, HttpLimits the_limits)
       : context(the_context), acceptor(the_context), handler(std::move(the_handler)), limits(the_limits) {}
@@ -167,6 +176,8 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   Status start(system::Fd socket);
   void stop();
   bool admit(Connection& connection);
+  bool admit_stream(Connection& connection);
+  asio::steady_timer::duration time_to_turn(const Connection& connection);
   void forget(const std::shared_ptr<Connection>& connection);
   void answer(const Request& request, const Respond& respond) const;
 
@@ -187,7 +198,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   HttpLimits limits;
   bool stopped = false;
   std::set<std::shared_ptr<Connection>> open;
-  std::map<Address, std::size_t> open_of_peer;
+  std::map<Address, OfPeer> peers;
   std::string socket_path;  // of a unix socket, with the file's identity, to remove it at the end
   dev_t socket_device = 0;
   ino_t socket_inode = 0;
@@ -214,6 +225,7 @@ void HttpServer::Impl::stop() {
   for (const auto& connection : open) {
     connection->release_stream();
     if (connection->pending) connection->pending->wake.cancel();
+    if (connection->turn) connection->turn->cancel();
     connection->stream.close();
   }
   struct stat file{};
@@ -244,12 +256,15 @@ asio::awaitable<void> HttpServer::Impl::accept_all(std::shared_ptr<Impl> self) {
 }
 
 bool HttpServer::Impl::admit(Connection& connection) {
-  auto* const of_peer = connection.peer ? &open_of_peer[connection.peer->address] : nullptr;
-  if (open.size() < limits.connections && (!of_peer || *of_peer < limits.connections_per_peer)) {
-    if (of_peer) ++*of_peer;
+  if (peers.size() > limits.connections)  // who is gone is remembered for as long as his requests are not paid for
+    std::erase_if(peers, [now = asio::steady_timer::clock_type::now()](const auto& one) {
+      return one.second.connections == 0 && one.second.paid_until <= now;
+    });
+  auto* const of_peer = connection.peer ? &peers[connection.peer->address] : nullptr;
+  if (open.size() < limits.connections && (!of_peer || of_peer->connections < limits.connections_per_peer)) {
+    if (of_peer) ++of_peer->connections;
     return true;
   }
-  if (of_peer && *of_peer == 0) open_of_peer.erase(connection.peer->address);
   static constexpr std::string_view busy =
       "HTTP/1.1 503 Service Unavailable\r\nServer: drpf\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
   // A fresh socket's buffer takes this at once; if not, the peer sees only the close.
@@ -258,11 +273,30 @@ bool HttpServer::Impl::admit(Connection& connection) {
   return false;
 }
 
+bool HttpServer::Impl::admit_stream(Connection& connection) {
+  if (!connection.peer) return true;
+  auto& streams = peers[connection.peer->address].streams;
+  if (streams >= limits.streams_per_peer) return false;
+  ++streams;
+  return connection.streams = true;
+}
+
+asio::steady_timer::duration HttpServer::Impl::time_to_turn(const Connection& connection) {
+  if (!connection.peer || limits.requests_per_peer_per_s == 0) return {};
+  const auto interval = asio::steady_timer::duration(std::chrono::seconds(1)) / limits.requests_per_peer_per_s;
+  const auto now = asio::steady_timer::clock_type::now();
+  auto& paid_until = peers[connection.peer->address].paid_until;
+  paid_until = std::max(paid_until, now) + interval;
+  return paid_until - now - interval * limits.requests_burst;
+}
+
 void HttpServer::Impl::forget(const std::shared_ptr<Connection>& connection) {
   connection->release_stream();
   if (open.erase(connection) == 0 || !connection->peer) return;
-  const auto of_peer = open_of_peer.find(connection->peer->address);
-  if (of_peer != open_of_peer.end() && --of_peer->second == 0) open_of_peer.erase(of_peer);
+  auto& peer = peers[connection->peer->address];
+  --peer.connections;
+  if (connection->streams) --peer.streams;
+  if (peer.connections == 0 && peer.paid_until <= asio::steady_timer::clock_type::now()) peers.erase(connection->peer->address);
 }
 
 asio::awaitable<void> HttpServer::Impl::serve(std::shared_ptr<Impl> self, std::shared_ptr<Connection> connection) {
@@ -303,6 +337,11 @@ asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self,
     request.body = std::move(message.body());
     request.peer = connection->peer;
     request.local_peer = connection->local_peer;
+    if (const auto wait = self->time_to_turn(*connection); wait.count() > 0) {
+      connection->turn.emplace(self->context, wait);
+      (void)co_await connection->turn->async_wait(as_result);
+      if (self->stopped) co_return;
+    }
     Response response;
     if (auto target = parse_target(std::string_view(message.target().data(), message.target().size()))) {
       request.path = std::move(target->path);
@@ -312,6 +351,9 @@ asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self,
     } else {
       response = refused(400, target.error().code, target.error().message, target.error().cure);
     }
+    if (response.stream && !self->admit_stream(*connection))
+      response = refused(503, "too_many_streams",
+                         "there are " + std::to_string(limits.streams_per_peer) + " streams of this address already", "read one of those");
     if (response.stream) {
       co_await send_stream(self, connection, std::move(response));
       co_return;

@@ -23,8 +23,11 @@ namespace drpf::net {
 struct HttpLimits {
   std::uint32_t head_bytes = 16 * 1024;
   std::uint64_t body_bytes = 64 * 1024;
-  std::size_t connections = 256;                         // more are answered 503 and closed
-  std::size_t connections_per_peer = 32;                 // of one TCP source address
+  std::size_t connections = 256;              // more are answered 503 and closed
+  std::size_t connections_per_peer = 32;      // of one TCP source address
+  std::size_t streams_per_peer = 4;           // of those; more are answered 503
+  std::uint32_t requests_per_peer_per_s = 0;  // after a burst the next ones wait for their turn; 0 = no limit
+  std::uint32_t requests_burst = 100;
   Duration read_timeout = std::chrono::seconds(10);      // for a whole request, and for the pause between two
   Duration write_timeout = std::chrono::seconds(10);     // for each part of a response or stream
   Duration heartbeat = std::chrono::seconds(15);         // a line {"event":"heartbeat"} on a stream that is silent this long

@@ -380,15 +380,28 @@ Result<std::size_t> NftRedirect::repair(std::span<const Redirection> desired, Ti
 }
 
 Status NftRedirect::admit(const Admission& device, Duration lifetime) {
-  std::map<Address, std::string> here;
-  for (const auto& address : device.inside) here[address] = device.interface;
-  return admit_elements({&device.endpoint, 1}, here, lifetime);
+  std::map<Address, Here> here;
+  for (const auto& address : device.inside) here[address] = {device.interface, device.account};
+  if (device.inside.empty()) return admit_elements({&device.endpoint, 1}, here, lifetime);
+  // One place in each family: a device that comes by the other one may still be seen at the former address.
+  const auto same_family = std::find_if(device.inside.begin(), device.inside.end(),
+                                        [&](const Address& one) { return one.is_v4() == device.endpoint.address.is_v4(); });
+  const auto& name = same_family != device.inside.end() ? *same_family : device.inside.front();
+  const auto known = placed_.find(name);
+  std::optional<Endpoint> left;
+  if (known != placed_.end() && known->second != device.endpoint) left = known->second;
+  auto admitted = admit_elements({&device.endpoint, 1}, here, lifetime, left);
+  if (admitted) placed_[name] = device.endpoint;
+  return admitted;
 }
 
-Status NftRedirect::admit_elements(std::span<const Endpoint> endpoints, const std::map<Address, std::string>& here, Duration lifetime) {
+// `left`: where the device is no more; visitors from there are visitors again, unless another device is there.
+Status NftRedirect::admit_elements(std::span<const Endpoint> endpoints, const std::map<Address, Here>& here, Duration lifetime,
+                                   const std::optional<Endpoint>& left) {
   const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(lifetime);
   const auto now = system::SystemClock().now();
   std::erase_if(endpoints_, [&](const auto& known) { return known.second <= now; });
+  std::erase_if(placed_, [&](const auto& known) { return !endpoints_.contains(known.second); });
   std::erase_if(here_, [&](const auto& known) { return known.second.until <= now; });
 
   std::vector<std::pair<std::string, NftData>> gone;
@@ -405,12 +418,26 @@ Status NftRedirect::admit_elements(std::span<const Endpoint> endpoints, const st
     replace(v4 ? names::endpoints_v4 : names::endpoints_v6, NftData().address(key), is_known);
     replace(v4 ? names::paths_v4 : names::paths_v6, NftData().address(endpoint.address).port(endpoint.port), endpoints_.contains(endpoint));
   }
-  for (const auto& [address, interface] : here) {
+  if (left && endpoints_.contains(*left)) {
+    const auto key = endpoint_key(left->address);
+    const bool is_somebodys =
+        std::any_of(endpoints.begin(), endpoints.end(), [&](const auto& one) { return endpoint_key(one.address) == key; }) ||
+        std::any_of(endpoints_.begin(), endpoints_.end(),
+                    [&](const auto& one) { return one.first != *left && endpoint_key(one.first.address) == key; });
+    if (!is_somebodys) gone.emplace_back(key.is_v4() ? names::endpoints_v4 : names::endpoints_v6, NftData().address(key));
+    gone.emplace_back(key.is_v4() ? names::paths_v4 : names::paths_v6, NftData().address(left->address).port(left->port));
+  }
+  for (const auto& [address, at] : here) {
     const std::string set = address.is_v4() ? names::here_v4 : names::here_v6;
     const auto known = here_.find(address);
-    const bool is_elsewhere = known != here_.end() && known->second.interface != interface;
+    const bool is_elsewhere = known != here_.end() && known->second.interface != at.interface;
     if (is_elsewhere) gone.emplace_back(set, NftData().address(address).interface(known->second.interface));
-    replace(set, NftData().address(address).interface(interface), known != here_.end() && !is_elsewhere);
+    replace(set, NftData().address(address).interface(at.interface), known != here_.end() && !is_elsewhere);
+    if (at.account == 0) continue;
+    const std::string owner = address.is_v4() ? names::owner_v4 : names::owner_v6;
+    if (!renews_in_place_ && (destroys_ || (known != here_.end() && known->second.account != 0)))
+      gone.emplace_back(owner, NftData().address(address));
+    put.push_back({owner, {NftData().address(address), NftData().mark(at.account), timeout}});
   }
 
   const auto attempt = [&](std::span<const std::pair<std::string, NftData>> removals) -> Status {
@@ -431,14 +458,16 @@ Status NftRedirect::admit_elements(std::span<const Endpoint> endpoints, const st
     applied = attempt({});
   }
   if (!applied) return applied;
+  if (left) endpoints_.erase(*left);
   for (const auto& endpoint : endpoints) endpoints_[endpoint] = now + timeout;
-  for (const auto& [address, interface] : here) here_[address] = {interface, now + timeout};
+  for (const auto& [address, at] : here) here_[address] = {at.interface, at.account, now + timeout};
   return {};
 }
 
-Result<std::vector<Address>> NftRedirect::over_their_share() {
+Result<std::vector<Address>> NftRedirect::over_their_share(Refused refused) {
   std::vector<Address> out;
-  for (const auto* set : {names::full_v4, names::full_v6}) {
+  const bool visitors = refused == Refused::visitors;
+  for (const auto* set : {visitors ? names::full_v4 : names::spent_v4, visitors ? names::full_v6 : names::spent_v6}) {
     const auto elements = kernel_->dump(set);
     if (!elements) return fail(elements.error());
     for (const auto& element : *elements) out.push_back(Address::from_bytes(element.key.bytes()));
@@ -456,7 +485,7 @@ Status NftRedirect::repair_admissions() {
   const auto here = here_;
   for (const auto& [address, at] : here)
     if (at.until > now)
-      if (auto admitted = admit_elements({}, {{address, at.interface}}, at.until - now); !admitted) return admitted;
+      if (auto admitted = admit_elements({}, {{address, at}}, at.until - now); !admitted) return admitted;
   return {};
 }
 
@@ -472,7 +501,7 @@ Status NftRedirect::take_over_here() {
       if (bytes.size() <= address_size) continue;
       std::string interface(bytes.begin() + static_cast<std::ptrdiff_t>(address_size), bytes.end());
       interface.resize(std::min(interface.find('\0'), interface.size()));
-      here_[Address::from_bytes(bytes.first(address_size))] = {std::move(interface), now + element.timeout};
+      here_[Address::from_bytes(bytes.first(address_size))] = {std::move(interface), 0, now + element.timeout};
     }
   }
   return {};

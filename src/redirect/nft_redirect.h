@@ -59,8 +59,10 @@ class NftRedirect final : public Redirect {
   // IPv6: the /64 around the address.
   Status admit(const Admission& device, Duration lifetime) override;
 
-  // Tunnel addresses of devices that visitors were refused of within the last minute, because a share of connections was used up.
-  Result<std::vector<Address>> over_their_share();
+  // Tunnel addresses of devices that visitors were refused of within the last minute, because a share of connections was used up; or whose
+  // own connections were.
+  enum class Refused { visitors, own };
+  Result<std::vector<Address>> over_their_share(Refused refused);
 
   enum class Drift {
     none,       // nobody but us changed any rule set since the last look
@@ -139,9 +141,11 @@ class NftRedirect final : public Redirect {
   Result<std::size_t> repair(std::span<const lease::Redirection> desired, Time now);
   struct Here {
     std::string interface;
-    Time until;
+    std::uint32_t account = 0;
+    Time until{};
   };
-  Status admit_elements(std::span<const Endpoint> endpoints, const std::map<Address, std::string>& here, Duration lifetime);
+  Status admit_elements(std::span<const Endpoint> endpoints, const std::map<Address, Here>& here, Duration lifetime,
+                        const std::optional<Endpoint>& left = {});
   Status repair_admissions();
   Status take_over_here();
   ConnectionPurge::Ticket purge(std::span<const lease::Redirection> gone, ConnectionPurge::Last last);
@@ -164,9 +168,10 @@ class NftRedirect final : public Redirect {
   bool renews_in_place_ = false;
   bool destroys_ = false;
   std::size_t routing_rules_repaired_ = 0;
-  std::unordered_map<Endpoint, Time> endpoints_;                                          // by the elements' addresses, until when
-  std::unordered_map<Address, Here> here_;                                                // by tunnel address
-  std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;                // by public port
+  std::unordered_map<Endpoint, Time> endpoints_;                            // by the elements' addresses, until when
+  std::unordered_map<Address, Endpoint> placed_;                            // by the tunnel address of its family: where it is
+  std::unordered_map<Address, Here> here_;                                  // by tunnel address
+  std::unordered_map<PortKey, lease::Redirection, HashPortKey> installed_;  // by public port
   std::unordered_map<PortKey, std::vector<lease::Redirection>, HashPortKey> leading_to_;  // by device port, in order; nearly always one
   std::map<std::uint32_t, std::uint32_t> generation_users_;                               // redirections per lease generation: one or two
   std::unordered_map<PortKey, ConnectionPurge::Ticket, HashPortKey> purging_;             // former connections of public and device ports

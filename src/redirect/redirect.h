@@ -19,6 +19,7 @@ struct Admission {
   Endpoint endpoint;            // outside the tunnel: where it speaks to us from
   std::vector<Address> inside;  // its tunnel addresses
   std::string interface;        // of the tunnel that it is here by
+  std::uint32_t account = 0;    // whose connections count together; 0 = with all others of whom nothing is known
 };
 
 class Redirect {

@@ -39,7 +39,7 @@ struct HistoryQuery {
 class LeaseHistory {
  public:
   static constexpr std::size_t answers_max = 100;
-  static constexpr std::size_t rows_max = 2'000'000;  // the oldest ended ones go first
+  static constexpr std::size_t rows_max = 2'000'000;  // of the account with the most, the oldest ended ones go first
 
   struct Begun {
     lease::Redirection redirection;

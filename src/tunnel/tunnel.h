@@ -46,11 +46,11 @@ struct PeerStatus {
 struct PeerConnected {
   Key public_key;
   Endpoint endpoint;
-};  // first authenticated packet after being away
+};  // it is there after being away
 struct PeerRoamed {
   Key public_key;
   Endpoint endpoint;
-};  // authenticated from a new address
+};  // it has moved; the embedded engine tells both once it has answered from there (the kernel's believes every packet)
 struct PeerDisconnected {
   Key public_key;
 };  // nothing authenticated for 180 s

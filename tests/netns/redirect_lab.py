@@ -124,9 +124,9 @@ class RedirectLab:
         return probe
 
     def devices_are_here(self, probe, interface="tun0"):
-        for device in (self.a, self.b):
+        for account, device in enumerate((self.a, self.b), 1):
             for address in (device.v4, device.v6):
-                probe.ask("here", address, interface, LIFETIME_MS)
+                probe.ask("here", address, interface, LIFETIME_MS, account)
 
     def words(self, generation, protocol, version, public_port, device, device_port=None, lifetime_ms=LIFETIME_MS):
         return (generation, protocol, self.public(version), public_port, device.address(version), device_port or public_port, lifetime_ms)

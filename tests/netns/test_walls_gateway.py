@@ -105,6 +105,33 @@ def test_with_an_entry_address_nothing_is_dropped(make_lab):
     assert visit_from_outside_of_the_tunnel(lab, port, 4) == lab.plan.address4(11)
 
 
+@pytest.mark.wall("D6", "a device sends in the name of a visitor, who is then shut out of all leases", None)
+def test_a_false_outer_address_shuts_nobody_out(lab):
+    """One device is here by IPv4 and one by IPv6, and both say that they are the visitor."""
+    gateway = Gateway(lab)
+    families = (("ip", lab.gw_v4, lab.inet_v4, lab.gw_v4), ("ip6", lab.gw_v6, lab.inet_v6, f"[{lab.gw_v6}]"))
+    for home, account, device, family in zip(lab.homes, ("ann", "ben"), ("laptop", "tower"), families):
+        WireGuardDevice(home, gateway.add_device(account, device).replace(f"Endpoint = {lab.gw_v4}:", f"Endpoint = {family[3]}:"))
+    port = gateway.wait_for_ports("tower")[0]
+    gateway.wait_for_ports("laptop")
+
+    def endpoints():
+        return [row["endpoint"] for row in gateway.cli_json("device", "list")]
+    before = endpoints()
+    for router, (family, public, visitor, _) in zip(lab.routers, families):
+        router.nft(f"table inet liar {{ chain out {{ type filter hook postrouting priority 300; "
+                   f"{family} daddr {public} udp dport 51820 {family} saddr set {visitor} counter; }}; }}")
+    with TcpServer(lab.homes[1], port):
+        for home, router in zip(lab.homes, lab.routers):
+            home.run("ping", "-n", "-c", 5, "-i", 0.2, "-W", 1, "10.77.0.1", check=False)
+            assert "packets 0 " not in router.sh("nft list table inet liar")
+        assert endpoints() == before and "moved to" not in gateway.log_text()
+        lab.routers[1].sh("nft delete table inet liar")  # the holder of the lease is honest again, and heard
+        assert lab.homes[1].run("ping", "-n", "-c", 1, "-W", 10, "10.77.0.1", check=False).returncode == 0
+        for _, public, _, _ in families:
+            assert tcp_visit(lab.inet, public, port)
+
+
 def visit_from_outside_of_the_tunnel(lab, port, version):
     """Whom the holder in the second home sees when the first home goes around its tunnel."""
     home, public = lab.homes[0], lab.gw_v4 if version == 4 else lab.gw_v6
@@ -181,23 +208,48 @@ def take_and_give_back(lab, ports):
 
 @pytest.mark.wall("D2", "one account takes ports and gives them back until the pool is empty", None)
 def test_what_rests_because_of_an_account_is_bounded(lab, started):
-    gateway = started(REPEATED_NAMES + '[ports]\npool = "20000-20059"\n', plan="free")
+    gateway = started(REPEATED_NAMES + '[ports]\npool = "20000-20029"\n', plan="free")
     wait_for(lambda: all(row["connected"] for row in gateway.cli_json("device", "list")), 20, "both are connected")
-    assert take_and_give_back(lab, range(20000, 20060)) == 10
+    assert take_and_give_back(lab, range(20000, 20030)) == 10
     status = gateway.cli_json("status")
-    assert (status["ports_free"], status["ports_resting"]) == (50, 10)
-    refused = gateway.cli_result("lease", "add", "laptop", "20050")
+    assert (status["ports_free"], status["ports_resting"]) == (20, 10)
+    refused = gateway.cli_result("lease", "add", "laptop", "20025")
     assert refused.returncode != 0 and "still rest" in refused.stderr
-    assert api(lab.homes[1], "10.77.0.1", "POST", "/v1/self/leases", {"port": 20050, "protocol": "tcp"})[0] == 201
+    assert api(lab.homes[1], "10.77.0.1", "POST", "/v1/self/leases", {"port": 20025, "protocol": "tcp"})[0] == 201
 
 
-@pytest.mark.wall("D2", "one account takes ports and gives them back until the pool is empty", None, "a plan of 30 ports")
+@pytest.mark.wall("D2", "one account takes ports and gives them back until the pool is empty", None, "a plan of 15 ports")
 def test_with_a_larger_plan_the_pool_is_emptied(lab, started):
-    gateway = started(REPEATED_NAMES.replace("= 5", "= 30") + '[ports]\npool = "20000-20059"\n', plan="free")
+    gateway = started(REPEATED_NAMES.replace("= 5", "= 15") + '[ports]\npool = "20000-20029"\n', plan="free")
     wait_for(lambda: all(row["connected"] for row in gateway.cli_json("device", "list")), 20, "both are connected")
-    assert take_and_give_back(lab, range(20000, 20060)) == 60
+    assert take_and_give_back(lab, range(20000, 20030)) == 30
     assert gateway.cli_json("status")["ports_free"] == 0
     assert api(lab.homes[1], "10.77.0.1", "POST", "/v1/self/leases", {"protocol": "tcp"})[0] == 409
+
+
+def open_stream(home):
+    """A stream of the device's own ports: (connection, status)."""
+    connection = connect(home, "10.77.0.1", 5351)
+    connection.sendall(b"GET /v1/self/events HTTP/1.1\r\nHost: 10.77.0.1\r\n\r\n")
+    return connection, int(connection.recv(65536).split()[1])
+
+
+@pytest.mark.wall("D2", "one device's streams and requests use the API up", None)
+@pytest.mark.wall("D2", "one device's streams and requests use the API up", None, "the streams are two devices'")
+def test_one_device_does_not_use_the_api_up(lab, started):
+    gateway = started()
+    for device in ("laptop", "tower"):
+        gateway.wait_for_ports(device)
+    streams = [open_stream(lab.homes[0]) for _ in range(6)]
+    assert [status for _, status in streams] == [200] * 4 + [503] * 2
+    other, status = open_stream(lab.homes[1])
+    assert status == 200
+    begin, asked = time.monotonic(), 140
+    for _ in range(asked):
+        assert api(lab.homes[0], "10.77.0.1", "GET", "/v1/self")[0] == 200
+    assert asked - len(streams) <= 100 + 20 * (time.monotonic() - begin) + 20
+    for connection, _ in streams + [(other, status)]:
+        connection.close()
 
 
 def api_when_connected(lab, home, body):

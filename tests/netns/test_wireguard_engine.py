@@ -355,10 +355,9 @@ def test_nothing_passes_before_admission(make_pair):
     waited = float(re.search(r"time=([\d.]+) ms", started).group(1))
     assert 1300 < waited < 5000
     b.move(4, "192.0.2.77")
-    assert b.ping(a.inner[4], 10, 0.2) in range(1, 9)  # those before the admission are lost
+    assert b.ping(a.inner[4], 10, 0.2) == 10  # those before the admission wait for it
     assert a.process.output().count("connected ") == 1
     assert a.process.output().count("roamed ") >= 1
-    assert a.counters()["not_admitted"] >= 1
 
 
 def test_a_deleted_device_ends_the_engine(make_pair):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import attacks
 import door_attacks
 import odd_attacks
+import share_attacks
 import stranger_attacks
 
 
@@ -34,6 +35,7 @@ class Wall:
                  "{iptables}": "iptables" if version == 4 else "ip6tables", "{containers}": "172.17.0.0/16" if version == 4 else "fd17::/64",
                  "{container_53}": "172.17.0.2:53" if version == 4 else "[fd17::2]:53",
                  "{stranger}": attacks.STRANGER[version],
+                 "{outer}": "ip saddr" if version == 4 else "ip6 saddr & ffff:ffff:ffff:ffff::",
                  "{isp}": "198.51.100.254" if version == 4 else "2001:db8:51::fe"}
         out = []
         for part in parts:
@@ -59,7 +61,7 @@ def readable(part):
 
 
 def shown(text):
-    for word, value in (("{v}", "4"), ("{ip}", "ip"), ("{i}", "ip"), ("{{", "{"), ("}}", "}"), ("{a_own},{b_own}", "A's,B's"), ("{a}", "A")):
+    for word, value in (("{v}", "4"), ("{ip}", "ip"), ("{i}", "ip"), ("{{", "{"), ("}}", "}"), ("{a_own},{b_own}", "A's,B's"), ("{a}", "A"), ("{outer}", "ip saddr")):
         text = text.replace(word, value)
     return text
 
@@ -141,6 +143,10 @@ WALLS = (
          attacks.untranslated_echo, removals=(("source_icmp",),)),
     Wall("D2", "a device opens connections without end", "a limit per device; the others do not feel it",
          attacks.flood_out, settings=LIMITS, removals=(("connections_out{v}",),)),
+    Wall("D2", "an account uses up the source ports of connections to one address", "an account has an eighth of them; the others do not feel it",
+         share_attacks.ports_to_one_address, settings=("to_one_address 20 : to_one_address 0",), removals=(("one_address{v}",),)),
+    Wall("D2", "a device fills the table of connections by talking with the gateway itself", "512 conversations per device",
+         share_attacks.talks_with_the_gateway, settings=("to_gateway 20 : to_gateway 512",), removals=(("connections_here{v}",),)),
     Wall("D2", "visitors open connections to a device without end", "a limit per device; the others do not feel it",
          stranger_attacks.flood_in, settings=LIMITS, removals=(("connections_in{v}",),)),
     Wall("D2", "datagrams of many that nobody answers take all places of a device's visitors", "a visit that is not answered within three seconds has no place",
@@ -196,6 +202,9 @@ WALLS = (
     Wall("D6", "a device visits a lease around its tunnel and shows its real address", "packets from devices' outer addresses do not reach leases (or use an entry address)",
          attacks.real_address_shown,
          removals=(("port_fail{v}",),)),
+    Wall("D6", "a device comes to where somebody visits from, and the visit is cut", "visits that are open go on",
+         share_attacks.open_visit_where_a_device_comes,
+         removals=(("port_fail{v} -> iifname wan {outer} @endpoints{v} udp dport 30001 drop",),)),
     Wall("D7", "a device visits a lease through the tunnel by its public address", "leases are for visitors from outside",
          attacks.hairpin,
          removals=(("redirect{v} -> dnat {ip} to {ip} daddr . meta l4proto . th dport map @dnat{v}", "device_to_device", "policy forward"),)),
@@ -317,7 +326,7 @@ WALLS = (
     Wall("D2", "the host's connection table fills up, and nobody knows", "the log and `drpf status` say so at 80 %",
          GATEWAY + "a_filling_connection_table_is_said", (("`connection_table_alarm = 100`",),), carrier="`connection_table_alarm`"),
     Wall("D2", "one account takes ports and gives them back until the pool is empty", "what rests because of an account, and what it holds, are twice its plan at most",
-         GATEWAY + "what_rests_because_of_an_account_is_bounded", (("a plan of 30 ports",),), carrier="the lease book"),
+         GATEWAY + "what_rests_because_of_an_account_is_bounded", (("a plan of 15 ports",),), carrier="the lease book"),
     Wall("D2", "handshakes in the name of many keep new devices out, and the tunnel busy",
          "who cannot be answered is not worked for: under load a cookie goes to the address that a handshake says it is from, and it must come back",
          "test_handshake_flood.py::test_a_new_device_gets_in_during_a_flood", carrier="the engine's cookies",
@@ -325,6 +334,11 @@ WALLS = (
     Wall("D6", "a device visits a lease around its tunnel, by the running gateway", "outer addresses are known before a device's first packet passes",
          GATEWAY + "a_device_s_outer_address_does_not_reach_leases", (("`[entry] ipv4` names another address",),),
          carrier="`port_fail4`, and the tunnel's waiting for it"),
+    Wall("D6", "a device sends in the name of a visitor, who is then shut out of all leases", "an address is a device's once a packet from there has answered one of ours; six moves a minute",
+         GATEWAY + "a_false_outer_address_shuts_nobody_out", carrier="the engine, which asks for a proof",
+         no_removal="no rule of ours; the engine's unit tests take it out (`NamesOfOthers`)"),
+    Wall("D2", "one device's streams and requests use the API up", "four streams and twenty requests a second of each of its addresses; more streams are refused, more requests wait",
+         GATEWAY + "one_device_does_not_use_the_api_up", (("the streams are two devices'",),), carrier="the API's server"),
     Wall("D10", "packets for the tunnel's address from a device's own network", "dropped by `drpf connect`",
          CONNECT + "packets_for_the_tunnel_address_from_outside_are_dropped", (("`drpf connect` is not there",),), carrier="the device's own rules"),
     Wall("D11", "a hostile network's routes lead past the tunnel (TunnelVision, TunnelCrack)", "what does not go into the tunnel does not leave",
@@ -364,6 +378,10 @@ NOT_WALLS = {
     "seen": "marks what our rules have seen; without it the routing rules forward nothing at all",
     "mark_outbound4": "gives a holder's own connections its lease's generation; without it they leave from another port",
     "mark_outbound6": "as mark_outbound4",
+    "owner4": "says whose connections `one_address4` counts together; without it all accounts' count together",
+    "owner6": "as owner4",
+    "owner_counted4": "takes back what owner4 has written on the packet",
+    "owner_counted6": "as owner_counted4",
     "clamp_outbound": "path MTU, not protection",
     "clamp_inbound": "path MTU, not protection",
     "established_outbound": "accepts what the chain's policy would drop; bounded by its interfaces as established_inbound is",

@@ -63,10 +63,11 @@ class Probe {
     if (command == "here") {
       std::string address, interface;
       long lifetime_ms = 0;
-      words >> address >> interface >> lifetime_ms;
+      std::uint32_t account = 0;
+      words >> address >> interface >> lifetime_ms >> account;
       // From an endpoint that nobody visits from.
-      return status(
-          redirect_->admit({{Address::v4(0xc0000201), {}}, {*parse_address(address)}, interface}, std::chrono::milliseconds(lifetime_ms)));
+      return status(redirect_->admit({{Address::v4(0xc0000201), {}}, {*parse_address(address)}, interface, account},
+                                     std::chrono::milliseconds(lifetime_ms)));
     }
     return "error unknown command " + command;
   }
@@ -108,6 +109,10 @@ class Probe {
       ruleset_.input_udp.push_back(*parse_port_range(value));
     else if (key == "connections")
       ruleset_.connections_per_device = static_cast<std::uint32_t>(std::stoul(value));
+    else if (key == "to_one_address")
+      ruleset_.connections_to_one_address_max = static_cast<std::uint32_t>(std::stoul(value));
+    else if (key == "to_gateway")
+      ruleset_.connections_to_gateway_max = static_cast<std::uint32_t>(std::stoul(value));
     else if (key == "lease_rate")
       ruleset_.new_connections_per_lease_per_s = static_cast<std::uint32_t>(std::stoul(value));
     else if (key == "without")

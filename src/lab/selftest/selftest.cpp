@@ -69,8 +69,8 @@ Result<Given> read_configuration(const std::string& file) {
   network.public_v4 = *parse_prefix("198.51.100.0/24");
   if (::access("/proc/sys/net/ipv6", F_OK) == 0) network.public_v6 = *parse_prefix("2001:db8:51::/64");
   network.plan = "selftest";
-  // Reached within the range that flows are translated to, and within what the kernel holds for all networks of the machine.
-  network.connections_max = std::min(selftest::limits::flows_max, settings->snat.size() / 2);
+  // Reached within an account's part of what may go to one address, and within what the kernel holds for all networks of the machine.
+  network.connections_max = std::min(selftest::limits::flows_max, settings->snat.size() / 16);
   const std::string table = system::read_text_file("/proc/sys/net/netfilter/nf_conntrack_max");
   if (!table.empty())
     network.connections_max = std::max(16U, std::min(network.connections_max, static_cast<std::uint32_t>(std::atol(table.c_str()) / 8)));

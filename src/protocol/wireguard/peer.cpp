@@ -243,6 +243,10 @@ Actions Peer::initiate(const Moment& moment, Random& random) {
   return actions;
 }
 
+std::optional<Bytes> Peer::challenge(const Moment& moment, Random& random) {
+  return static_static_ ? new_initiation(moment, random) : std::nullopt;
+}
+
 Actions Peer::stop() {
   Actions actions;
   forget_pending();
@@ -276,11 +280,22 @@ void Peer::send_initiation(Attempt attempt, const Moment& moment, Random& random
       timers_[retransmit] = *handshake_sent_ + rekey_timeout + jitter(random);
     return;
   }
+  auto datagram = new_initiation(moment, random);
+  if (!datagram) return;
+  handshake_sent_ = moment.now;
+  any_packet_sent();
+  any_packet_traversed(moment.now);
+  timers_[retransmit] = moment.now + rekey_timeout + jitter(random);
+  actions.push_back(SendDatagram{*endpoint_, std::move(*datagram)});
+}
+
+// It takes the place of the one that was sent before.
+std::optional<Bytes> Peer::new_initiation(const Moment& moment, Random& random) {
   NoiseInitiator noise(own_, public_key_, wireguard_prologue());
   const crypto::SecretKey ephemeral(crypto::generate_private_key(random));
   const auto stamp = stamps_.next(moment.wall);
   const auto message = noise.write_first(ephemeral, *static_static_, stamp);
-  if (!message) return;
+  if (!message) return std::nullopt;
   forget_pending();
   Initiation initiation;
   initiation.sender = indices_.allocate(id_, random);
@@ -288,11 +303,7 @@ void Peer::send_initiation(Attempt attempt, const Moment& moment, Random& random
   auto datagram = encode(initiation);
   macs_.sign(datagram, moment.now);
   pending_.emplace(PendingInitiation{initiation.sender, std::move(noise)});
-  handshake_sent_ = moment.now;
-  any_packet_sent();
-  any_packet_traversed(moment.now);
-  timers_[retransmit] = moment.now + rekey_timeout + jitter(random);
-  actions.push_back(SendDatagram{*endpoint_, std::move(datagram)});
+  return datagram;
 }
 
 void Peer::send_keepalive(const Moment& moment, Random& random, Actions& actions) {

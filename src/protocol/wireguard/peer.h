@@ -114,7 +114,10 @@ class Peer {
   // Commands.
   Actions start(const Moment& moment, Random& random);     // sends the first persistent keepalive, if that is on
   Actions initiate(const Moment& moment, Random& random);  // handshake now, but still at most one initiation per rekey_timeout
-  Actions stop();                                          // forgets all sessions and timers; last call before destruction
+  // An initiation to another place than the endpoint, which stays: only who receives it there can answer it. None: no handshake is
+  // possible.
+  std::optional<Bytes> challenge(const Moment& moment, Random& random);
+  Actions stop();  // forgets all sessions and timers; last call before destruction
   void set_preshared_key(const crypto::SecretKey& key) { preshared_key_ = key; }  // for the next handshake; sessions go on
   void set_endpoint(const Endpoint& endpoint) { endpoint_ = endpoint; }
   // Turning it on sends a keepalive at once.
@@ -157,6 +160,7 @@ class Peer {
   void handle_retransmit(const Moment& moment, Random& random, Actions& actions);
 
   enum class Attempt { first, retry };
+  std::optional<Bytes> new_initiation(const Moment& moment, Random& random);
   void send_initiation(Attempt attempt, const Moment& moment, Random& random, Actions& actions);
   void send_keepalive(const Moment& moment, Random& random, Actions& actions);
   void learn_endpoint(const Endpoint& from, Actions& actions);

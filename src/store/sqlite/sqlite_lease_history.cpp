@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -46,12 +47,12 @@ Key key_of(const lease::Redirection& redirection) {
 
 }  // namespace
 
-Result<std::unique_ptr<SqliteLeaseHistory>> SqliteLeaseHistory::open(const std::filesystem::path& directory) {
+Result<std::unique_ptr<SqliteLeaseHistory>> SqliteLeaseHistory::open(const std::filesystem::path& directory, std::size_t rows_kept_max) {
   const auto path = directory / file_name;
   std::error_code error;
   if (!std::filesystem::exists(std::filesystem::symlink_status(path, error)))
     if (auto made = create_private_file(path); !made) return fail(made.error());
-  std::unique_ptr<SqliteLeaseHistory> history(new SqliteLeaseHistory);
+  std::unique_ptr<SqliteLeaseHistory> history(new SqliteLeaseHistory(rows_kept_max));
   auto database = Database::open(path.string());
   if (!database) return fail(database.error());
   history->database_ = std::move(*database);
@@ -87,7 +88,10 @@ Status SqliteLeaseHistory::prepare() {
        "SELECT protocol, account, device, from_ns, until_ns FROM history WHERE port = ? AND address = ? AND from_ns <= ? AND "
        "(until_ns IS NULL OR until_ns >= ?) AND (? = 0 OR protocol = ?) ORDER BY from_ns DESC, id DESC LIMIT ?"},
       {&forget_, "DELETE FROM history WHERE until_ns < ?"},
-      {&shorten_, "DELETE FROM history WHERE until_ns IS NOT NULL AND id <= (SELECT max(id) FROM history) - ?"}};
+      {&shorten_,
+       "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE until_ns IS NOT NULL AND account = (SELECT account FROM history "
+       "WHERE "
+       "until_ns IS NOT NULL GROUP BY account ORDER BY count(*) DESC LIMIT 1) ORDER BY id LIMIT ?)"}};
   for (const auto& [statement, text] : texts) {
     auto prepared = database_->prepare(text);
     if (!prepared) return fail(prepared.error());
@@ -196,7 +200,15 @@ Result<std::vector<PastLease>> SqliteLeaseHistory::find(const HistoryQuery& quer
 
 Status SqliteLeaseHistory::forget(WallTime ended_before) {
   if (auto done = forget_.bind(number(ended_before)).run(); !done) return done;
-  return shorten_.bind(static_cast<std::int64_t>(rows_max)).run();
+  // Nobody makes others' rows be forgotten by making many of his own.
+  for (std::optional<std::int64_t> before;;) {
+    const auto rows = database_->integer("SELECT count(*) FROM history");
+    if (!rows) return fail(rows.error());
+    const auto beyond = *rows - static_cast<std::int64_t>(rows_kept_max_);
+    if (beyond <= 0 || before == *rows) return {};
+    before = *rows;
+    if (auto done = shorten_.bind(beyond).run(); !done) return done;
+  }
 }
 
 }  // namespace drpf::store::sqlite

@@ -27,7 +27,9 @@ struct Engine::Parts {
       : state(std::move(tun), std::move(sockets), config.packet_io != nullptr ? *config.packet_io : system_calls, clock, std::move(log),
               config.mtu, config.require_admission,
               config.crypto_workers.value_or(CryptoWorkers::count_for(std::thread::hardware_concurrency()))),
-        handshaker(state, {Identity::from_private(config.private_key), config.timestamp_floor, config.disconnect_after, config.wait_max},
+        handshaker(state,
+                   {Identity::from_private(config.private_key), config.timestamp_floor, config.disconnect_after, config.wait_max,
+                    config.ask_for_proof},
                    random, std::move(on_event)),
         fence(state, config.fence) {}
 

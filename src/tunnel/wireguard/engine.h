@@ -37,6 +37,7 @@ struct EngineConfig {
   Duration wait_max = std::chrono::hours(1);  // longest wait of the timer thread; only a test with a fast clock needs less
   std::optional<std::size_t> crypto_workers;  // in each direction; none = by the number of cores
   bool fence = true;                          // false shows what the fence is for; only for that test
+  bool ask_for_proof = true;                  // likewise: that a peer is where its packets say they are from
   PacketIo* packet_io = nullptr;              // tests make system calls fail; null = the real ones. Must outlive the engine.
 };
 

@@ -197,10 +197,15 @@ void Handshaker::on_report(Record& record, const PeerReport& report) {
     }
     bool here = true;
     const auto from = one->from ? one->from : record.path.endpoint;
-    if (from && !record.departed) here = on_authenticated(record, *from, one->from ? one->source : record.path.source, one->when);
+    if (from && !record.departed) {
+      const auto source = one->from ? one->source : record.path.source;
+      const bool proven = takes_proof(record, *from, one->local_index);
+      here = on_authenticated(record, *from, source, one->when, proven);
+      if (!here && !proven) challenge(record, *from, source);
+    }
     const BatchReceived batch{one->local_index, one->data, here ? one->from : std::nullopt};
     if (one->from) record.arrival_source = one->source;
-    perform(record, machine.on_batch_received(batch, {one->when, wall}, random_));
+    perform(record, machine.on_batch_received(batch, {one->when, wall}, random_), nullptr, !here);
     if (here && one->from && record.path.endpoint == one->from && record.path.source != one->source) {
       record.path.source = one->source;
       publish_path(record);
@@ -238,31 +243,37 @@ void Handshaker::schedule(Record& record) {
 
 // -- Actions ------------------------------------------------------------------------------------------------------------------------
 
-// `answered`: the handshake message that the actions follow from, if any.
-void Handshaker::perform(Record& record, Actions actions, const HandshakeDatagram* answered) {
-  bool hold = false;
+// `answered`: the handshake message that the actions follow from, if any. `hold`: they follow from what came from where the peer is not
+// admitted yet; what goes to where it was is lost.
+void Handshaker::perform(Record& record, Actions actions, const HandshakeDatagram* answered, bool hold) {
   const bool authentic =
       std::none_of(actions.begin(), actions.end(), [](const Action& action) { return std::holds_alternative<Drop>(action); });
   if (answered != nullptr && authentic) {
     record.handshake_bytes_received += answered->size;
-    if (std::exchange(record.departed, false)) record.path.admitted.reset();
-    hold = !on_authenticated(record, answered->from, answered->source, state_.clock.now());
+    if (std::exchange(record.departed, false)) {
+      record.path.admitted.reset();
+      publish_path(record);  // before the answer, after which the peer may send
+    }
+    const bool is_response = classify(answered->view()) == MessageType::response;
+    const bool proven = !config_.ask_for_proof || (is_response && record.asked == answered->from.address);
+    hold = !on_authenticated(record, answered->from, answered->source, state_.clock.now(), proven);
+    if (hold && !proven && is_response) challenge(record, answered->from, answered->source);  // what it answered went elsewhere
     if (!hold && record.path.endpoint == answered->from && record.path.source != record.arrival_source) {
       record.path.source = record.arrival_source;
       publish_path(record);
     }
   }
-  for (auto& action : actions) perform_one(record, action, hold);
+  for (auto& action : actions) perform_one(record, action, hold, answered);
   schedule(record);
 }
 
-void Handshaker::perform_one(Record& record, Action& action, bool hold) {
+void Handshaker::perform_one(Record& record, Action& action, bool hold, const HandshakeDatagram* answered) {
   auto& peer = *record.state;
   if (auto* const send = std::get_if<SendDatagram>(&action)) {
-    if (hold)
-      record.held_answer = std::move(*send);
-    else
-      send_to(record, *send);
+    if (answered == nullptr) record.asked = send->to.address;
+    const auto is_endpoint = record.path.endpoint == send->to;
+    const auto source = is_endpoint ? record.path.source : answered != nullptr ? answered->source : system::LocalSource{};
+    send_datagram(record, send->to, source, send->bytes);
   } else if (const auto* const set = std::get_if<SetEndpoint>(&action)) {
     if (hold) return;
     record.path.endpoint = set->endpoint;
@@ -274,6 +285,7 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
   } else if (auto* const fresh = std::get_if<NewSession>(&action)) {
     auto session = std::make_unique<Session>(fresh->local_index, fresh->remote_index, fresh->facts, peer, fresh->send_key.bytes(),
                                              fresh->receive_key.bytes());
+    if (!fresh->facts.initiator && answered != nullptr) session->answered_to = answered->from.address;
     state_.sessions.insert(*session, graveyard_);
     if (!fresh->facts.initiator) peer.next.store(session.get());
     record.sessions[fresh->local_index] = std::move(session);
@@ -291,9 +303,9 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
     graveyard_.bury(std::move(found->second));
     record.sessions.erase(found);
   } else if (std::holds_alternative<SendKeepalive>(action)) {
-    state_.command({SenderCommand::What::keepalive, &peer});
+    if (!hold) state_.command({SenderCommand::What::keepalive, &peer});
   } else if (std::holds_alternative<FlushStaged>(action)) {
-    state_.command({SenderCommand::What::flush_staged, &peer});
+    if (!hold) state_.command({SenderCommand::What::flush_staged, &peer});
   } else if (std::holds_alternative<DropStaged>(action)) {
     state_.command({SenderCommand::What::drop_staged, &peer});
   } else if (const auto* const dropped = std::get_if<Drop>(&action)) {
@@ -301,22 +313,19 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
   }
 }
 
-void Handshaker::send_to(Record& record, const SendDatagram& datagram) {
-  record.handshake_bytes_sent += datagram.bytes.size();
-  send_datagram(datagram.to, record.path.endpoint == datagram.to ? record.path.source : system::LocalSource{}, datagram.bytes);
-}
-
-void Handshaker::send_datagram(const Endpoint& to, const system::LocalSource& source, ByteView bytes) {
+void Handshaker::send_datagram(Record& record, const Endpoint& to, const system::LocalSource& source, ByteView bytes) {
+  record.handshake_bytes_sent += bytes.size();
   Bytes copy(bytes.begin(), bytes.end());
   DatagramSender(state_).send(to, source, {copy, copy.size()});
 }
 
 // -- Presence and admission ---------------------------------------------------------------------------------------------------------
 
-bool Handshaker::on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when) {
+bool Handshaker::on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when, bool proven) {
   record.last_authenticated = std::max(record.last_authenticated.value_or(when), when);
-  const bool was_connected = std::exchange(record.connected, true);
   const bool admitted = !state_.require_admission || record.path.admitted == from.address;
+  if (!admitted && !proven) return false;
+  const bool was_connected = std::exchange(record.connected, true);
   if (admitted) {
     const bool moved = !state_.require_admission && record.path.endpoint && record.path.endpoint->address != from.address;
     if (!was_connected)
@@ -328,7 +337,6 @@ bool Handshaker::on_authenticated(Record& record, const Endpoint& from, const sy
   const auto now = state_.clock.now();
   const bool told =
       record.waiting && record.waiting->address == from.address && record.announced && now - *record.announced < event_repeat_min;
-  if (!record.waiting || record.waiting->address != from.address) record.held_answer.reset();
   record.waiting = from;
   record.waiting_source = source;
   if (told && was_connected) return false;
@@ -341,6 +349,25 @@ bool Handshaker::on_authenticated(Record& record, const Endpoint& from, const sy
   return false;
 }
 
+// Once for each handshake: the session may be older than a later move.
+bool Handshaker::takes_proof(Record& record, const Endpoint& from, std::uint32_t session) {
+  if (!config_.ask_for_proof || (record.waiting && record.waiting->address == from.address)) return true;
+  const auto found = record.sessions.find(session);
+  if (found == record.sessions.end() || found->second->answered_to != from.address) return false;
+  found->second->answered_to.reset();
+  return true;
+}
+
+void Handshaker::challenge(Record& record, const Endpoint& at, const system::LocalSource& source) {
+  const auto now = state_.clock.now();
+  if (record.challenged && now - *record.challenged < challenge_interval_min) return;
+  record.challenged = now;
+  const auto initiation = record.machine->challenge(moment(), random_);
+  if (!initiation) return;
+  record.asked = at.address;
+  send_datagram(record, at, source, *initiation);
+}
+
 void Handshaker::admit(const Key& public_key, const Address& endpoint_address) {
   auto* const record = find(public_key);
   if (record == nullptr) return;
@@ -351,12 +378,11 @@ void Handshaker::admit(const Key& public_key, const Address& endpoint_address) {
     record->machine->set_endpoint(*record->waiting);
     record->waiting.reset();
     record->announced.reset();
+    // What has waited goes there now; and where we began the session, the peer must not use it before it has heard from us.
+    if (record->machine->sending_session()) state_.command({SenderCommand::What::keepalive, record->state.get()});
   }
   publish_path(*record);
-  if (record->held_answer && record->held_answer->to.address == endpoint_address) {
-    send_to(*record, *record->held_answer);
-    record->held_answer.reset();
-  }
+  state_.receiver_wake.wake();  // packets may wait for this
 }
 
 void Handshaker::check_disconnected(Record& record) {
@@ -367,7 +393,6 @@ void Handshaker::check_disconnected(Record& record) {
   record.connected = false;
   record.waiting.reset();
   record.announced.reset();
-  record.held_answer.reset();
   record.path.admitted.reset();
   publish_path(record);
   events_.push_back(PeerDisconnected{record.state->public_key});

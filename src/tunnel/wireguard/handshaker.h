@@ -24,6 +24,7 @@ struct HandshakerConfig {
   protocol::wireguard::Timestamp timestamp_floor{};  // greatest stamp that an earlier run sent to anybody
   Duration disconnect_after = std::chrono::seconds(180);
   Duration wait_max = std::chrono::hours(1);  // tests with a fast clock shorten it
+  bool ask_for_proof = true;                  // false shows what it is for; only for that test
 };
 
 // What the control socket needs to know of a peer beside its status.
@@ -57,6 +58,7 @@ class Handshaker {
   static constexpr std::size_t proven_max = 1024;
   static constexpr Duration tick = std::chrono::milliseconds(100);  // how late the facts of the packet threads may be heard
   static constexpr Duration event_repeat_min = std::chrono::seconds(1);
+  static constexpr Duration challenge_interval_min = std::chrono::seconds(1);  // of one peer
   static constexpr Duration quiescence_wait_max = std::chrono::seconds(1);
 
   Handshaker(EngineState& state, HandshakerConfig config, Random& random, std::function<void(Event)> on_event);
@@ -103,10 +105,11 @@ class Handshaker {
     bool connected = false;
     bool departed = false;  // said good-bye: only a handshake brings it back
     std::optional<Time> last_authenticated;
-    std::optional<Endpoint> waiting;  // authenticated from here, not admitted yet
+    std::optional<Endpoint> waiting;  // proven to be here, not admitted yet
     system::LocalSource waiting_source;
-    std::optional<Time> announced;                                 // when `waiting` was last told
-    std::optional<protocol::wireguard::SendDatagram> held_answer;  // goes out on admission
+    std::optional<Time> announced;   // when `waiting` was last told
+    std::optional<Address> asked;    // where our last initiation went
+    std::optional<Time> challenged;  // when it last went where the peer may or may not be
     std::uint64_t handshake_bytes_sent = 0;
     std::uint64_t handshake_bytes_received = 0;
     system::LocalSource arrival_source;  // of the message being worked on
@@ -122,16 +125,18 @@ class Handshaker {
   void handle_reports();
   void on_report(Record& record, const PeerReport& report);
   void handle_timers();
-  void perform(Record& record, protocol::wireguard::Actions actions, const HandshakeDatagram* answered = nullptr);
-  void perform_one(Record& record, protocol::wireguard::Action& action, bool hold);
+  void perform(Record& record, protocol::wireguard::Actions actions, const HandshakeDatagram* answered = nullptr, bool hold = false);
+  void perform_one(Record& record, protocol::wireguard::Action& action, bool hold, const HandshakeDatagram* answered);
 
-  // Says whether the peer may be dealt with at this place now.
-  bool on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when);
+  // Says whether the peer may be dealt with at this place now. Anybody with a key can send in the name of any address, so one that is not
+  // admitted is asked for only once it is `proven`: by a packet that answers one of ours that went there.
+  bool on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when, bool proven);
+  bool takes_proof(Record& record, const Endpoint& from, std::uint32_t session);
+  void challenge(Record& record, const Endpoint& at, const system::LocalSource& source);
   void check_disconnected(Record& record);
   void publish_path(Record& record);
   void publish_routes();
-  void send_to(Record& record, const protocol::wireguard::SendDatagram& datagram);
-  void send_datagram(const Endpoint& to, const system::LocalSource& source, ByteView bytes);
+  void send_datagram(Record& record, const Endpoint& to, const system::LocalSource& source, ByteView bytes);
   void schedule(Record& record);
   void drop(protocol::wireguard::DropReason reason);
   void remove(PeerId id);

@@ -28,7 +28,15 @@ void Receiver::run() {
     // A negative descriptor is passed over by poll(): a machine without IPv6.
     pollfd waiting[3] = {{sockets[0]->fd.get(), POLLIN, 0}, {sockets[1]->fd.get(), POLLIN, 0}, {state_.receiver_wake.fd(), POLLIN, 0}};
     ::poll(waiting, 3, -1);
-    if (waiting[2].revents != 0) state_.receiver_wake.clear();
+    if (waiting[2].revents != 0) {
+      state_.receiver_wake.clear();
+      if (!waiting_.empty()) {
+        state_.quiescence.enter(Quiescence::receiver);
+        now_ = state_.clock.now();
+        deliver_waiting();
+        state_.quiescence.leave(Quiescence::receiver);
+      }
+    }
     for (std::size_t turn = 0; turn < calls_per_turn_max; ++turn) {
       bool more = false;
       for (std::size_t i = 0; i < sockets.size(); ++i) {
@@ -68,6 +76,7 @@ bool Receiver::receive(const system::UdpSocket& socket) {
   }
   state_.quiescence.enter(Quiescence::receiver);
   now_ = state_.clock.now();
+  if (!waiting_.empty()) deliver_waiting();
   std::size_t arrived = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const auto& header = messages[i].msg_hdr;
@@ -173,13 +182,41 @@ void Receiver::take(const Datagram& datagram) {
 }
 
 void Receiver::deliver(MutableByteView plain, const Session& session) {
-  if (!arrival_.admitted) return Counters::add(state_.counters.not_admitted);
+  if (!arrival_.admitted && !may_wait(session.peer)) return Counters::add(state_.counters.not_admitted);
   const auto layout = protocol::ip::walk(plain);
   if (!layout) return Counters::add(state_.counters.packet_malformed);
   if (state_.routes.load()->addresses.lookup_source(plain) != session.peer.id) return Counters::add(state_.counters.wrong_source);
+  if (!arrival_.admitted)
+    return waiting_.push_back(
+        {session.peer.id, session.peer.public_key, arrival_.from.address, now_, Bytes(plain.begin(), plain.begin() + layout->length)});
   if (merger_.full()) writer_.write(merger_);
   merger_.add(plain.first(layout->length), *layout);
   undelivered_ += layout->length;
+}
+
+bool Receiver::may_wait(const PeerState& peer) const {
+  return waiting_.size() < waiting_max && std::count_if(
+                                              waiting_.begin(), waiting_.end(), [&](const auto& one) { return one.peer == peer.id; }) <
+                                              static_cast<std::ptrdiff_t>(waiting_per_peer_max);
+}
+
+void Receiver::deliver_waiting() {
+  const auto& routes = *state_.routes.load();
+  auto all = std::exchange(waiting_, {});
+  for (auto& one : all) {
+    auto* const peer = one.peer < routes.peers.size() ? routes.peers[one.peer] : nullptr;
+    if (peer == nullptr || peer->public_key != one.public_key || now_ - one.since > waiting_time_max) {
+      Counters::add(state_.counters.not_admitted);
+    } else if (peer->path.refresh(peer->receiver.path).admitted != one.from) {
+      waiting_.push_back(std::move(one));
+    } else if (routes.addresses.lookup_source(one.packet) != one.peer) {
+      Counters::add(state_.counters.wrong_source);
+    } else {
+      if (merger_.full()) writer_.write(merger_);
+      merger_.add(one.packet, *protocol::ip::walk(one.packet));
+    }
+  }
+  if (!merger_.empty()) writer_.write(merger_);
 }
 
 void Receiver::look_at_arrival(PeerState& peer) {

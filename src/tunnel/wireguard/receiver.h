@@ -21,6 +21,10 @@ class Receiver {
   static constexpr std::size_t calls_per_turn_max = 8;
   // So much is handed on before more is worked on: who is behind a stream waits for this, not for all that one call has read.
   static constexpr std::size_t delivered_at_once = 65536;
+  // What comes first from another address waits here, for as long as it takes to learn that the peer is there and to admit it.
+  static constexpr std::size_t waiting_max = 256;
+  static constexpr std::size_t waiting_per_peer_max = 16;
+  static constexpr Duration waiting_time_max = std::chrono::seconds(5);
 
   explicit Receiver(EngineState& state);
   void run();  // until state.stopping
@@ -54,12 +58,22 @@ class Receiver {
     std::vector<Datagram> datagrams;
   };
 
+  struct Waiting {
+    PeerId peer;
+    Key public_key;  // the number may be another's by then
+    Address from;
+    Time since;
+    Bytes packet;
+  };
+
   bool receive(const system::UdpSocket& socket);
   void open(Message& message, crypto::TransportCipher& cipher) const;
   Datagram open(MutableByteView bytes, crypto::TransportCipher& cipher, const Session*& keyed) const;  // `keyed`: whose key the cipher has
   void take(const Message& message);
   void take(const Datagram& datagram);
   void deliver(MutableByteView plain, const Session& session);
+  bool may_wait(const PeerState& peer) const;
+  void deliver_waiting();
   void look_at_arrival(PeerState& peer);
   void finish_batch();
 
@@ -74,6 +88,7 @@ class Receiver {
   std::optional<CryptoWorkers> workers_;
   std::vector<crypto::TransportCipher> ciphers_;  // of each worker
   Arrival arrival_;
+  std::vector<Waiting> waiting_;
   Time now_{};
   bool handshakes_arrived_ = false;
   bool failed_ = false;

@@ -26,6 +26,8 @@ struct Session {
   const protocol::wireguard::SessionFacts facts;
   PeerState& peer;
   std::atomic<bool> heard{false};  // something was received with it
+  // Where our answer went that began it; the handshake thread's. Who was not there does not know the session's keys.
+  std::optional<Address> answered_to;
 
   alignas(64) const crypto::SecretKey seal_key;
   std::uint64_t next_counter = 0;

@@ -325,9 +325,26 @@ TEST_F(GatewayTest, AfterACrashTheDeviceIsCalledWhereItWasSeenLast) {
   restart();
   EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.9:40000"));
   EXPECT_EQ(tunnel_->initiated, std::vector{key("laptop")});
-  hear(tunnel::PeerRoamed{key("laptop"), *parse_endpoint("203.0.113.77:41000")});
+  const auto moved_to = *parse_endpoint("203.0.113.77:41000");
+  hear(tunnel::PeerRoamed{key("laptop"), moved_to});
+  tunnel_->statuses[key("laptop")].public_key = key("laptop");
+  tunnel_->statuses[key("laptop")].endpoint = moved_to;
+  ASSERT_TRUE(gateway_->save_tunnel_state());
   restart();
   EXPECT_EQ(tunnel_->peers.at(key("laptop")).endpoint, *parse_endpoint("203.0.113.77:41000"));
+}
+
+TEST_F(GatewayTest, ADeviceThatMovesWithoutEndIsFollowedMoreSlowly) {
+  add_device("alice", "laptop");
+  connect("laptop", "203.0.113.9:40000");
+  const auto before = tunnel_->admitted.size();
+  for (int i = 0; i < 100; ++i) hear(tunnel::PeerRoamed{key("laptop"), *parse_endpoint("203.0.113." + std::to_string(100 + i) + ":40000")});
+  EXPECT_EQ(tunnel_->admitted.size(), before + Gateway::moves_at_once_max);
+  clock_.time += Gateway::move_interval;
+  gateway_->tick();
+  gateway_->tick();
+  EXPECT_EQ(tunnel_->admitted.size(), before + Gateway::moves_at_once_max + 1) << "one more, to where it is by now";
+  EXPECT_EQ(tunnel_->admitted.back().second, *parse_address("203.0.113.199"));
 }
 
 TEST_F(GatewayTest, ADeviceThatMovesWhileTheKernelRefusesIsAdmittedWhenItAcceptsAgain) {

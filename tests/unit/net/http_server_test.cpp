@@ -214,6 +214,56 @@ TEST_P(HttpOverTcp, LimitsTheConnectionsOfOnePeer) {
   }
 }
 
+TEST_P(HttpOverTcp, OnePeersRequestsWaitForTheirTurnAfterABurst) {
+  EventLoop loop;
+  HttpLimits limits;
+  limits.requests_per_peer_per_s = 20;
+  limits.requests_burst = 5;
+  auto server = HttpServer::listen_tcp(loop, Endpoint{*parse_address(GetParam()), Port{0}}, echo, limits);
+  ASSERT_TRUE(server);
+  const auto endpoint = (*server)->endpoint();
+  test::LoopThread thread(loop);
+  const auto begin = std::chrono::steady_clock::now();
+  constexpr int asked = 15;  // each by a connection of its own
+  for (int i = 0; i < asked; ++i) ASSERT_EQ(HttpClient::over_tcp(endpoint).request("GET", "/")->status, 200U) << "none is refused";
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 50ms * (asked - 5));
+  thread.call([&] { server->reset(); });
+}
+
+TEST_P(HttpOverTcp, OnePeerReadsFewStreamsAtATime) {
+  EventLoop loop;
+  HttpLimits limits;
+  limits.streams_per_peer = 2;
+  auto server = HttpServer::listen_tcp(
+      loop, Endpoint{*parse_address(GetParam()), Port{0}},
+      [](const Request&) {
+        Response response;
+        response.stream = [](std::shared_ptr<LineSink> to) -> std::shared_ptr<void> {
+          to->write("first");
+          return to;
+        };
+        return response;
+      },
+      limits);
+  ASSERT_TRUE(server);
+  const auto client = HttpClient::over_tcp((*server)->endpoint());
+  test::LoopThread thread(loop);
+  std::optional<test::LineReader> one(std::in_place, client, "/");
+  test::LineReader two(client, "/");
+  EXPECT_EQ(*one->next(), "first");
+  EXPECT_EQ(*two.next(), "first");
+  const auto third = client.request("GET", "/");
+  ASSERT_TRUE(third);
+  EXPECT_EQ(third->status, 503U);
+  EXPECT_THAT(third->body, HasSubstr("too_many_streams"));
+  one.reset();
+  while (true) {  // until the server has seen that the first is gone
+    test::LineReader again(client, "/");
+    if (again.status() == 200U) break;
+  }
+  thread.call([&] { server->reset(); });
+}
+
 TEST_P(HttpOverTcp, AnswersLaterWhileOthersAreServed) {
   EventLoop loop;
   Respond waiting;

@@ -139,16 +139,69 @@ TEST_F(NftRedirectTest, ADeviceIsAdmittedWithItsOuterAddressAndByItsTunnel) {
   }
 }
 
+TEST_F(NftRedirectTest, TheAccountOfADeviceIsKnownWhileItIsHere) {
+  for (const auto& older : kernels) {
+    start_on(older);
+    auto device = device_at("203.0.113.9", "drpf0");
+    device.account = 7;
+    for (int again = 0; again < 2; ++again) {
+      ASSERT_TRUE(redirect->admit(device, 300s));
+      const auto& owner = kernel->sets[names::owner_v4].at(system::NftData().address(*parse_address("10.77.0.2")));
+      EXPECT_EQ(owner.data, system::NftData().mark(7));
+      EXPECT_EQ(owner.timeout, 300s);
+    }
+    EXPECT_EQ(count(names::owner_v6), 1U);
+    kernel->sets[names::owner_v4].clear();
+    ASSERT_TRUE(redirect->admit(device, 300s)) << "it ran out meanwhile";
+    EXPECT_EQ(count(names::owner_v4), 1U);
+  }
+}
+
+TEST_F(NftRedirectTest, WhereADeviceWasVisitorsAreVisitorsAgain) {
+  const auto other = Admission{{*parse_address("203.0.113.9"), Port{40000}}, {*parse_address("10.77.0.3")}, "drpf0"};
+  for (const auto& older : kernels) {
+    start_on(older);
+    ASSERT_TRUE(redirect->admit(device_at("203.0.113.9", "drpf0"), 300s));
+    ASSERT_TRUE(redirect->admit(device_at("203.0.113.10", "drpf0"), 300s));
+    EXPECT_EQ(count(names::endpoints_v4), 1U);
+    EXPECT_EQ(count(names::paths_v4), 1U);
+    EXPECT_TRUE(kernel->sets[names::endpoints_v4].contains(system::NftData().address(*parse_address("203.0.113.10"))));
+    ASSERT_TRUE(redirect->admit(device_at("2001:db8:9::7:1", "drpf0"), 300s));
+    ASSERT_TRUE(redirect->admit(device_at("2001:db8:9::7:2", "drpf0"), 300s));
+    EXPECT_EQ(count(names::endpoints_v4), 1U) << "in the other family it may still be seen";
+    EXPECT_EQ(count(names::endpoints_v6), 1U) << "the same network";
+    EXPECT_EQ(count(names::paths_v6), 1U);
+    // A whole /48, one network after the other.
+    for (int i = 1; i < 100; ++i)
+      ASSERT_TRUE(redirect->admit(device_at(("2001:db8:9:" + std::to_string(i) + "::1").c_str(), "drpf0"), 300s));
+    EXPECT_EQ(count(names::endpoints_v6), 1U);
+    // Two in one home: the second one stays there.
+    ASSERT_TRUE(redirect->admit(other, 300s));
+    ASSERT_TRUE(redirect->admit(device_at("203.0.113.9", "drpf0"), 300s));
+    ASSERT_TRUE(redirect->admit(device_at("203.0.113.77", "drpf0"), 300s));
+    EXPECT_TRUE(kernel->sets[names::endpoints_v4].contains(system::NftData().address(*parse_address("203.0.113.9"))));
+    EXPECT_EQ(count(names::endpoints_v4), 2U);
+    // Also when it ran out meanwhile.
+    kernel->sets[names::endpoints_v4].clear();
+    ASSERT_TRUE(redirect->admit(device_at("203.0.113.78", "drpf0"), 300s));
+    EXPECT_EQ(count(names::endpoints_v4), 1U);
+  }
+}
+
 TEST_F(NftRedirectTest, DevicesWhoseShareIsUsedUpAreTold) {
   ASSERT_TRUE(start());
-  EXPECT_THAT(*redirect->over_their_share(), testing::IsEmpty());
+  using enum NftRedirect::Refused;
+  EXPECT_THAT(*redirect->over_their_share(visitors), testing::IsEmpty());
   for (const auto* address : {"10.77.0.2", "fd77::2"}) {
     const auto outer = *parse_address(address);
     kernel->sets[outer.is_v4() ? names::full_v4 : names::full_v6][system::NftData().address(outer)] = {};
   }
-  EXPECT_THAT(*redirect->over_their_share(), ElementsAre(*parse_address("10.77.0.2"), *parse_address("fd77::2")));
+  EXPECT_THAT(*redirect->over_their_share(visitors), ElementsAre(*parse_address("10.77.0.2"), *parse_address("fd77::2")));
+  EXPECT_THAT(*redirect->over_their_share(own), testing::IsEmpty());
+  kernel->sets[names::spent_v4][system::NftData().address(*parse_address("10.77.0.3"))] = {};
+  EXPECT_THAT(*redirect->over_their_share(own), ElementsAre(*parse_address("10.77.0.3")));
   kernel->refuses_dumps = true;
-  EXPECT_FALSE(redirect->over_their_share());
+  EXPECT_FALSE(redirect->over_their_share(visitors));
 }
 
 TEST_F(NftRedirectTest, ADeviceIsHereByOneTunnelOnly) {

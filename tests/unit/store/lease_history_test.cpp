@@ -25,9 +25,9 @@ lease::Redirection redirection(std::uint32_t generation, int port = 24550, Proto
 class LeaseHistoryTest : public testing::Test {
  protected:
   void SetUp() override { open(); }
-  void open() {
+  void open(std::size_t rows_kept_max = LeaseHistory::rows_max) {
     history.reset();
-    auto opened = SqliteLeaseHistory::open(directory.path());
+    auto opened = SqliteLeaseHistory::open(directory.path(), rows_kept_max);
     ASSERT_TRUE(opened) << opened.error().message;
     history = std::move(*opened);
   }
@@ -113,6 +113,30 @@ TEST_F(LeaseHistoryTest, ForgetsWhatEndedLongAgoAndNothingElse) {
   ASSERT_TRUE(history->forget(at(35)));
   EXPECT_THAT(who(0, 100), ElementsAre("ben"));
   EXPECT_THAT(who(0, 100, {}, 24551), ElementsAre("cem"));
+}
+
+TEST_F(LeaseHistoryTest, WhoMakesManyRowsLosesHisOwn) {
+  open(20);
+  begin(1, "ann", 0, 24000);
+  end(1, 1, 24000);
+  for (int i = 0; i < 100; ++i) {
+    begin(static_cast<std::uint32_t>(i + 2), "ben", 10 + i);
+    end(static_cast<std::uint32_t>(i + 2), 11 + i);
+  }
+  for (int i = 0; i < 30; ++i) begin(static_cast<std::uint32_t>(i + 200), "cem", 200, 25000 + i);
+  ASSERT_TRUE(history->forget(at(0)));
+  EXPECT_THAT(who(0, 1000), IsEmpty()) << "what still leads somewhere stays, and is more than all that there is room for";
+  open(50);
+  begin(300, "ann", 0, 24000);
+  end(300, 1, 24000);
+  for (int i = 0; i < 100; ++i) {
+    begin(static_cast<std::uint32_t>(i + 302), "ben", 10 + i);
+    end(static_cast<std::uint32_t>(i + 302), 11 + i);
+  }
+  ASSERT_TRUE(history->forget(at(0)));
+  EXPECT_THAT(who(0, 1000, {}, 24000), ElementsAre("ann")) << "the oldest, and not the one that made so many";
+  EXPECT_EQ(who(0, 1000).size(), 19U);
+  EXPECT_THAT(who(109, 110), ElementsAre("ben", "ben")) << "his newest are there";
 }
 
 TEST_F(LeaseHistoryTest, AClockThatWentBackMakesNoLeaseEndBeforeItBegan) {

@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -77,6 +80,23 @@ class FaultyIo final : public wireguard::PacketIo {
     }
     return taken;
   }
+  // Whatever arrives seems to come from there.
+  void set_seen_from(std::optional<std::pair<std::uint32_t, Port>> from) {
+    const std::lock_guard lock(mutex_);
+    seen_from_ = from;
+  }
+  int receive_many(int fd, std::span<mmsghdr> messages) override {
+    const int count = PacketIo::receive_many(fd, messages);
+    const std::lock_guard lock(mutex_);
+    for (int i = 0; seen_from_ && i < count; ++i) {
+      sockaddr_in name{};
+      name.sin_family = AF_INET;
+      name.sin_addr.s_addr = htonl(seen_from_->first);
+      name.sin_port = htons(seen_from_->second.value());
+      std::memcpy(messages[static_cast<std::size_t>(i)].msg_hdr.msg_name, &name, sizeof name);
+    }
+    return count;
+  }
   void wait_writable(int, int) override { ++waits_; }
   std::optional<std::uint32_t> path_mtu(int, Family, const msghdr&) override {
     return path_mtu_ == 0 ? std::nullopt : std::optional(path_mtu_.load());
@@ -107,6 +127,7 @@ class FaultyIo final : public wireguard::PacketIo {
   std::mutex mutex_;
   Hook send_, send_many_, write_tun_, read_tun_;
   std::vector<Bytes> sent_;
+  std::optional<std::pair<std::uint32_t, Port>> seen_from_;
   std::atomic<int> at_most_{0};
   std::atomic<int> waits_{0};
   std::atomic<std::uint32_t> path_mtu_{0};
@@ -143,6 +164,7 @@ class Node {
     std::string control_socket_path = {};
     std::uint16_t mtu = 1420;
     bool fence = true;
+    bool ask_for_proof = true;
     std::size_t crypto_workers = 0;
   };
 
@@ -155,6 +177,7 @@ class Node {
     config.offload = options.offload;
     config.mtu = options.mtu;
     config.fence = options.fence;
+    config.ask_for_proof = options.ask_for_proof;
     config.crypto_workers = options.crypto_workers;
     config.require_admission = options.require_admission;
     config.disconnect_after = options.disconnect_after;
