@@ -88,6 +88,7 @@ void SelfRepair::look_soon() {
 }
 
 void SelfRepair::look() {
+  const system::DescriptorReserve::Use use(descriptors_);
   const auto begin = parts_.clock.now();
   look_at_rules();
   look_at_network();
@@ -156,7 +157,8 @@ Status SelfRepair::look_at_tunnels() {
 // After the rules: nothing is forwarded before the routing rules stand.
 void SelfRepair::keep_parameter(const std::string& name, const std::string& wanted) {
   const auto value = system::read_sysctl(name);
-  if (!value || *value == wanted) return;
+  if (!value) return complain(name, value.error());
+  if (*value == wanted) return;
   if (auto written = system::write_sysctl(name, wanted); !written) return complain(name, written.error());
   note("the kernel parameter " + name, false);
 }

@@ -17,6 +17,7 @@
 #include "gateway/gateway.h"
 #include "net/event_loop.h"
 #include "redirect/nft_redirect.h"
+#include "system/descriptor_reserve.h"
 #include "system/kernel_events.h"
 #include "system/links_and_routes.h"
 
@@ -29,6 +30,7 @@ class SelfRepair {
   static constexpr int rest_factor = 2;  // the rest after looking: it takes a third of the time at most, however many events there are
   static constexpr Duration author_age_max = std::chrono::seconds(3);
   static constexpr int rounds_per_host_look = 5;  // of the timer; events make it look at once
+  static constexpr std::size_t descriptors_reserved = 16;  // for one look: netlink, /proc, an interface, a door
   static constexpr Duration suspension_min = std::chrono::milliseconds(500);
 
   struct Parts {
@@ -71,6 +73,7 @@ class SelfRepair {
 
   Parts parts_;
   system::KernelEvents events_;
+  system::DescriptorReserve descriptors_{descriptors_reserved};
   RepairRecord record_;
   std::optional<system::RulesetAuthor> author_;
   Time author_heard_{};

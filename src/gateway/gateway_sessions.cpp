@@ -11,8 +11,10 @@ namespace drpf::gateway {
 void Gateway::on_tunnel_event(tunnel::WayIn& way_in, const tunnel::DeviceEvent& event) {
   const auto device = std::visit([](const auto& one) { return one.device; }, event);
   if (book_.device(device) == nullptr) return;
-  if (const auto* connected = std::get_if<tunnel::DeviceConnected>(&event)) on_connected(device, {&way_in, connected->endpoint});
-  if (const auto* roamed = std::get_if<tunnel::DeviceRoamed>(&event)) on_roamed(device, {&way_in, roamed->endpoint});
+  if (const auto* connected = std::get_if<tunnel::DeviceConnected>(&event))
+    on_connected(device, {&way_in, connected->endpoint, connected->proven});
+  if (const auto* roamed = std::get_if<tunnel::DeviceRoamed>(&event)) on_roamed(device, {&way_in, roamed->endpoint, roamed->proven});
+  if (const auto* proven = std::get_if<tunnel::DeviceProven>(&event)) way_in.remember(device, proven->endpoint);
   if (std::holds_alternative<tunnel::DeviceDisconnected>(event)) on_disconnected(device, way_in);
 }
 
@@ -44,7 +46,7 @@ bool Gateway::take_in(lease::DeviceId device, const Arrival& arrival, std::strin
   }
   // It is here by one way at a time: when the former one hears of it again, that is a new connect.
   if (auto* former = std::exchange(here_by_[device], arrival.way_in); former != nullptr && former != arrival.way_in) former->depart(device);
-  arrival.way_in->remember(device, arrival.endpoint);
+  if (arrival.proven) arrival.way_in->remember(device, arrival.endpoint);
   return true;
 }
 

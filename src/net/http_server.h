@@ -23,12 +23,14 @@ namespace drpf::net {
 struct HttpLimits {
   std::uint32_t head_bytes = 16 * 1024;
   std::uint64_t body_bytes = 64 * 1024;
-  std::size_t connections = 256;                         // more are answered 503 and closed
-  std::size_t connections_per_peer = 32;                 // of one TCP source address
-  Duration read_timeout = std::chrono::seconds(10);      // for a whole request, and for the pause between two
-  Duration write_timeout = std::chrono::seconds(10);     // for each part of a response or stream
-  Duration heartbeat = std::chrono::seconds(15);         // a line {"event":"heartbeat"} on a stream that is silent this long
-  std::size_t stream_bytes = 1024 * 1024;                // waiting behind the first line for one stream's reader
+  std::size_t connections = 256;                      // more are answered 503 and closed
+  std::size_t connections_per_peer = 32;              // of one TCP source address
+  Duration read_timeout = std::chrono::seconds(10);   // for a whole request, and for the pause between two
+  Duration write_timeout = std::chrono::seconds(10);  // for each part of a response or stream
+  Duration heartbeat = std::chrono::seconds(15);      // a line {"event":"heartbeat"} on a stream that is silent this long
+  std::size_t stream_bytes = 1024 * 1024;             // waiting behind the first line for one stream's reader
+  // Of this process: what clients may not take, so that rules, interfaces and the store can be looked after whatever they do.
+  std::uint64_t descriptors_reserved = 64;
   Duration state_pause = std::chrono::milliseconds(50);  // between two lines of LineSink::state()
 };
 

@@ -32,6 +32,31 @@ struct PeerConfig {
   std::array<std::uint8_t, 12> last_timestamp{};  // greatest TAI64N accepted from this peer before a restart
 };
 
+// Why a peer's handshakes come to nothing, as far as this side can tell.
+struct PeerRefusal {
+  enum class Why : std::uint8_t {
+    old_stamp,     // its clock says less than it has said before
+    never_proven,  // it asks again and again, and no packet of it follows our answer
+  };
+  Why why = Why::old_stamp;
+  std::uint32_t times = 0;
+  WallTime last{};
+  std::array<std::uint8_t, 12> stamp{};  // of the last one that was old
+};
+
+// Handshakes that are no peer's.
+struct StrangerRefusal {
+  enum class Why : std::uint8_t {
+    unknown_key,     // no peer has this key
+    other_identity,  // meant for another public key than ours
+  };
+  Why why = Why::unknown_key;
+  std::uint64_t times = 0;
+  WallTime last{};
+  Endpoint from;
+  Key public_key{};  // unknown_key: the last one's
+};
+
 struct PeerStatus {
   Key public_key{};
   std::optional<Endpoint> endpoint;
@@ -40,17 +65,24 @@ struct PeerStatus {
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
   std::array<std::uint8_t, 12> last_timestamp{};
+  std::optional<PeerRefusal> refused;
 };
 
 // Sent from the engine's threads to the control thread, in order per peer.
 struct PeerConnected {
   Key public_key;
   Endpoint endpoint;
+  bool proven = true;  // false: by an initiation, which somebody may have recorded; PeerProven follows when it was none
 };  // first authenticated packet after being away
 struct PeerRoamed {
   Key public_key;
   Endpoint endpoint;
+  bool proven = true;
 };  // authenticated from a new address
+struct PeerProven {
+  Key public_key;
+  Endpoint endpoint;
+};  // it is there: its packet answers ours
 struct PeerDisconnected {
   Key public_key;
 };  // nothing authenticated for 180 s
@@ -60,7 +92,7 @@ struct EngineFailed {
 struct InterfaceGone {
   Error error;
 };  // somebody has deleted it: nothing passes until there is another one
-using Event = std::variant<PeerConnected, PeerRoamed, PeerDisconnected, EngineFailed, InterfaceGone>;
+using Event = std::variant<PeerConnected, PeerRoamed, PeerProven, PeerDisconnected, EngineFailed, InterfaceGone>;
 
 class Tunnel {
  public:
@@ -81,6 +113,7 @@ class Tunnel {
   virtual std::vector<PeerStatus> status() const = 0;
   virtual std::optional<PeerStatus> status(const Key& public_key) const = 0;
   virtual std::vector<Counter> counters() const = 0;
+  virtual std::vector<StrangerRefusal> strangers() const { return {}; }
 };
 
 }  // namespace drpf::tunnel

@@ -175,12 +175,12 @@ OrStop<std::string> interface_of(const ConnectOptions& options) {
   return *options.interface;
 }
 
-// One note per interface and network namespace, as the interface is: the folder may be shared by several.
-std::string note_path(const ConnectOptions& options, const std::string& interface) {
+// One of each per interface and network namespace, as the interface is: the folder may be shared by several.
+std::string state_path(const ConnectOptions& options, const std::string& interface, std::string_view what) {
   struct stat network{};
   ::stat("/proc/self/ns/net", &network);
   ::mkdir(options.state_directory.c_str(), 0755);
-  return fmt::format("{}/connect-{}-{}.settings", options.state_directory, interface, network.st_ino);
+  return fmt::format("{}/connect-{}-{}.{}", options.state_directory, interface, network.st_ino, what);
 }
 
 OrStop<void> run(ConnectOptions options, Screen& screen) {
@@ -194,12 +194,12 @@ OrStop<void> run(ConnectOptions options, Screen& screen) {
   if (!has_net_admin() && options.clean_up) return check_machine(*interface);
   if (const auto found = find_passwords(options, screen); !found && !options.clean_up) return found;
 
-  const auto lock = lock_interface(*interface);
+  const auto lock = lock_interface(*interface, state_path(options, *interface, "lock"));
   if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());
   if (!options.clean_up) {
     if (auto status = check_machine(*interface); !status) return status;
   }
-  const auto note = note_path(options, *interface);
+  const auto note = state_path(options, *interface, "settings");
   const auto left = Routing(*interface, note).clear();
   if (!left) return stop(exit_failed, left.error());
   const auto share_left = LanRedirect::clear(*interface, share_note_path(note));

@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "client/connect/embedded_tunnel.h"
-#include "client/ports/ports_file.h"
 #include "system/service_notification.h"
+#include "system/whole_file.h"
 
 namespace drpf::client {
 namespace {
@@ -212,7 +212,9 @@ void Connection::on_tunnel_event(const tunnel::Event& event) {
   const auto is_gateway = [this](const tunnel::Key& key) { return key == gateway_peer().public_key; };
   if (const auto* connected = std::get_if<tunnel::PeerConnected>(&event)) {
     tunnel_->admit(connected->public_key, connected->endpoint.address);
-    if (is_gateway(connected->public_key)) on_connected(connected->endpoint);
+    if (connected->proven && is_gateway(connected->public_key)) on_connected(connected->endpoint);
+  } else if (const auto* proven = std::get_if<tunnel::PeerProven>(&event)) {
+    if (!connected_ && is_gateway(proven->public_key)) on_connected(proven->endpoint);
   } else if (const auto* roamed = std::get_if<tunnel::PeerRoamed>(&event)) {
     tunnel_->admit(roamed->public_key, roamed->endpoint.address);
   } else if (const auto* disconnected = std::get_if<tunnel::PeerDisconnected>(&event)) {
@@ -340,7 +342,7 @@ void Connection::publish(std::optional<HookEvent> event, const std::vector<Publi
   const auto before = std::exchange(published_, ports);
   remember_programs();
   if (options_.ports_file) {
-    if (const auto status = replace_file(*options_.ports_file, ports_file_text(public_numbers(ports))); !status)
+    if (const auto status = system::replace_file(*options_.ports_file, ports_file_text(public_numbers(ports))); !status)
       screen_.error(status.error());
   }
   inform();
@@ -363,7 +365,7 @@ void Connection::write_status_file(ConnectionState state) {
   if (report_) file.account = report_->account;
   if (report_) file.device = report_->device;
   file.ports = published_;
-  if (const auto status = replace_file(*options_.status_file, status_file_text(file, clock_.wall_now())); !status)
+  if (const auto status = system::replace_file(*options_.status_file, status_file_text(file, clock_.wall_now())); !status)
     screen_.error(status.error());
 }
 

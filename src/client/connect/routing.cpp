@@ -10,10 +10,10 @@
 #include <fmt/format.h>
 
 #include "client/connect/kernel_steps.h"
-#include "client/ports/ports_file.h"
 #include "ruleset/keeper.h"
 #include "system/links_and_routes.h"
 #include "system/sysctl.h"
+#include "system/whole_file.h"
 
 namespace drpf::client {
 namespace {
@@ -73,7 +73,7 @@ bool Routing::restore_settings() {
 Status Routing::set(const PlannedSetting& setting) {
   const auto before = system::read_sysctl(setting.name);
   if (!before || *before == setting.value) return {};  // a kernel without it has nothing that needs it
-  if (setting.restore && !replace_file(note_path_, fmt::format("{} {}\n", setting.name, *before)))
+  if (setting.restore && !system::replace_file(note_path_, fmt::format("{} {}\n", setting.name, *before)))
     former_.emplace_back(setting.name, *before);
   return system::write_sysctl(setting.name, setting.value);
 }

@@ -102,7 +102,11 @@ void Handshaker::screen(const HandshakeDatagram& datagram, std::size_t waiting) 
   if (const auto response = decode_response(datagram.view()); response && !indices_.find(response->receiver))
     return drop(DropReason::unknown_index);
   auto verdict = gate_.check(datagram.view(), datagram.from, waiting, state_.clock.now(), random_);
-  if (const auto* dropped = std::get_if<GateDrop>(&verdict)) return drop(dropped->reason);
+  if (const auto* dropped = std::get_if<GateDrop>(&verdict)) {
+    if (dropped->reason == DropReason::bad_mac1 && classify(datagram.view()) == MessageType::initiation)
+      note_stranger(StrangerRefusal::Why::other_identity, datagram.from);
+    return drop(dropped->reason);
+  }
   if (auto* const reply = std::get_if<GateReply>(&verdict)) {
     Counters::add(state_.counters.cookies_sent);
     return cookies_.add(datagram.from, datagram.source, std::move(reply->cookie_reply));
@@ -133,7 +137,10 @@ void Handshaker::on_initiation(const HandshakeDatagram& datagram) {
   auto received = ReceivedInitiation::open(config_.identity, datagram.view());
   if (!received) return drop(DropReason::not_authentic);
   auto* const record = find(received->remote_static());
-  if (record == nullptr) return drop(DropReason::unknown_key);
+  if (record == nullptr) {
+    note_stranger(StrangerRefusal::Why::unknown_key, datagram.from, received->remote_static());
+    return drop(DropReason::unknown_key);
+  }
   record->arrival_source = datagram.source;
   perform(*record, record->machine->on_initiation(*received, datagram.from, moment(), random_), &datagram);
 }
@@ -149,6 +156,27 @@ void Handshaker::on_response(const HandshakeDatagram& datagram) {
 void Handshaker::drop(DropReason reason) {
   Counters::add(state_.counters.handshake_dropped);
   Counters::add(state_.counters.handshake_dropped_for[static_cast<std::size_t>(reason)]);
+}
+
+void Handshaker::note_stranger(StrangerRefusal::Why why, const Endpoint& from, const Key& public_key) {
+  auto& noted = strangers_[static_cast<std::size_t>(why)];
+  noted = {why, noted.times + 1, state_.clock.wall_now(), from, public_key};
+}
+
+void Handshaker::note_refusal(Record& record, PeerRefusal::Why why, const Timestamp& stamp) {
+  auto& refusal = record.refusal;
+  if (refusal.why != why) refusal = {};
+  // The same one again, or an older one, is not the peer's: its own stamps grow.
+  if (refusal.times > 0 && stamp <= refusal.stamp) return;
+  refusal = {why, refusal.times + 1, state_.clock.wall_now(), stamp};
+}
+
+std::vector<StrangerRefusal> Handshaker::strangers() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<StrangerRefusal> all;
+  for (const auto& one : strangers_)
+    if (one.times > 0) all.push_back(one);
+  return all;
 }
 
 // -- Reports of the packet threads ----------------------------------------------------------------------------------------------------
@@ -188,7 +216,7 @@ void Handshaker::on_report(Record& record, const PeerReport& report) {
     }
     bool here = true;
     const auto from = one->from ? one->from : record.path.endpoint;
-    if (from && !record.departed) here = on_authenticated(record, *from, one->from ? one->source : record.path.source, one->when);
+    if (from && !record.departed) here = on_authenticated(record, *from, one->from ? one->source : record.path.source, one->when, true);
     const BatchReceived batch{one->local_index, one->data, here ? one->from : std::nullopt};
     if (one->from) record.arrival_source = one->source;
     perform(record, machine.on_batch_received(batch, {one->when, wall}, random_));
@@ -237,7 +265,9 @@ void Handshaker::perform(Record& record, Actions actions, const HandshakeDatagra
   if (answered != nullptr && authentic) {
     record.handshake_bytes_received += answered->size;
     if (std::exchange(record.departed, false)) record.path.admitted.reset();
-    hold = !on_authenticated(record, answered->from, answered->source, state_.clock.now());
+    const bool proven = classify(answered->view()) != MessageType::initiation;
+    if (!proven) note_refusal(record, PeerRefusal::Why::never_proven, record.machine->last_timestamp());
+    hold = !on_authenticated(record, answered->from, answered->source, state_.clock.now(), proven);
     if (!hold && record.path.endpoint == answered->from && record.path.source != record.arrival_source) {
       record.path.source = record.arrival_source;
       publish_path(record);
@@ -250,10 +280,12 @@ void Handshaker::perform(Record& record, Actions actions, const HandshakeDatagra
 void Handshaker::perform_one(Record& record, Action& action, bool hold) {
   auto& peer = *record.state;
   if (auto* const send = std::get_if<SendDatagram>(&action)) {
-    if (hold)
+    if (hold) {
       record.held_answer = std::move(*send);
-    else
-      send_to(record, *send);
+      record.held_source = record.arrival_source;
+    } else {
+      send_to(record, *send, record.arrival_source);
+    }
   } else if (const auto* const set = std::get_if<SetEndpoint>(&action)) {
     if (hold) return;
     record.path.endpoint = set->endpoint;
@@ -273,6 +305,7 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
     if (found == record.sessions.end()) return;
     peer.sending.store(found->second.get());
     if (peer.next.load() == found->second.get()) peer.next.store(nullptr);
+    record.refusal = {};
   } else if (const auto* const retire = std::get_if<RetireSession>(&action)) {
     const auto found = record.sessions.find(retire->local_index);
     if (found == record.sessions.end()) return;
@@ -288,13 +321,15 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold) {
   } else if (std::holds_alternative<DropStaged>(action)) {
     state_.command({SenderCommand::What::drop_staged, &peer});
   } else if (const auto* const dropped = std::get_if<Drop>(&action)) {
+    if (dropped->stamp) note_refusal(record, PeerRefusal::Why::old_stamp, *dropped->stamp);
     drop(dropped->reason);
   }
 }
 
-void Handshaker::send_to(Record& record, const SendDatagram& datagram) {
+// To where the peer is, or to where an initiation came from: that one is answered by the address that it came to.
+void Handshaker::send_to(Record& record, const SendDatagram& datagram, const system::LocalSource& arrived_at) {
   record.handshake_bytes_sent += datagram.bytes.size();
-  send_datagram(datagram.to, record.path.endpoint == datagram.to ? record.path.source : system::LocalSource{}, datagram.bytes);
+  send_datagram(datagram.to, record.path.endpoint == datagram.to ? record.path.source : arrived_at, datagram.bytes);
 }
 
 void Handshaker::send_datagram(const Endpoint& to, const system::LocalSource& source, ByteView bytes) {
@@ -304,31 +339,44 @@ void Handshaker::send_datagram(const Endpoint& to, const system::LocalSource& so
 
 // -- Presence and admission ---------------------------------------------------------------------------------------------------------
 
-bool Handshaker::on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when) {
-  record.last_authenticated = std::max(record.last_authenticated.value_or(when), when);
+// `proven`: not by an initiation, which somebody may have recorded. Such a one is told and answered like all others, for the firewall has
+// to know the address before the first packet comes from there; and it moves nothing, and keeps nobody here.
+bool Handshaker::on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when, bool proven) {
+  const auto& key = record.state->public_key;
   const bool was_connected = std::exchange(record.connected, true);
+  if (proven || !was_connected) record.last_authenticated = std::max(record.last_authenticated.value_or(when), when);
+  const auto tell_unproven = [&] { record.unproven = proven ? std::nullopt : std::optional(from.address); };
   const bool admitted = !state_.require_admission || record.path.admitted == from.address;
   if (admitted) {
-    const bool moved = !state_.require_admission && record.path.endpoint && record.path.endpoint->address != from.address;
-    if (!was_connected)
-      events_.push_back(PeerConnected{record.state->public_key, from});
-    else if (moved)
-      events_.push_back(PeerRoamed{record.state->public_key, from});
+    const bool moved = proven && !state_.require_admission && record.path.endpoint && record.path.endpoint->address != from.address;
+    if (!was_connected) {
+      events_.push_back(PeerConnected{key, from, proven});
+      tell_unproven();
+    } else if (moved) {
+      events_.push_back(PeerRoamed{key, from});
+      tell_unproven();
+    } else if (proven && record.unproven == from.address) {
+      events_.push_back(PeerProven{key, from});
+      tell_unproven();
+    }
     return true;
   }
   const auto now = state_.clock.now();
   const bool told =
       record.waiting && record.waiting->address == from.address && record.announced && now - *record.announced < event_repeat_min;
-  if (!record.waiting || record.waiting->address != from.address) record.held_answer.reset();
+  const bool waits = record.waiting && record.waiting->address == from.address;
+  if (!waits) record.held_answer.reset();
+  record.waiting_proven = proven || (waits && record.waiting_proven);
   record.waiting = from;
   record.waiting_source = source;
   if (told && was_connected) return false;
   record.announced = now;
   const bool first = !was_connected || !record.path.admitted;
   if (first)
-    events_.push_back(PeerConnected{record.state->public_key, from});
+    events_.push_back(PeerConnected{key, from, proven});
   else
-    events_.push_back(PeerRoamed{record.state->public_key, from});
+    events_.push_back(PeerRoamed{key, from, proven});
+  tell_unproven();
   return false;
 }
 
@@ -337,15 +385,17 @@ void Handshaker::admit(const Key& public_key, const Address& endpoint_address) {
   if (record == nullptr) return;
   record->path.admitted = endpoint_address;
   if (record->waiting && record->waiting->address == endpoint_address) {
-    record->path.endpoint = record->waiting;
-    record->path.source = record->waiting_source;
-    record->machine->set_endpoint(*record->waiting);
+    if (record->waiting_proven) {
+      record->path.endpoint = record->waiting;
+      record->path.source = record->waiting_source;
+      record->machine->set_endpoint(*record->waiting);
+    }
     record->waiting.reset();
     record->announced.reset();
   }
   publish_path(*record);
   if (record->held_answer && record->held_answer->to.address == endpoint_address) {
-    send_to(*record, *record->held_answer);
+    send_to(*record, *record->held_answer, record->held_source);
     record->held_answer.reset();
   }
 }
@@ -356,6 +406,7 @@ void Handshaker::check_disconnected(Record& record) {
   record.last_authenticated = std::max(*record.last_authenticated, heard);
   if (state_.clock.now() - *record.last_authenticated < config_.disconnect_after) return;
   record.connected = false;
+  record.unproven.reset();
   record.waiting.reset();
   record.announced.reset();
   record.held_answer.reset();
@@ -512,6 +563,7 @@ std::optional<PeerDetails> Handshaker::details(const Key& public_key) const {
   status.bytes_received = record.handshake_bytes_received + record.state->receiver.bytes.load(std::memory_order_relaxed);
   status.bytes_sent = record.handshake_bytes_sent + record.state->sender.bytes.load(std::memory_order_relaxed);
   status.last_timestamp = record.machine->last_timestamp();
+  if (record.refusal.times >= refusals_told_from) status.refused = record.refusal;
   return out;
 }
 

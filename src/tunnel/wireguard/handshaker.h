@@ -57,6 +57,8 @@ class Handshaker {
   static constexpr std::size_t proven_max = 1024;
   static constexpr Duration tick = std::chrono::milliseconds(100);  // how late the facts of the packet threads may be heard
   static constexpr Duration event_repeat_min = std::chrono::seconds(1);
+  // A single one may be what the network sent twice, or somebody who recorded it.
+  static constexpr std::uint32_t refusals_told_from = 3;
   static constexpr Duration quiescence_wait_max = std::chrono::seconds(1);
 
   Handshaker(EngineState& state, HandshakerConfig config, Random& random, std::function<void(Event)> on_event);
@@ -84,6 +86,7 @@ class Handshaker {
   // Any thread.
   std::vector<PeerDetails> details() const;
   std::optional<PeerDetails> details(const Key& public_key) const;
+  std::vector<StrangerRefusal> strangers() const;
   protocol::wireguard::Timestamp timestamp_floor() const;
   const protocol::wireguard::Identity& identity() const { return config_.identity; }
 
@@ -102,12 +105,16 @@ class Handshaker {
     std::optional<Time> last_authenticated;
     std::optional<Endpoint> waiting;  // authenticated from here, not admitted yet
     system::LocalSource waiting_source;
+    bool waiting_proven = false;
+    std::optional<Address> unproven;                               // told as where it is, by an initiation alone
     std::optional<Time> announced;                                 // when `waiting` was last told
     std::optional<protocol::wireguard::SendDatagram> held_answer;  // goes out on admission
+    system::LocalSource held_source;
     std::uint64_t handshake_bytes_sent = 0;
     std::uint64_t handshake_bytes_received = 0;
     system::LocalSource arrival_source;  // of the message being worked on
     std::optional<Time> scheduled;
+    PeerRefusal refusal;  // since its last handshake that came to something
   };
 
   void screen_handshakes();
@@ -123,14 +130,16 @@ class Handshaker {
   void perform_one(Record& record, protocol::wireguard::Action& action, bool hold);
 
   // Says whether the peer may be dealt with at this place now.
-  bool on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when);
+  bool on_authenticated(Record& record, const Endpoint& from, const system::LocalSource& source, Time when, bool proven);
   void check_disconnected(Record& record);
   void publish_path(Record& record);
   void publish_routes();
-  void send_to(Record& record, const protocol::wireguard::SendDatagram& datagram);
+  void send_to(Record& record, const protocol::wireguard::SendDatagram& datagram, const system::LocalSource& arrived_at);
   void send_datagram(const Endpoint& to, const system::LocalSource& source, ByteView bytes);
   void schedule(Record& record);
   void drop(protocol::wireguard::DropReason reason);
+  void note_stranger(StrangerRefusal::Why why, const Endpoint& from, const Key& public_key = {});
+  void note_refusal(Record& record, PeerRefusal::Why why, const protocol::wireguard::Timestamp& stamp);
   void remove(PeerId id);
   void wait_for_packet_threads();
   void wait();
@@ -161,6 +170,7 @@ class Handshaker {
   std::vector<PeerId> free_ids_;
   std::map<Key, PeerId> by_key_;
   std::set<std::pair<Time, PeerId>> timers_;
+  std::array<StrangerRefusal, 2> strangers_{};  // by why
   std::unique_ptr<const Routes> routes_;
   bool routes_changed_ = true;
   std::vector<Event> events_;
