@@ -97,6 +97,10 @@ json::object device_json(const Service& service, const lease::Device& device) {
   object["last_handshake"] = tunnel && tunnel->last_handshake ? json::value(rfc3339_utc(*tunnel->last_handshake)) : json::value(nullptr);
   object["bytes_received"] = tunnel ? tunnel->bytes_received : 0;
   object["bytes_sent"] = tunnel ? tunnel->bytes_sent : 0;
+  object["refused"] = nullptr;
+  if (tunnel && tunnel->refused)
+    object["refused"] =
+        json::object{{"message", tunnel->refused->message}, {"cure", tunnel->refused->cure}, {"at", rfc3339_utc(tunnel->refused->last)}};
   return object;
 }
 

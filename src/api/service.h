@@ -43,6 +43,12 @@ struct DeviceTunnel {
   std::optional<WallTime> last_handshake;
   std::uint64_t bytes_received = 0;  // from the device
   std::uint64_t bytes_sent = 0;
+  struct Refused {
+    std::string message;
+    std::string cure;
+    WallTime last{};
+  };
+  std::optional<Refused> refused;  // why it does not get in
 };
 
 struct DeviceConfigOptions {
@@ -159,7 +165,8 @@ class Service {
                                                     std::optional<BroughtCredential> brought) = 0;
   virtual Result<Settling> remove_device(std::string_view name) = 0;
   virtual Result<std::string> device_config(std::string_view name, const DeviceConfigOptions& options) = 0;  // as its way in has it
-  virtual Result<Settling> disconnect_device(lease::DeviceId device) = 0;                                    // the device says good-bye
+  virtual Status forget_clock(std::string_view device) = 0;                // it is let in again, whatever time it has said before
+  virtual Result<Settling> disconnect_device(lease::DeviceId device) = 0;  // the device says good-bye
   virtual Result<Changed<std::vector<lease::Lease>>> add_lease(lease::LeaseRequest request) = 0;
   // What a device asks for itself: a mapping like those of NAT-PMP, PCP and UPnP.
   virtual Result<Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) = 0;

@@ -2,12 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-
 #include "api_client/admin_client.h"
+#include "system/whole_file.h"
 
 namespace drpf::api_client {
 namespace {
@@ -60,18 +56,9 @@ std::string lease_metrics(const json::array& tested, int (*code_of)(std::string_
 }
 
 Status write_metrics(const std::string& path, const std::string& text) {
-  const auto unfinished = path + ".new";
-  {
-    std::ofstream file(unfinished, std::ios::trunc | std::ios::binary);
-    file << text << std::flush;
-    if (!file)
-      return fail(failure("metrics_not_written",
-                          fmt::format("the metrics could not be written to {}: {}", unfinished, std::strerror(errno)),
-                          "name a file in a folder that this user may write to"));
-  }
-  if (std::rename(unfinished.c_str(), path.c_str()) != 0)
-    return fail(failure("metrics_not_written", fmt::format("the metrics could not be put at {}: {}", path, std::strerror(errno)),
-                        "name another file"));
+  if (const auto written = system::replace_file(path, text); !written)
+    return fail(failure("metrics_not_written", fmt::format("the metrics could not be written: {}", written.error().message),
+                        "name a file in a folder that this user may write to"));
   return {};
 }
 

@@ -39,32 +39,57 @@ std::string bytes_text(std::uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-std::string device_state(const json::value& device) { return api_client::flag_of(device, "connected") ? "connected" : "away"; }
+const json::object* refusal_of(const json::value& device) {
+  const auto* refused = device.as_object().if_contains("refused");
+  return refused == nullptr ? nullptr : refused->if_object();
+}
+
+std::string device_state(const json::value& device) {
+  if (api_client::flag_of(device, "connected")) return "connected";
+  return refusal_of(device) == nullptr ? "away" : "refused";
+}
+
+terminal::Colour state_colour(const std::string& state) {
+  if (state == "connected") return terminal::Colour::green;
+  return state == "refused" ? terminal::Colour::red : terminal::Colour::dim;
+}
 
 std::string devices_table(const json::value& devices) {
   terminal::Table table({"DEVICE", "ACCOUNT", "STATE", "TUNNEL ADDRESS", "ENDPOINT", "LAST HANDSHAKE", "RECEIVED", "SENT"});
-  for (const auto& device : devices.as_array())
+  std::string why;
+  for (const auto& device : devices.as_array()) {
+    if (const auto* refused = refusal_of(device))
+      why += fmt::format("{} does not get in: {}\n  {}\n", api_client::text_of(device, "name"), api_client::text_of(*refused, "message"),
+                         api_client::text_of(*refused, "cure"));
     table.add({{api_client::text_of(device, "name")},
                {api_client::text_of(device, "account")},
-               {device_state(device), api_client::flag_of(device, "connected") ? terminal::Colour::green : terminal::Colour::dim},
+               {device_state(device), state_colour(device_state(device))},
                {api_client::text_of(device, "tunnel_v4")},
                {api_client::text_of(device, "endpoint")},
                {api_client::text_of(device, "last_handshake")},
                {bytes_text(api_client::number_of(device, "bytes_received")), terminal::Colour::plain, true},
                {bytes_text(api_client::number_of(device, "bytes_sent")), terminal::Colour::plain, true}});
-  return table.empty() ? "no devices yet; add one: drpf device add ACCOUNT DEVICE\n" : table.text(terminal::standard_output_has_colour());
+  }
+  if (table.empty()) return "no devices yet; add one: drpf device add ACCOUNT DEVICE\n";
+  return table.text(terminal::standard_output_has_colour()) + why;
 }
 
 std::string device_page(const json::value& device) {
   const auto or_none = [](const std::string& text) { return text.empty() ? std::string("none") : text; };
-  return fmt::format(
-      "device          {}\naccount         {}\nstate           {}\ntunnel          {}\ntunnel (IPv6)   {}\npublic key      {}\n"
-      "endpoint        {}\nlast handshake  {}\nreceived        {}\nsent            {}\n",
-      api_client::text_of(device, "name"), api_client::text_of(device, "account"), device_state(device),
-      api_client::text_of(device, "tunnel_v4"), or_none(api_client::text_of(device, "tunnel_v6")),
-      api_client::text_of(device, "public_key"), or_none(api_client::text_of(device, "endpoint")),
-      or_none(api_client::text_of(device, "last_handshake")), bytes_text(api_client::number_of(device, "bytes_received")),
-      bytes_text(api_client::number_of(device, "bytes_sent")));
+  const auto* refused = refusal_of(device);
+  const auto why = refused == nullptr
+                       ? std::string()
+                       : fmt::format("does not get in {}, {}\n                {}\n", api_client::text_of(*refused, "message"),
+                                     api_client::text_of(*refused, "at"), api_client::text_of(*refused, "cure"));
+  return why +
+         fmt::format(
+             "device          {}\naccount         {}\nstate           {}\ntunnel          {}\ntunnel (IPv6)   {}\npublic key      {}\n"
+             "endpoint        {}\nlast handshake  {}\nreceived        {}\nsent            {}\n",
+             api_client::text_of(device, "name"), api_client::text_of(device, "account"), device_state(device),
+             api_client::text_of(device, "tunnel_v4"), or_none(api_client::text_of(device, "tunnel_v6")),
+             api_client::text_of(device, "public_key"), or_none(api_client::text_of(device, "endpoint")),
+             or_none(api_client::text_of(device, "last_handshake")), bytes_text(api_client::number_of(device, "bytes_received")),
+             bytes_text(api_client::number_of(device, "bytes_sent")));
 }
 
 void declare_device_name(CLI::App& command, DeviceOptions& options) {
@@ -142,6 +167,12 @@ int remove_device(const DeviceOptions& options) {
                       [&](const json::value&) { return fmt::format("device {} removed; its ports are closed\n", options.name); });
 }
 
+int forget_clock(const DeviceOptions& options) {
+  return print_answer(options.gateway().post(options.target() + "/forget-clock", json::object{}), options.json, [&](const json::value&) {
+    return fmt::format("device {} is let in again, whatever time its clock has said before\n", options.name);
+  });
+}
+
 }  // namespace
 
 void add_device_commands(CLI::App& root, CommandLine& line) {
@@ -172,6 +203,8 @@ void add_device_commands(CLI::App& root, CommandLine& line) {
         declare_config(command, options);
       },
       config);
+  add_command<DeviceOptions>(group, line, "forget-clock", "Let a device in again whose clock was ahead once",
+                             "drpf device forget-clock laptop", declare_device_name, forget_clock);
   add_command<DeviceOptions>(group, line, "remove", "Remove a device; its ports close at once", "drpf device remove laptop",
                              declare_device_name, remove_device);
 }

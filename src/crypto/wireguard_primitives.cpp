@@ -191,6 +191,16 @@ std::optional<Key32> x25519(const Key32& private_key, const Key32& public_key) {
   return out;
 }
 
+bool is_usable_public_key(const Key32& public_key) {
+  // Little-endian; the prime is 2^255 - 19.
+  constexpr std::uint8_t prime_first = 0xed;
+  const bool above_prime = public_key[31] == 0x7f && public_key[0] >= prime_first &&
+                           std::all_of(public_key.begin() + 1, public_key.end() - 1, [](std::uint8_t byte) { return byte == 0xff; });
+  Key32 any{};
+  any[0] = 8;
+  return public_key[31] < 0x80 && !above_prime && x25519(any, public_key).has_value();
+}
+
 Key32 clamp(Key32 private_key) {
   private_key[0] = static_cast<std::uint8_t>(private_key[0] & 248);
   private_key[31] = static_cast<std::uint8_t>((private_key[31] & 127) | 64);

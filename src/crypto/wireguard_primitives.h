@@ -24,6 +24,8 @@ void kdf(ByteView key, ByteView input, std::span<Key32> outputs);
 Key32 x25519_public(const Key32& private_key);
 // None when the shared secret is all zero (low-order point): the message must be dropped.
 std::optional<Key32> x25519(const Key32& private_key, const Key32& public_key);
+// Spelled as key generators spell them (RFC 7748 section 5 lets others pass), and not of low order.
+bool is_usable_public_key(const Key32& public_key);
 Key32 clamp(Key32 private_key);
 Key32 generate_private_key(Random& random);
 

@@ -279,6 +279,7 @@ void Daemon::log_repairs_of_store() {
 void Daemon::save() {
   (void)gateway_->save_tunnel_state();  // what fails is logged, and tried again
   log_repairs_of_store();
+  gateway_->tell_refusals();
 }
 
 // When the table is full, the kernel takes no new connection of anybody: said before.

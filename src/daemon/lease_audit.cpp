@@ -2,10 +2,8 @@
 
 #include <spdlog/logger.h>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -13,24 +11,13 @@
 #include <string_view>
 #include <utility>
 
-#include "system/fd.h"
+#include "system/whole_file.h"
 
 namespace drpf::daemon {
 
 namespace {
 
 constexpr std::size_t file_size_max = 16 * 1024 * 1024;
-
-// A file that is cut short is told from a whole one by its last line.
-bool write_privately(const std::string& path, std::string_view text) {
-  const system::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
-  while (file.valid() && !text.empty()) {
-    const auto written = ::write(file.get(), text.data(), text.size());
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return file.valid();
-}
 
 }  // namespace
 
@@ -104,7 +91,7 @@ void LeaseAudit::finish() {
   last_ = std::move(found_);
   found_.clear();
   has_last_ = true;
-  if (!write_privately(parts_.state_directory + "/" + file_name, scan::to_text(last_)))
+  if (!system::replace_file(parts_.state_directory + "/" + file_name, scan::to_text(last_), system::private_file_mode))
     parts_.log->warn("audit: what was found cannot be written to {}; after a restart nothing is compared", parts_.state_directory);
 }
 

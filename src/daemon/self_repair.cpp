@@ -37,6 +37,7 @@ Result<std::unique_ptr<SelfRepair>> SelfRepair::start(Parts parts) {
 }
 
 void SelfRepair::look(repair::HostWatch::Occasion occasion) {
+  const system::DescriptorReserve::Use use(descriptors_);
   if (occasion.timer) look_after_sleep();
   if (occasion.network || (occasion.timer && ++rounds_ % rounds_per_host_look == 0)) hosts_due_ = true;
   look_at_rules();
@@ -116,7 +117,8 @@ Status SelfRepair::look_at_tunnels() {
 // After the rules: nothing is forwarded before the routing rules stand.
 void SelfRepair::keep_parameter(const std::string& name, const std::string& wanted) {
   const auto value = system::read_sysctl(name);
-  if (!value || *value == wanted) return;
+  if (!value) return complain(name, value.error());
+  if (*value == wanted) return;
   if (auto written = system::write_sysctl(name, wanted); !written) return complain(name, written.error());
   watch_->note("the kernel parameter " + name, Traces::none);
 }

@@ -17,13 +17,15 @@
 #include "net/event_loop.h"
 #include "redirect/nft_redirect.h"
 #include "repair/host_watch.h"
+#include "system/descriptor_reserve.h"
 #include "system/links_and_routes.h"
 
 namespace drpf::daemon {
 
 class SelfRepair {
  public:
-  static constexpr int rounds_per_host_look = 5;  // of the timer; events make it look at once
+  static constexpr int rounds_per_host_look = 5;           // of the timer; events make it look at once
+  static constexpr std::size_t descriptors_reserved = 16;  // for one look: netlink, /proc, an interface, a door
   static constexpr Duration suspension_min = std::chrono::milliseconds(500);
 
   struct Parts {
@@ -61,6 +63,7 @@ class SelfRepair {
 
   Parts parts_;
   std::unique_ptr<repair::HostWatch> watch_;
+  system::DescriptorReserve descriptors_{descriptors_reserved};
   bool hosts_due_ = false;
   struct DoorsDue {
     bool moved = false;

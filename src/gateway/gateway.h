@@ -60,6 +60,8 @@ class Gateway final : public api::Service {
   static constexpr Duration move_interval = std::chrono::seconds(10);
   static constexpr Duration late_tick = std::chrono::seconds(3);  // after longer than this the kernel's timeouts are compared
   static constexpr int tick_slices_max = 16;
+  static constexpr Duration refusal_repeat = std::chrono::minutes(10);        // how often the log says that somebody does not get in
+  static constexpr Duration refusal_shown = std::chrono::hours(1);            // to the administrator, after the last time
   static constexpr Duration store_trouble_repeat = std::chrono::seconds(60);  // how often the same trouble is logged
 
   // Lets every device in by the ways that know it, and calls back those that were connected. The redirect already holds the book's leases.
@@ -69,6 +71,7 @@ class Gateway final : public api::Service {
   // --- what happens to the gateway; all on the control thread
   void on_tunnel_event(tunnel::WayIn& way_in, const tunnel::DeviceEvent& event);
   void tick();                      // what time alone brings; call about once a second
+  void tell_refusals();             // into the log, who does not get in; call every few seconds
   Status save_tunnel_state();       // what the ways in go on from in the next run; call every few seconds and at the end
   Result<std::size_t> reconcile();  // repairs the kernel; counts and logs
   // The leases that the new policy ends or moves are carried out; the rule set is the caller's to change.
@@ -113,6 +116,7 @@ class Gateway final : public api::Service {
                                                  std::optional<api::BroughtCredential> brought) override;
   Result<api::Settling> remove_device(std::string_view name) override;
   Result<std::string> device_config(std::string_view name, const api::DeviceConfigOptions& options) override;
+  Status forget_clock(std::string_view device) override;
   Result<api::Settling> disconnect_device(lease::DeviceId device) override;
   Result<api::Changed<std::vector<lease::Lease>>> add_lease(lease::LeaseRequest request) override;
   Result<api::Changed<std::vector<lease::Lease>>> map(const lease::MappingRequest& request) override;
@@ -163,6 +167,7 @@ class Gateway final : public api::Service {
   void depart(lease::DeviceId device);
   Result<api::Settling> connect(lease::DeviceId device, const Arrival& arrival);
   Result<api::Settling> disconnect(lease::DeviceId device, std::string_view why);
+  std::string cure_for(const tunnel::Refused& refused, lease::DeviceId device) const;
   void make_up_for_failures();
   void call_back_lost(const lease::Transaction& transaction);
   void refresh_endpoints();
@@ -193,6 +198,7 @@ class Gateway final : public api::Service {
   std::optional<Error> store_trouble_;  // why the last write of the store failed, or would if it added something
   std::string store_trouble_told_;      // its code, when it was logged last
   std::optional<Time> store_trouble_logged_;
+  std::map<std::string, Time> refusals_told_;
   std::map<std::string, std::string> conditions_;
   bool history_behind_ = false;  // something is not written down yet
   std::map<std::uint64_t, std::function<void(const api::Change&)>> listeners_;

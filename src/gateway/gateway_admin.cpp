@@ -61,8 +61,6 @@ api::StatusReport Gateway::status() const {
   return report;
 }
 
-std::vector<api::Finding> Gateway::check() { return parts_.check(); }
-
 Result<api::ReloadReport> Gateway::reload(const api::ReloadOptions& options) {
   if (!reload_) return fail(failure("reload_unsupported", "this gateway has no configuration to read again"));
   std::vector<lease::PublicPort> before;
@@ -82,8 +80,11 @@ std::optional<api::DeviceTunnel> Gateway::device_tunnel(lease::DeviceId device) 
   const auto* way_in = way_in_of(device);
   const auto status = way_in != nullptr ? way_in->status(device) : std::nullopt;
   if (!status) return std::nullopt;
-  return api::DeviceTunnel{way_in->public_credential(device), status->endpoint, status->last_handshake, status->bytes_received,
-                           status->bytes_sent};
+  api::DeviceTunnel told{
+      way_in->public_credential(device), status->endpoint, status->last_handshake, status->bytes_received, status->bytes_sent, {}};
+  if (const auto& refused = status->refused; refused && parts_.clock.wall_now() - refused->last < refusal_shown)
+    told.refused = {refused->what, cure_for(*refused, device), refused->last};
+  return told;
 }
 
 void Gateway::test_lease(const api::LeaseTest& test, LeaseTested done) {

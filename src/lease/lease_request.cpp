@@ -34,6 +34,7 @@ class Decision {
  private:
   Status check_request() const;
   Status find_ports();
+  Status check_pool(Port port) const;
   Status check_port(Port port) const;
   void remap_own_ports();
   void give_new_ports();
@@ -104,25 +105,38 @@ Status Decision::find_ports() {
   for (std::uint32_t i = 0; i < request_.count; ++i) {
     const auto port = plus(ports_.first(), i);
     if (is_own(port)) continue;
-    if (auto free = check_port(port); !free) return free;
+    if (auto in_pool = check_pool(port); !in_pool) return in_pool;
     ++more;
   }
+  // First what is true of every port: who may not have this one does not learn whether somebody has it.
   if (more > 0 && !plan_.port_choice && !request_.by_administrator)
     return fail(refusal("port_choice_not_allowed",
                         fmt::format("plan {} of account {} does not choose its port numbers", plan_.name, account_.account.name),
                         "ask without a port number, or have an administrator set the lease"));
   if (auto quota = check_plan_allows(tables_, account_, more); !quota) return quota;
-  return check_rest_allows(tables_, account_, host_, ports_);
+  if (auto rest = check_rest_allows(tables_, account_, host_, ports_); !rest) return rest;
+  for (std::uint32_t i = 0; i < request_.count; ++i)
+    if (const auto port = plus(ports_.first(), i); !is_own(port))
+      if (auto free = check_port(port); !free) return free;
+  return {};
+}
+
+Status Decision::check_pool(Port port) const {
+  const auto& pool = tables_.policy().pool;
+  if (pool.contains(port)) return {};
+  return fail(refusal("port_outside_pool", fmt::format("port {} is outside the pool {}", to_string(port), to_string(pool)),
+                      "choose a port of the pool, or have the pool widened"));
 }
 
 Status Decision::check_port(Port port) const {
   const auto text = fmt::format("port {} of host {}", to_string(port), host_);
   const auto& policy = tables_.policy();
-  if (!policy.pool.contains(port))
-    return fail(refusal("port_outside_pool", fmt::format("port {} is outside the pool {}", to_string(port), to_string(policy.pool)),
-                        "choose a port of the pool, or have the pool widened"));
-  if (tables_.grant_at(host_, port))
+  const auto* holder = tables_.grant_at(host_, port);
+  if (holder && (request_.by_administrator || holder->account == account_.account.id))
     return fail(refusal("port_taken", fmt::format("{} is held by another device", text), "choose another port, or remove it there first"));
+  // What other accounts have, and had a moment ago, is all the same to a device.
+  const auto not_free = [&] { return fail(refusal("port_taken", fmt::format("{} is not free", text), "choose another port")); };
+  if (holder) return not_free();
   if (std::find(policy.occupied.begin(), policy.occupied.end(), port) != policy.occupied.end())
     return fail(refusal("port_occupied", fmt::format("a program of the gateway's host listened on {} when it was looked at", text),
                         "choose another port; or end that program (ss -lntup shows it) and have the gateway read its configuration again"));
@@ -130,6 +144,7 @@ Status Decision::check_port(Port port) const {
     return fail(refusal("port_reserved", fmt::format("{} is reserved for the gateway", text), "choose another port"));
   const auto* resting = tables_.quarantine_at(host_, port);
   if (resting && resting->last_holder != account_.account.id) {
+    if (!request_.by_administrator) return not_free();
     const auto left = std::chrono::ceil<std::chrono::seconds>(std::max(resting->until - draft_.now(), Duration::zero())).count();
     return fail(refusal("port_quarantined", fmt::format("{} was another account's and rests for {} s more", text, left),
                         "choose another port, or wait"));

@@ -18,7 +18,11 @@ Status check_rest_allows(const Tables& tables, const AccountEntry& account, std:
   std::uint32_t fresh = 0;
   for (std::uint32_t port = ports.first().value(); port <= ports.last().value(); ++port) {
     const Port one{static_cast<std::uint16_t>(port)};
-    fresh += tables.grant_at(host, one) || tables.quarantine_at(host, one) ? 0 : 1;
+    // Others' ports count as if they were free: who may not have them does not learn here which they are.
+    const auto* holder = tables.grant_at(host, one);
+    const auto* resting = tables.quarantine_at(host, one);
+    const bool counted = (holder && holder->account == account.account.id) || (resting && resting->last_holder == account.account.id);
+    fresh += counted ? 0 : 1;
   }
   if (fresh == 0 || std::uint64_t{account.ports_held} + account.ports_resting + fresh <= plan.ports_and_rest_max()) return {};
   return fail(refusal("quota_exhausted",

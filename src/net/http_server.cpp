@@ -1,6 +1,7 @@
 #include "net/http_server.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include <new>
 #include <set>
 
+#include "net/http_head.h"
 #include "net/listen_socket.h"
 #include "system/socket_address.h"
 
@@ -146,6 +148,7 @@ struct Connection {
   std::optional<Endpoint> peer;
   std::optional<LocalPeer> local_peer;
   std::string received;  // and not yet parsed
+  std::optional<HeadFault> fault;
   std::optional<RequestParser> parser;
   std::shared_ptr<void> stream_keeper;
   std::shared_ptr<QueuedSink> sink;
@@ -175,6 +178,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
 
   Status start(system::Fd socket);
   void stop();
+  bool leaves_reserve(int descriptor) const;
   bool admit(Connection& connection);
   bool admit_stream(Connection& connection);
   asio::steady_timer::duration time_to_turn(const Connection& connection);
@@ -199,7 +203,8 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   bool stopped = false;
   std::set<std::shared_ptr<Connection>> open;
   std::map<Address, OfPeer> peers;
-  std::string socket_path;  // of a unix socket, with the file's identity, to remove it at the end
+  std::optional<Port> port;  // of a TCP address
+  std::string socket_path;   // of a unix socket, with the file's identity, to remove it at the end
   dev_t socket_device = 0;
   ino_t socket_inode = 0;
 };
@@ -213,6 +218,7 @@ Status HttpServer::Impl::start(system::Fd socket) {
   if (error || !acceptor.is_open())
     return fail(failure("listen_failed", "cannot wait for connections on a listening socket: " + error.message()));
   socket.release();
+  if (const auto local = system::from_socket_address(reinterpret_cast<const sockaddr*>(&name), size)) port = local->port;
   asio::co_spawn(context, accept_all(shared_from_this()), asio::detached);
   return {};
 }
@@ -255,13 +261,20 @@ asio::awaitable<void> HttpServer::Impl::accept_all(std::shared_ptr<Impl> self) {
   }
 }
 
+// Descriptors are numbered from the lowest on.
+bool HttpServer::Impl::leaves_reserve(int descriptor) const {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) != 0 || static_cast<rlim_t>(descriptor) + limits.descriptors_reserved < limit.rlim_cur;
+}
+
 bool HttpServer::Impl::admit(Connection& connection) {
   if (peers.size() > limits.connections)  // who is gone is remembered for as long as his requests are not paid for
     std::erase_if(peers, [now = asio::steady_timer::clock_type::now()](const auto& one) {
       return one.second.connections == 0 && one.second.paid_until <= now;
     });
   auto* const of_peer = connection.peer ? &peers[connection.peer->address] : nullptr;
-  if (open.size() < limits.connections && (!of_peer || of_peer->connections < limits.connections_per_peer)) {
+  if (leaves_reserve(connection.stream.socket().native_handle()) && open.size() < limits.connections &&
+      (!of_peer || of_peer->connections < limits.connections_per_peer)) {
     if (of_peer) ++of_peer->connections;
     return true;
   }
@@ -320,7 +333,9 @@ asio::awaitable<void> HttpServer::Impl::exchange_all(std::shared_ptr<Impl> self,
       if (error.category() != make_error_code(http::error::bad_method).category() || error == http::error::end_of_stream ||
           error == http::error::partial_message)
         co_return;
-      Response response = refusal_of(error, limits);
+      const auto& fault = connection->fault;
+      Response response =
+          fault ? refused(fault->status, "request_malformed", fault->message, "send it as RFC 9112 says") : refusal_of(error, limits);
       if (co_await send(self, connection, std::move(response), false, false)) co_await drain(connection);
       co_return;
     }
@@ -369,6 +384,11 @@ asio::awaitable<error_code> HttpServer::Impl::receive(std::shared_ptr<Impl> self
   bool told_to_go_on = false;
   while (true) {
     error_code error;
+    // The parser takes a head as a whole, so until then all of it is here.
+    if (const auto end = connection->received.find("\r\n\r\n"); !parser.is_header_done() && end < self->limits.head_bytes) {
+      connection->fault = fault_in_head(std::string_view(connection->received).substr(0, end + 2), self->port);
+      if (connection->fault) co_return make_error_code(http::error::bad_field);
+    }
     connection->received.erase(0, parser.put(asio::buffer(connection->received), error));
     if (error && error != http::error::need_more) co_return error;
     if (parser.is_done() || self->stopped) co_return error_code{};
@@ -502,6 +522,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen_unix(EventLoop& loop, con
                                                             HttpLimits limits) {
   auto socket = listen_on_unix_socket(path);
   if (!socket) return fail(socket.error());
+  limits.descriptors_reserved /= 2;  // administrators get in when devices have all that they may have
   auto impl = std::make_shared<Impl>(loop.context(), std::move(handler), limits);
   struct stat file{};
   if (::lstat(path.c_str(), &file) == 0) {

@@ -28,10 +28,12 @@ struct HttpLimits {
   std::size_t streams_per_peer = 4;           // of those; more are answered 503
   std::uint32_t requests_per_peer_per_s = 0;  // after a burst the next ones wait for their turn; 0 = no limit
   std::uint32_t requests_burst = 100;
-  Duration read_timeout = std::chrono::seconds(10);      // for a whole request, and for the pause between two
-  Duration write_timeout = std::chrono::seconds(10);     // for each part of a response or stream
-  Duration heartbeat = std::chrono::seconds(15);         // a line {"event":"heartbeat"} on a stream that is silent this long
-  std::size_t stream_bytes = 1024 * 1024;                // waiting behind the first line for one stream's reader
+  Duration read_timeout = std::chrono::seconds(10);   // for a whole request, and for the pause between two
+  Duration write_timeout = std::chrono::seconds(10);  // for each part of a response or stream
+  Duration heartbeat = std::chrono::seconds(15);      // a line {"event":"heartbeat"} on a stream that is silent this long
+  std::size_t stream_bytes = 1024 * 1024;             // waiting behind the first line for one stream's reader
+  // Of this process: what clients may not take, so that rules, interfaces and the store can be looked after whatever they do.
+  std::uint64_t descriptors_reserved = 64;
   Duration state_pause = std::chrono::milliseconds(50);  // between two lines of LineSink::state()
 };
 

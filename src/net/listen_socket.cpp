@@ -1,15 +1,14 @@
 #include "net/listen_socket.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include "system/file_lock.h"
 #include "system/socket_address.h"
 
 namespace drpf::net {
@@ -23,14 +22,16 @@ tl::unexpected<Error> listen_failure(const std::string& where, const std::string
   return fail(failure("listen_failed", "cannot listen on " + where + ": " + step + ": " + std::strerror(errno), std::move(cure)));
 }
 
-// Two gateways that start at once must not remove each other's socket: the folder is locked while one looks and binds.
-Result<system::Fd> lock_folder_of(const std::string& path) {
-  auto folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  system::Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return listen_failure(path, "opening the folder " + folder.string(), "create the folder, or give another --socket PATH");
-  if (::flock(fd.get(), LOCK_EX) != 0) return listen_failure(path, "locking the folder " + folder.string());
-  return fd;
+// Two gateways that start at once must not remove each other's socket: one waits while the other looks and binds. Not by a lock of the
+// folder, which everybody could hold who may look into it.
+Result<system::Fd> lock_beside(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  if (struct stat found{}; ::stat(folder.empty() ? "." : folder.c_str(), &found) != 0)
+    return listen_failure(path, "opening the folder " + folder.string(), "create the folder, or give another --socket PATH");
+  auto file = system::open_lock_file(path + ".lock");
+  if (!file) return fail(file.error());
+  if (const auto taken = system::take_lock(*file, system::WhenLocked::wait); !taken) return fail(taken.error());
+  return file;
 }
 
 Status remove_stale_socket(const std::string& path, const system::SocketAddress& address) {
@@ -54,7 +55,7 @@ Status remove_stale_socket(const std::string& path, const system::SocketAddress&
 Result<system::Fd> listen_on_unix_socket(const std::string& path) {
   const auto address = system::to_socket_address(path);
   if (!address) return fail(address.error());
-  const auto lock = lock_folder_of(path);
+  const auto lock = lock_beside(path);
   if (!lock) return fail(lock.error());
   if (const auto removed = remove_stale_socket(path, *address); !removed) return fail(removed.error());
   system::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

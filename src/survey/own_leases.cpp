@@ -19,6 +19,7 @@
 #include "api_client/lease_door.h"
 #include "guard/port_names.h"
 #include "scan/own/own_view.h"
+#include "system/whole_file.h"
 #include "terminal/exit_code.h"
 #include "terminal/terminal.h"
 
@@ -97,9 +98,8 @@ void keep(const std::string& path, const View& view) {
   if (path.empty()) return;
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  std::ofstream file(path, std::ios::trunc);
-  file << scan::to_text(view.ports) << std::flush;
-  if (!file) terminal::remark(fmt::format("{} cannot be written: the next time has nothing to be compared with", path));
+  if (!system::replace_file(path, scan::to_text(view.ports)))
+    terminal::remark(fmt::format("{} cannot be written: the next time has nothing to be compared with", path));
 }
 
 std::string as_table(const View& view, const registry::PortRegistry& names) {

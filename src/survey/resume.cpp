@@ -1,8 +1,5 @@
 #include "survey/resume.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -11,12 +8,10 @@
 #include <fmt/format.h>
 
 #include "scan/port_list.h"
-#include "system/fd.h"
+#include "system/whole_file.h"
 
 namespace drpf::survey {
 namespace {
-
-constexpr mode_t resume_file_mode = 0600;  // it tells what is open
 
 std::uint64_t targets_hash(const Plan& plan) {
   auto hash = scan::hash_of("targets");
@@ -110,24 +105,11 @@ std::vector<std::string> words_to_keep(const std::vector<std::string>& words) {
 }
 
 Status write_resume_file(const std::string& path, const scan::ResumeFile& file) {
-  const auto text = resume_text(file);
-  const auto fresh = path + ".new";
-  const auto failed = [&] {
-    const int error = errno;
-    ::unlink(fresh.c_str());
-    return fail(failure("output_failed", fmt::format("cannot write the resume file {}: {}", path, std::strerror(error)),
-                        "name another place: --resume-file FILE"));
-  };
-  system::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, resume_file_mode));
-  if (!fd.valid()) return failed();
-  for (std::size_t done = 0; done < text.size();) {
-    const auto written = ::write(fd.get(), text.data() + done, text.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return failed();
-    done += static_cast<std::size_t>(written);
-  }
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) return failed();
-  return {};
+  // Private: it tells what is open.
+  const auto written = system::replace_file(path, resume_text(file), system::private_file_mode);
+  if (written) return {};
+  return fail(failure("output_failed", fmt::format("cannot write the resume file: {}", written.error().message),
+                      "name another place: --resume-file FILE"));
 }
 
 }  // namespace drpf::survey

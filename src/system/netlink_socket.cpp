@@ -39,6 +39,12 @@ Error errno_failure(int number, std::string_view attempt, std::string_view expla
   if (!explanation.empty()) message += fmt::format("; the kernel says: {}", explanation);
   if (number == EPERM || number == EACCES)
     return not_permitted(errno_name(number), std::move(message), "run as root or with the capability CAP_NET_ADMIN");
+  if (number == EMFILE || number == ENFILE)
+    return failure(errno_name(number), std::move(message),
+                   number == EMFILE
+                       ? "this process has as many files and connections open as it may: see ls /proc/PID/fd, and raise its limit "
+                         "(LimitNOFILE= of the unit, or ulimit -n)"
+                       : "this host has as many files open as it may: see what holds them, and raise fs.file-max");
   return failure(errno_name(number), std::move(message));
 }
 

@@ -154,6 +154,7 @@ Result<Output> run_aside(SupervisedChild& child, NftTask task, const std::string
     }
     child.hang_up();
   }
+  if (child.no_room()) return fail(errno_failure(EMFILE, "speak to the process that runs nft for the gateway"));
   if (!child.lost())
     return fail(failure("nft_process_gone", "the process that runs nft for the gateway ends whenever it is asked",
                         "see what ends it (memory?): journalctl -k"));

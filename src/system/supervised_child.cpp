@@ -1,5 +1,6 @@
 #include "system/supervised_child.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -68,10 +69,14 @@ bool send_with(int control, const std::string& words, int passed) {
 struct News {
   std::string words;  // empty: the other end is closed
   Fd passed;
+  bool no_room = false;  // one was passed, and this process has as many descriptors as it may
 };
 
+Fd something_open() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
 // Nothing when none came within the limit.
-std::optional<News> receive_news(int control, int wait_ms) {
+// `spare` makes room for what is passed.
+std::optional<News> receive_news(int control, int wait_ms, Fd* spare = nullptr) {
   pollfd waiting{control, POLLIN, 0};
   int count;
   while ((count = ::poll(&waiting, 1, wait_ms)) < 0 && errno == EINTR) {}
@@ -85,6 +90,7 @@ std::optional<News> receive_news(int control, int wait_ms) {
   message.msg_control = space.data();
   message.msg_controllen = space.size();
   ssize_t received;
+  if (spare != nullptr) *spare = Fd();
   while ((received = ::recvmsg(control, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
   News news;
   if (received <= 0) return news;
@@ -95,6 +101,7 @@ std::optional<News> receive_news(int control, int wait_ms) {
     std::memcpy(&passed, CMSG_DATA(header), sizeof passed);
     news.passed = Fd(passed);
   }
+  news.no_room = (message.msg_flags & MSG_CTRUNC) != 0;
   return news;
 }
 
@@ -163,6 +170,7 @@ Result<SupervisedChild> SupervisedChild::start(const std::function<Status()>& pr
     return fail(failure("child_not_started", first && first->words.size() > 1 ? first->words.substr(1) : "it has ended"));
   SupervisedChild started(std::move(*supervisor), std::move(pair->ours));
   started.socket_ = std::move(first->passed);
+  started.spare_ = something_open();
   return started;
 }
 
@@ -172,9 +180,16 @@ void SupervisedChild::replace() {
 }
 
 bool SupervisedChild::take_up(Duration limit) {
+  no_room_ = false;
   for (int wait_ms = milliseconds(limit); !lost_; wait_ms = 0) {
-    auto news = receive_news(control_.get(), wait_ms);
+    auto news = receive_news(control_.get(), wait_ms, &spare_);
     if (!news) break;
+    if (news->no_room) {
+      // The child is there and cannot be spoken to: another one is sent for, when there may be room again.
+      no_room_ = true;
+      replace();
+      break;
+    }
     if (news->passed.valid()) {
       socket_ = std::move(news->passed);  // perhaps of one that has been replaced meanwhile: then there is more news
       ++taken_up_;
@@ -183,6 +198,7 @@ bool SupervisedChild::take_up(Duration limit) {
     }
   }
   if (lost_) socket_ = Fd();
+  if (!spare_.valid()) spare_ = something_open();
   return socket_.valid();
 }
 

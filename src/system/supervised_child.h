@@ -34,6 +34,7 @@ class SupervisedChild {
   // Readable when a new child is there, or nothing will be any more.
   int news() const { return control_.get(); }
   bool lost() const { return lost_; }                 // the supervisor is gone
+  bool no_room() const { return no_room_; }           // a child is there, and this process has no descriptor left to speak to it by
   std::size_t taken_up() const { return taken_up_; }  // children after the first
 
  private:
@@ -42,7 +43,9 @@ class SupervisedChild {
   Process supervisor_;
   Fd control_;
   Fd socket_;
+  Fd spare_;  // given up for the next child's socket, which comes when there may be no other descriptor left
   bool lost_ = false;
+  bool no_room_ = false;
   std::size_t taken_up_ = 0;
 };
 

@@ -32,6 +32,31 @@ struct PeerConfig {
   std::array<std::uint8_t, 12> last_timestamp{};  // greatest TAI64N accepted from this peer before a restart
 };
 
+// Why a peer's handshakes come to nothing, as far as this side can tell.
+struct PeerRefusal {
+  enum class Why : std::uint8_t {
+    old_stamp,     // its clock says less than it has said before
+    never_proven,  // it asks again and again, and no packet of it follows our answer
+  };
+  Why why = Why::old_stamp;
+  std::uint32_t times = 0;
+  WallTime last{};
+  std::array<std::uint8_t, 12> stamp{};  // of the last one that was old
+};
+
+// Handshakes that are no peer's.
+struct StrangerRefusal {
+  enum class Why : std::uint8_t {
+    unknown_key,     // no peer has this key
+    other_identity,  // meant for another public key than ours
+  };
+  Why why = Why::unknown_key;
+  std::uint64_t times = 0;
+  WallTime last{};
+  Endpoint from;
+  Key public_key{};  // unknown_key: the last one's
+};
+
 struct PeerStatus {
   Key public_key{};
   std::optional<Endpoint> endpoint;
@@ -40,6 +65,7 @@ struct PeerStatus {
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
   std::array<std::uint8_t, 12> last_timestamp{};
+  std::optional<PeerRefusal> refused;
 };
 
 // Sent from the engine's threads to the control thread, in order per peer.
@@ -81,6 +107,7 @@ class Tunnel {
   virtual std::vector<PeerStatus> status() const = 0;
   virtual std::optional<PeerStatus> status(const Key& public_key) const = 0;
   virtual std::vector<Counter> counters() const = 0;
+  virtual std::vector<StrangerRefusal> strangers() const { return {}; }
 };
 
 }  // namespace drpf::tunnel

@@ -27,6 +27,14 @@ struct LetIn {
   std::vector<Prefix> addresses;
 };
 
+// Why a device, or somebody who is none, does not get in.
+struct Refused {
+  std::string what;  // "its clock says ..., and said ... before"
+  std::string cure;  // {device} stands for the device's name
+  std::uint64_t times = 0;
+  WallTime last{};
+};
+
 struct DeviceStatus {
   lease::DeviceId device{};
   std::optional<Endpoint> endpoint;        // where it is, or was last
@@ -34,6 +42,7 @@ struct DeviceStatus {
   std::optional<Time> last_authenticated;  // its last packet of any kind that was its own
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
+  std::optional<Refused> refused;
 };
 
 // In order per device.
@@ -102,6 +111,9 @@ class WayIn {
   virtual void call(lease::DeviceId device) = 0;
   virtual std::vector<DeviceStatus> status() const = 0;
   virtual std::optional<DeviceStatus> status(lease::DeviceId device) const = 0;
+  virtual std::vector<Refused> strangers() const { return {}; }  // who is no device; one for each reason
+  // Whatever time the device has said before, its next proof of who it is counts. Its sessions end: it has to be let in again.
+  virtual Status forget_clock(lease::DeviceId) { return {}; }
   virtual std::vector<Counter> counters() const = 0;  // what was not carried, by reason, and whatever else a kind counts
 };
 

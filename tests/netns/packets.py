@@ -1,4 +1,5 @@
 """Packets byte by byte, for what no socket would send: false sources, odd flags, overlapping fragments, errors about others' connections."""
+import contextlib
 import select
 import socket
 import struct
@@ -115,6 +116,28 @@ def send(host, version, packet, interface=None):
         sender.sendto(packet, (destination, 0))
 
 
+class Sender:
+    """For many packets of one host; what a host refuses to send is not sent."""
+
+    def __init__(self, host, version, interface=None):
+        self.version, self.interface = version, interface
+        if interface:
+            self.socket = host.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ETHERTYPE[version])
+        else:
+            self.socket = host.socket(FAMILY[version], socket.SOCK_RAW, socket.IPPROTO_RAW)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, packet):
+        to = (self.interface, ETHERTYPE[self.version]) if self.interface else (destination_of(self.version, packet), 0)
+        with contextlib.suppress(OSError):
+            self.socket.sendto(packet, to)
+
+
 class Tap:
     """Every IP packet that arrives on an interface: `with Tap(host, "eth0", 4) as tap: ... tap.seen(lambda packet: ..., seconds)`."""
 
@@ -127,6 +150,14 @@ class Tap:
 
     def __exit__(self, *_):
         self.socket.close()
+
+    def waiting(self):
+        """All that has come by now."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet, where = self.socket.recvfrom(65536, socket.MSG_DONTWAIT)
+                if where[2] != OUTGOING:
+                    yield packet
 
     def seen(self, wanted, seconds, enough=1):
         out, end = [], time.monotonic() + seconds

@@ -1,7 +1,10 @@
 """The process that runs nft for a gateway which may not start programs: it dies, it hangs, it is killed together with its supervisor. What stands
 goes on standing, and nothing is concluded from its silence."""
+import contextlib
 import os
+import resource
 import signal
+import socket
 
 import pytest
 from gateway import Gateway, WireGuardDevice
@@ -20,9 +23,9 @@ def only_child_of(pid):
 class Served:
     """A gateway with a leased port that is served, and a service of its host that nobody named."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, arguments=()):
         self.lab = lab
-        self.gateway = Gateway(lab, config=LIMIT.format(77))
+        self.gateway = Gateway(lab, config=LIMIT.format(77), arguments=arguments)
         WireGuardDevice(lab.homes[0], self.gateway.add_device("ann", "laptop", plan="business"))
         self.port = self.gateway.wait_for_ports("laptop")[0]
         self.supervisor = only_child_of(self.gateway.process.pid)
@@ -50,6 +53,27 @@ class Served:
 def served(lab):
     with Served(lab) as served:
         yield served
+
+
+def test_with_no_descriptor_left_rules_are_put_back_and_nobody_is_named_for_it(lab):
+    with Served(lab, arguments=("--plain-table",)) as served, contextlib.ExitStack() as stack:
+        pid = served.gateway.process.pid
+        of_before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(used) + 1, of_before[1]))
+        for _ in range(300):  # takes whatever is left
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(served.gateway.socket)
+            client.send(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        os.kill(only_child_of(served.supervisor), signal.SIGKILL)
+        lab.gw.sh("nft delete table inet drpf")
+        wait_for(lambda: served.limit_in_kernel() == "77" and "ct count over 77" in lab.gw.run("nft", "list", "table", "inet", "drpf", check=False).stdout, 10, "the table is put back")
+        wait_for(lambda: tcp_visit(lab.inet, lab.gw_v4, served.port), 5, "the lease is open again")
+        stack.close()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, of_before)
+        said = served.gateway.log_text()
+        assert "supervisor" not in said and "ends whenever it is asked" not in said, said
+        assert wait_for(lambda: served.gateway.cli_result("status").returncode == 0, 5, "administrators are answered")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["it dies", "it hangs"])

@@ -1,10 +1,15 @@
 """Every wall of walls.py stands, and falls when what carries it is taken out; IPv4 and IPv6, over a real tunnel."""
+import os
+import random
+
 import pytest
 from lab import Lab
+from odd_packets import try_odd_packets
 from tunnel_lab import TunnelLab
 from walls import WALLS, readable
 
 PATIENCE_S_MAX = 5  # for an attack that must succeed
+ODD_PACKETS = 200_000 if os.environ.get("DRPF_LONGER") == "1" else 4_000  # from each side
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +44,21 @@ def test_wall(net, wall, version, removal):
         assert not through, f"got through: {through}"
     else:
         assert through, "the attack fails although its wall was taken out: it proves nothing"
+
+
+@pytest.mark.parametrize("version", [pytest.param(version, marks=pytest.mark.xdist_group(f"walls{version}")) for version in (4, 6)])
+def test_odd_packets_bring_no_surprise(net, version):
+    seed = int(os.environ.get("DRPF_ODD_SEED", random.randrange(1 << 32)))
+    print("DRPF_ODD_SEED =", seed)
+    net.fresh()
+    surprises, seen = try_odd_packets(net, version, seed, ODD_PACKETS)
+    assert not surprises, surprises
+    assert seen["device"] > ODD_PACKETS / 200 and seen["outside"] > ODD_PACKETS / 200, f"hardly anything passed: {seen}"
+
+
+@pytest.mark.parametrize("version, wall", [pytest.param(version, wall, marks=pytest.mark.xdist_group(f"walls{version}"))
+                                           for version in (4, 6) for wall in ("options{v}", "precedence{v}", "multipath_tcp")])
+def test_odd_packets_surprise_without_a_wall(net, version, wall):
+    net.fresh()
+    with net.taken_out(wall.replace("{v}", str(version))):
+        assert try_odd_packets(net, version, 1, ODD_PACKETS)[0], "the model lets everything pass: it proves nothing"

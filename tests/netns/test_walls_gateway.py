@@ -1,9 +1,15 @@
 """Walls that the running gateway carries, not a rule alone: the whole `drpf gateway`, devices with wireguard-go, and its configuration."""
+import contextlib
+import glob
 import json
+import os
 import socket
+import sqlite3
+import struct
 import time
 from datetime import datetime, timezone
 
+import packets
 import pytest
 from gateway import Gateway, WireGuardDevice
 from namespaces import wait_for
@@ -72,6 +78,54 @@ def test_with_another_threshold_it_is_not_said(lab, started):
     fill_connection_table(lab, table // 100 + 50)
     time.sleep(2.5)  # longer than the interval of looking
     assert "connection table" not in gateway.log_text()
+
+
+def is_initiation(packet):
+    return packets.protocol_of(4, packet) == 17 and struct.unpack("!H", packet[22:24])[0] == 51820 and packet[28:32] == b"\1\0\0\0"
+
+
+@pytest.mark.wall("D9", "a handshake that somebody recorded is sent again after kill -9", None)
+def test_a_recorded_handshake_is_not_believed_after_a_kill(lab):
+    gateway = Gateway(lab)
+    text = gateway.add_device("ann", "laptop")
+    with packets.Tap(lab.gw, "wan", 4) as tap:
+        device = WireGuardDevice(lab.homes[0], text)
+        recorded = tap.seen(is_initiation, 10)[0][28:]
+    gateway.wait_for_ports("laptop")
+    at_home = gateway.cli_json("device", "show", "laptop")["endpoint"]
+    device.disconnect()
+    gateway.kill()
+    gateway.start()
+    with new_socket(lab.inet, 4, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(recorded, (lab.gw_v4, 51820))
+        refused = "handshake_dropped_replayed_timestamp"
+        wait_for(lambda: gateway.cli_json("status")["ways_in"][0]["counters"][refused], 5, "it is refused")
+        assert gateway.cli_json("device", "show", "laptop")["endpoint"] == at_home
+        stranger.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stranger.recv(2000)
+
+
+def test_a_device_whose_clock_was_ahead_is_named_and_let_in_again(lab):
+    gateway = Gateway(lab)
+    text = gateway.add_device("ann", "laptop")
+    gateway.stop()
+    database, = glob.glob(os.path.join(gateway.state, "*.db"))
+    with contextlib.closing(sqlite3.connect(database)) as book, book:
+        book.execute("UPDATE wireguard_peers SET last_timestamp = ?", (struct.pack("!QI", 2 ** 62 + 10 + int(time.time()) + 86400 * 365, 0),))
+    gateway.start()
+    device = WireGuardDevice(lab.homes[0], text)
+    for _ in range(2):  # it asks every five seconds by itself
+        time.sleep(0.1)
+        device.host.run("wg", "set", "wg0", "peer", device.file.values("peer", "PublicKey")[0], "remove")
+        device.host.run("wg", "setconf", "wg0", "/dev/stdin", stdin=device.file.without_wg_quick_keys())
+    wait_for(lambda: gateway.cli_json("device", "show", "laptop")["refused"], 10, "the gateway says that it does not get in")
+    assert "its clock says" in gateway.cli("device", "list") and "forget-clock laptop" in gateway.cli("device", "show", "laptop")
+    assert "device laptop does not get in: its clock says" in gateway.cli_result("check").stdout
+    gateway.process.wait_for_output("device laptop does not get in: its clock says", 15)
+    gateway.cli("device", "forget-clock", "laptop")
+    gateway.wait_for_ports("laptop")
+    assert gateway.cli_json("device", "show", "laptop")["refused"] is None
 
 
 @VERSIONS

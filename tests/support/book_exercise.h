@@ -389,22 +389,28 @@ class BookExercise {
     if (request.local_port && request.local_port->value() + request.count > 65536) return "local_port_outside";
     if (!request.port) return quota(request.count) ? "" : "quota_exhausted";
     if (request.port->value() + request.count > 65536) return "port_outside_pool";
-    std::uint32_t more = 0;
+    std::vector<NaiveBook::Place> others;
     std::uint32_t fresh = 0;
     for (std::uint32_t i = 0; i < request.count; ++i) {
       const NaiveBook::Place place{*request.host, Port{static_cast<std::uint16_t>(request.port->value() + i)}};
       const auto hold = naive_.holds.find(place);
       if (hold != naive_.holds.end() && hold->second.device == request.device) continue;
       if (!naive_.policy.pool.contains(place.second)) return "port_outside_pool";
-      if (hold != naive_.holds.end()) return "port_taken";
+      others.push_back(place);
+      const auto rest = naive_.rests.find(place);
+      const bool counted = (hold != naive_.holds.end() && naive_.devices.at(hold->second.device).account == device.account) ||
+                           (rest != naive_.rests.end() && rest->second.last_holder == device.account);
+      fresh += !counted;
+    }
+    if (!others.empty() && !plan.port_choice && !request.by_administrator) return "port_choice_not_allowed";
+    if (!quota(static_cast<std::uint32_t>(others.size())) || !naive_.rest_allows(device.account, fresh)) return "quota_exhausted";
+    for (const auto& place : others) {
+      if (naive_.holds.contains(place)) return "port_taken";
       if (naive_.occupied(place.second)) return "port_occupied";
       if (naive_.reserved(place.second)) return "port_reserved";
-      if (!naive_.free_for(place, device.account)) return "port_quarantined";
-      ++more;
-      fresh += !naive_.rests.contains(place);
+      if (!naive_.free_for(place, device.account)) return request.by_administrator ? "port_quarantined" : "port_taken";
     }
-    if (more > 0 && !plan.port_choice && !request.by_administrator) return "port_choice_not_allowed";
-    return quota(more) && naive_.rest_allows(device.account, fresh) ? "" : "quota_exhausted";
+    return "";
   }
 
   void expect_choice_allowed(const std::string& host, PortRange ports, AccountId account) const {

@@ -37,6 +37,7 @@ class FakeService final : public api::Service {
   std::vector<api::Finding> findings;
   std::map<lease::DeviceId, api::DeviceTunnel> tunnels;
   Bytes backup_image;
+  std::vector<std::string> clocks_forgotten;
   std::optional<Error> failure;  // every change fails with this
   api::Settling settling = 0;    // what every change has to wait for
   std::vector<lease::DeviceId> disconnected;
@@ -110,6 +111,12 @@ class FakeService final : public api::Service {
     if (!book_.device(name)) return fail(not_found("device_unknown", "there is no device '" + std::string(name) + "'"));
     return "[Interface]\n# " + std::string(name) + (options.inbound_only ? " inbound-only" : "") +
            "\n[Peer]\nEndpoint = " + options.endpoint.value_or("198.51.100.1:51820") + "\n";
+  }
+  Status forget_clock(std::string_view device) override {
+    if (failure) return fail(*failure);
+    if (book_.device(device) == nullptr) return fail(not_found("device_unknown", "there is no such device"));
+    clocks_forgotten.emplace_back(device);
+    return {};
   }
   Result<api::Settling> disconnect_device(lease::DeviceId device) override {
     disconnected.push_back(device);

@@ -43,7 +43,10 @@ class FakeTunnel final : public tunnel::Tunnel {
   }
   std::vector<tunnel::Counter> counters() const override { return counted; }
 
+  std::vector<tunnel::StrangerRefusal> strangers() const override { return unknown; }
+
   std::vector<tunnel::Counter> counted;
+  std::vector<tunnel::StrangerRefusal> unknown;
 
   std::map<tunnel::Key, tunnel::PeerConfig> peers;
   std::map<tunnel::Key, tunnel::PeerStatus> statuses;

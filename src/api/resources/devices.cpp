@@ -73,6 +73,11 @@ Result<Reply> remove_device(Call& call) {
   return Reply(no_content(), *removed);
 }
 
+Result<Reply> forget_clock(Call& call) {
+  if (const auto done = call.service.forget_clock(call.arguments[0]); !done) return fail(done.error());
+  return Reply(no_content());
+}
+
 Result<Reply> show_config(Call& call) {
   DeviceConfigOptions options;
   for (const auto& [name, value] : call.request.query) {
@@ -97,6 +102,7 @@ std::span<const Route> device_routes() {
                                      {"POST", "/v1/devices", add_device, "device add"},
                                      {"GET", "/v1/devices/{name}", show_device},
                                      {"DELETE", "/v1/devices/{name}", remove_device, "device remove"},
+                                     {"POST", "/v1/devices/{name}/forget-clock", forget_clock, "device forget-clock"},
                                      {"GET", "/v1/devices/{name}/config", show_config, "device config", "inbound_only endpoint"}};
   return routes;
 }

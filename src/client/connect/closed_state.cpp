@@ -10,9 +10,10 @@
 #include "client/connect/instance_lock.h"
 #include "client/connect/kernel_steps.h"
 #include "client/connect/route_plan.h"
-#include "client/ports/ports_file.h"
+#include "system/file_lock.h"
 #include "system/links_and_routes.h"
 #include "system/nft_table.h"
+#include "system/whole_file.h"
 
 namespace drpf::client {
 namespace {
@@ -66,17 +67,17 @@ void look_at_firewall(ClosedState& state) {
 
 std::string word_path(const std::string& note_path) { return note_path + ".word"; }
 
-void leave_word(const std::string& path, std::string_view text) { (void)replace_file(path, one_line(text) + "\n"); }
+void leave_word(const std::string& path, std::string_view text) { (void)system::replace_file(path, one_line(text) + "\n"); }
 void forget_word(const std::string& path) { ::unlink(path.c_str()); }
 
-Result<ClosedState> look_at_closed_state(const std::string& interface, const std::string& word_path) {
+Result<ClosedState> look_at_closed_state(const std::string& interface, const std::string& note_path) {
   ClosedState state;
   state.interface = interface;
   state.answers_only = true;  // until something for everything is found
-  state.process = lock_holder(interface);
+  state.process = system::lock_holding_process(lock_path(note_path));
   if (auto looked = look_at_routing(state); !looked) return fail(looked.error());
   look_at_firewall(state);
-  std::ifstream file(word_path);
+  std::ifstream file(word_path(note_path));
   std::string line;
   std::getline(file, line);
   state.word = one_line(line);

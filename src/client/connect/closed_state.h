@@ -21,7 +21,7 @@ struct ClosedState {
   bool whole() const { return any() && routing != Part::absent && firewall != Part::absent; }
 };
 
-Result<ClosedState> look_at_closed_state(const std::string& interface, const std::string& word_path);
+Result<ClosedState> look_at_closed_state(const std::string& interface, const std::string& note_path);
 // "home: closed. ..."; pure.
 std::string closed_sentence(const ClosedState& state);
 

@@ -202,7 +202,7 @@ OrStop<void> clean_up(const std::string& interface, const std::string& note, Scr
 }
 
 OrStop<void> show_status(const ConnectOptions& options, const std::string& interface, Screen& screen) {
-  const auto state = look_at_closed_state(interface, word_path(note_path(options, interface)));
+  const auto state = look_at_closed_state(interface, note_path(options, interface));
   if (!state) return stop(exit_failed, state.error());
   screen.status(interface, state->any(), closed_sentence(*state));
   return {};
@@ -231,7 +231,7 @@ OrStop<RoutePlan> plan_of(const ConnectOptions& options, const WgQuickFile& file
 OrStop<void> take_over(const std::string& interface, const std::string& note, Screen& screen) {
   const auto share_left = LanRedirect::clear(interface, share_note_path(note));
   if (!share_left) return stop(exit_failed, share_left.error());
-  const auto state = look_at_closed_state(interface, word_path(note));
+  const auto state = look_at_closed_state(interface, note);
   if (!state || !state->any()) return {};
   screen.note(fmt::format("took over what an earlier drpf connect left of {}", interface));
   NameServers(interface).clear();
@@ -247,9 +247,9 @@ OrStop<void> run(ConnectOptions options, const std::string& interface, Screen& s
   if (auto rights = check_rights(); !rights && options.clean_up) return rights;
   if (const auto found = find_passwords(options, screen); !found && !options.clean_up && !options.close) return found;
 
-  const auto lock = lock_interface(interface);
-  if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());
   const auto note = note_path(options, interface);
+  const auto lock = lock_interface(interface, lock_path(note));
+  if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());
   if (options.clean_up) return clean_up(interface, note, screen);
   if (auto status = options.close ? check_rights() : check_machine(interface); !status) return status;
 
@@ -279,7 +279,7 @@ OrStop<void> run(ConnectOptions options, const std::string& interface, Screen& s
 
 // An end that nobody asked for opens nothing, and says so.
 void tell_what_stays(const ConnectOptions& options, const std::string& interface, Screen& screen) {
-  const auto state = look_at_closed_state(interface, word_path(note_path(options, interface)));
+  const auto state = look_at_closed_state(interface, note_path(options, interface));
   if (state && state->any() && !state->process) screen.note(closed_sentence(*state));
 }
 

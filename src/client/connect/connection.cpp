@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "client/connect/embedded_tunnel.h"
-#include "client/ports/ports_file.h"
 #include "system/service_notification.h"
+#include "system/whole_file.h"
 
 namespace drpf::client {
 namespace {
@@ -349,7 +349,7 @@ void Connection::publish(std::optional<HookEvent> event, const std::vector<Publi
   const auto before = std::exchange(published_, ports);
   remember_programs();
   if (options_.ports_file) {
-    if (const auto status = replace_file(*options_.ports_file, ports_file_text(public_numbers(ports))); !status)
+    if (const auto status = system::replace_file(*options_.ports_file, ports_file_text(public_numbers(ports))); !status)
       screen_.error(status.error());
   }
   inform();
@@ -372,7 +372,7 @@ void Connection::write_status_file(ConnectionState state) {
   if (report_) file.account = report_->account;
   if (report_) file.device = report_->device;
   file.ports = published_;
-  if (const auto status = replace_file(*options_.status_file, status_file_text(file, clock_.wall_now())); !status)
+  if (const auto status = system::replace_file(*options_.status_file, status_file_text(file, clock_.wall_now())); !status)
     screen_.error(status.error());
 }
 

@@ -1,7 +1,7 @@
 // One `drpf connect` per interface and network namespace. The kernel drops the lock when its holder dies, however that happens.
 #pragma once
 
-#include <optional>
+#include <string>
 #include <string_view>
 
 #include "core/result.h"
@@ -9,10 +9,9 @@
 
 namespace drpf::client {
 
-// Refusal "interface_in_use", naming the holder's process, while somebody holds it.
-Result<system::Fd> lock_interface(std::string_view interface);
+std::string lock_path(const std::string& note_path);
 
-// The process that holds it, as this process counts; none while nobody does.
-std::optional<int> lock_holder(std::string_view interface);
+// By the file at `path`. Refusal "interface_in_use", naming the holder's process, while somebody holds it.
+Result<system::Fd> lock_interface(std::string_view interface, const std::string& path);
 
 }  // namespace drpf::client

@@ -11,8 +11,8 @@
 #include <fmt/format.h>
 
 #include "client/connect/kernel_steps.h"
-#include "client/ports/ports_file.h"
 #include "system/sysctl.h"
+#include "system/whole_file.h"
 
 namespace drpf::client {
 namespace {
@@ -147,7 +147,7 @@ Status Routing::set(const PlannedSetting& setting, Mended& mended) {
   const auto before = system::read_sysctl(setting.name);
   if (!before || *before == setting.value) return {};  // a kernel without it has nothing that needs it
   if (setting.restore && ::access(note_path_.c_str(), F_OK) != 0 && former_.empty() &&
-      !replace_file(note_path_, fmt::format("{} {}\n", setting.name, *before)))
+      !system::replace_file(note_path_, fmt::format("{} {}\n", setting.name, *before)))
     former_.emplace_back(setting.name, *before);
   mended.network.push_back("the kernel parameter " + setting.name);
   return system::write_sysctl(setting.name, setting.value);

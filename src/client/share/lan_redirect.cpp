@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 
 #include "client/connect/route_plan.h"
-#include "client/ports/ports_file.h"
 #include "system/conntrack.h"
 #include "system/sysctl.h"
+#include "system/whole_file.h"
 
 namespace drpf::client {
 namespace {
@@ -59,7 +59,7 @@ Result<LanRedirect> LanRedirect::start(const LanWish& wish, const std::string& n
   if (!keeper) return fail(keeper.error());
   if (auto put = keeper->put({share_ruleset(wish)}); !put) return fail(put.error());
   if (!wish.forwards_already) {
-    if (auto noted = replace_file(note_path, wish.lan + "\n"); !noted) return fail(noted.error());
+    if (auto noted = system::replace_file(note_path, wish.lan + "\n"); !noted) return fail(noted.error());
     if (auto set = system::write_sysctl(forwarding_of(wish.lan), "1"); !set) return fail(set.error());
   }
   if (auto set = system::write_sysctl(forwarding_of(wish.tunnel), "1"); !set) return fail(set.error());

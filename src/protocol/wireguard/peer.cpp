@@ -31,12 +31,14 @@ void Peer::share_secret() {
 
 // -- Messages -----------------------------------------------------------------------------------------------------------------------
 
+// Who sends it may have recorded it, and this side may have forgotten that it was answered. So it is answered and nothing else: where the
+// peer is, is believed when a packet of the session says it, which only who has the keys can make.
 Actions Peer::on_initiation(ReceivedInitiation& received, const Endpoint& from, const Moment& moment, Random& random) {
   if (!static_static_) return {Drop{DropReason::low_order_key}};
   if (received.remote_static() != public_key_) return {Drop{DropReason::unknown_key}};
   const auto stamp = received.prove(*static_static_);
   if (!stamp) return {Drop{DropReason::not_authentic}};
-  if (*stamp <= last_timestamp_) return {Drop{DropReason::replayed_timestamp}};
+  if (*stamp <= last_timestamp_) return {Drop{DropReason::replayed_timestamp, *stamp}};
   if (initiation_accepted_ && moment.now - *initiation_accepted_ < initiation_interval_min) return {Drop{DropReason::too_many_initiations}};
   const crypto::SecretKey ephemeral(crypto::generate_private_key(random));
   const auto noise = received.noise().write_second(ephemeral, preshared_key_, {});
@@ -45,7 +47,6 @@ Actions Peer::on_initiation(ReceivedInitiation& received, const Endpoint& from, 
   last_timestamp_ = *stamp;
   initiation_accepted_ = moment.now;
   Actions actions;
-  learn_endpoint(from, actions);
   any_packet_received();
 
   Session session;

@@ -60,8 +60,9 @@ struct RetireSession {  // free the index and erase the keys
 struct SendKeepalive {};  // flush the staged packets; if there are none, send one empty packet; then report it by on_batch_sent
 struct FlushStaged {};    // send what waits
 struct DropStaged {};     // nobody answers: drop what waits
-struct Drop {             // the message was refused; for counting
+struct Drop {             // the message was refused; for counting, and to say why
   DropReason reason;
+  std::optional<Timestamp> stamp{};  // an authentic one's that was not new
 };
 using Action =
     std::variant<SendDatagram, SetEndpoint, ClearSource, NewSession, SendWith, RetireSession, SendKeepalive, FlushStaged, DropStaged, Drop>;

@@ -40,6 +40,13 @@ Timestamp tai64n(WallTime wall) {
   return encode(unix_epoch + static_cast<std::uint64_t>(seconds.count()), nanoseconds & ~whitening_mask);
 }
 
+WallTime wall_time(const Timestamp& stamp) {
+  constexpr auto latest = static_cast<std::uint64_t>(std::chrono::floor<std::chrono::seconds>(Duration::max()).count());
+  ByteReader reader(stamp);
+  const auto seconds = reader.u64_be();
+  return WallTime(std::chrono::seconds(seconds < unix_epoch ? 0 : std::min(seconds - unix_epoch, latest)));
+}
+
 Timestamp one_second_after(const Timestamp& stamp) {
   ByteReader reader(stamp);
   const auto seconds = reader.u64_be();

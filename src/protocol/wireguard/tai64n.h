@@ -12,6 +12,7 @@ using Timestamp = std::array<std::uint8_t, 12>;  // big-endian, so that comparin
 
 // Whitened: the low 24 bits of the nanoseconds are zero, so that a stamp tells nothing about the exact time of other events.
 Timestamp tai64n(WallTime wall);
+WallTime wall_time(const Timestamp& stamp);  // the nearest that can be told, for display
 Timestamp one_second_after(const Timestamp& stamp);
 
 // The stamps that one peer is sent: each greater than the one before, whatever the wall clock does.

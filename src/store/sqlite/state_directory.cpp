@@ -2,17 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
+
+#include "system/file_lock.h"
 
 namespace drpf::store::sqlite {
 
@@ -21,23 +18,6 @@ namespace {
 tl::unexpected<Error> failed(std::string_view doing, const std::filesystem::path& path, std::string cure) {
   return fail(
       failure("state_directory_failed", fmt::format("cannot {} {}: {}", doing, path.string(), std::strerror(errno)), std::move(cure)));
-}
-
-// Who holds the lock of this file, as the kernel has it; empty where that cannot be told (another process namespace, no /proc).
-std::string lock_holder(const struct stat& file) {
-  const auto wanted = fmt::format("{:02x}:{:02x}:{}", major(file.st_dev), minor(file.st_dev), file.st_ino);
-  std::ifstream locks("/proc/locks");
-  for (std::string line; std::getline(locks, line);) {
-    // 1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF
-    std::istringstream words(line);
-    std::string number, kind, advice, access, inode;
-    long pid = 0;
-    if (!(words >> number >> kind >> advice >> access >> pid >> inode) || kind != "FLOCK" || inode != wanted || pid <= 0) continue;
-    std::string name;
-    std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), name);
-    return fmt::format("process {}{}", pid, name.empty() ? "" : " (" + name + ")");
-  }
-  return {};
 }
 
 }  // namespace
@@ -60,9 +40,13 @@ Result<system::Fd> lock_state_directory(const std::filesystem::path& directory) 
   if ((status.st_mode & 022) != 0)
     return fail(failure("state_directory_open", fmt::format("others may write into the state directory {}", directory.string()),
                         fmt::format("it holds secret keys: chmod 700 {}", directory.string())));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return failed("lock the state directory", directory, "");
-    const auto holder = lock_holder(status);
+  // Who may open it could hold its lock for ever. Where it is another user's, that one has to see to it.
+  if ((status.st_mode & 077) != 0) [[maybe_unused]]
+    const auto tried = ::fchmod(fd.get(), 0700);
+  const auto locked = system::take_lock(fd);
+  if (!locked) return fail(locked.error());
+  if (!*locked) {
+    const auto holder = system::lock_holder(fd);
     return fail(failure("database_in_use",
                         fmt::format("another drpf uses the state directory {}{}", directory.string(), holder.empty() ? "" : ": " + holder),
                         "end it first, or choose another directory with --state"));

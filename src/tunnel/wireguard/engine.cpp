@@ -194,6 +194,8 @@ std::optional<PeerStatus> Engine::status(const Key& public_key) const {
   return details->status;
 }
 
+std::vector<StrangerRefusal> Engine::strangers() const { return parts_->handshaker.strangers(); }
+
 std::array<std::uint8_t, 12> Engine::timestamp_floor() const { return parts_->handshaker.timestamp_floor(); }
 const Key& Engine::public_key() const { return parts_->handshaker.identity().public_key; }
 Port Engine::port() const { return parts_->state.sockets.port(); }

@@ -78,6 +78,7 @@ class Engine final : public Tunnel {
   Port port() const;
   // Drops by reason, handshakes too, and offloads given up.
   std::vector<Counter> counters() const override;
+  std::vector<StrangerRefusal> strangers() const override;
 
  private:
   struct Parts;

@@ -111,7 +111,11 @@ void Handshaker::screen(const HandshakeDatagram& datagram, std::size_t waiting) 
   if (const auto response = decode_response(datagram.view()); response && !indices_.find(response->receiver))
     return drop(DropReason::unknown_index);
   auto verdict = gate_.check(datagram.view(), datagram.from, waiting, state_.clock.now(), random_);
-  if (const auto* dropped = std::get_if<GateDrop>(&verdict)) return drop(dropped->reason);
+  if (const auto* dropped = std::get_if<GateDrop>(&verdict)) {
+    if (dropped->reason == DropReason::bad_mac1 && classify(datagram.view()) == MessageType::initiation)
+      note_stranger(StrangerRefusal::Why::other_identity, datagram.from);
+    return drop(dropped->reason);
+  }
   if (auto* const reply = std::get_if<GateReply>(&verdict)) {
     Counters::add(state_.counters.cookies_sent);
     return cookies_.add(datagram.from, datagram.source, std::move(reply->cookie_reply));
@@ -142,7 +146,10 @@ void Handshaker::on_initiation(const HandshakeDatagram& datagram) {
   auto received = ReceivedInitiation::open(config_.identity, datagram.view());
   if (!received) return drop(DropReason::not_authentic);
   auto* const record = find(received->remote_static());
-  if (record == nullptr) return drop(DropReason::unknown_key);
+  if (record == nullptr) {
+    note_stranger(StrangerRefusal::Why::unknown_key, datagram.from, received->remote_static());
+    return drop(DropReason::unknown_key);
+  }
   record->arrival_source = datagram.source;
   perform(*record, record->machine->on_initiation(*received, datagram.from, moment(), random_), &datagram);
 }
@@ -158,6 +165,27 @@ void Handshaker::on_response(const HandshakeDatagram& datagram) {
 void Handshaker::drop(DropReason reason) {
   Counters::add(state_.counters.handshake_dropped);
   Counters::add(state_.counters.handshake_dropped_for[static_cast<std::size_t>(reason)]);
+}
+
+void Handshaker::note_stranger(StrangerRefusal::Why why, const Endpoint& from, const Key& public_key) {
+  auto& noted = strangers_[static_cast<std::size_t>(why)];
+  noted = {why, noted.times + 1, state_.clock.wall_now(), from, public_key};
+}
+
+void Handshaker::note_refusal(Record& record, PeerRefusal::Why why, const Timestamp& stamp) {
+  auto& refusal = record.refusal;
+  if (refusal.why != why) refusal = {};
+  // The same one again, or an older one, is not the peer's: its own stamps grow.
+  if (refusal.times > 0 && stamp <= refusal.stamp) return;
+  refusal = {why, refusal.times + 1, state_.clock.wall_now(), stamp};
+}
+
+std::vector<StrangerRefusal> Handshaker::strangers() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<StrangerRefusal> all;
+  for (const auto& one : strangers_)
+    if (one.times > 0) all.push_back(one);
+  return all;
 }
 
 // -- Reports of the packet threads ----------------------------------------------------------------------------------------------------
@@ -254,9 +282,14 @@ void Handshaker::perform(Record& record, Actions actions, const HandshakeDatagra
       record.path.admitted.reset();
       publish_path(record);  // before the answer, after which the peer may send
     }
-    const bool is_response = classify(answered->view()) == MessageType::response;
+    const auto type = classify(answered->view());
+    const bool is_response = type == MessageType::response;
+    const bool is_initiation = type == MessageType::initiation;
+    if (is_initiation) note_refusal(record, PeerRefusal::Why::never_proven, record.machine->last_timestamp());
     const bool proven = !config_.ask_for_proof || (is_response && record.asked == answered->from.address);
-    hold = !on_authenticated(record, answered->from, answered->source, state_.clock.now(), proven);
+    // An initiation may have been recorded: by itself it brings nobody here, and moves nothing.
+    const bool tells = state_.require_admission || !is_initiation;
+    hold = tells && !on_authenticated(record, answered->from, answered->source, state_.clock.now(), proven);
     if (hold && !proven && is_response) challenge(record, answered->from, answered->source);  // what it answered went elsewhere
     if (!hold && record.path.endpoint == answered->from && record.path.source != record.arrival_source) {
       record.path.source = record.arrival_source;
@@ -294,6 +327,7 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold, const Ha
     if (found == record.sessions.end()) return;
     peer.sending.store(found->second.get());
     if (peer.next.load() == found->second.get()) peer.next.store(nullptr);
+    record.refusal = {};
   } else if (const auto* const retire = std::get_if<RetireSession>(&action)) {
     const auto found = record.sessions.find(retire->local_index);
     if (found == record.sessions.end()) return;
@@ -309,6 +343,7 @@ void Handshaker::perform_one(Record& record, Action& action, bool hold, const Ha
   } else if (std::holds_alternative<DropStaged>(action)) {
     state_.command({SenderCommand::What::drop_staged, &peer});
   } else if (const auto* const dropped = std::get_if<Drop>(&action)) {
+    if (dropped->stamp) note_refusal(record, PeerRefusal::Why::old_stamp, *dropped->stamp);
     drop(dropped->reason);
   }
 }
@@ -546,6 +581,7 @@ std::optional<PeerDetails> Handshaker::details(const Key& public_key) const {
   status.bytes_received = record.handshake_bytes_received + record.state->receiver.bytes.load(std::memory_order_relaxed);
   status.bytes_sent = record.handshake_bytes_sent + record.state->sender.bytes.load(std::memory_order_relaxed);
   status.last_timestamp = record.machine->last_timestamp();
+  if (record.refusal.times >= refusals_told_from) status.refused = record.refusal;
   return out;
 }
 

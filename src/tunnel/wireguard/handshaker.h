@@ -59,6 +59,8 @@ class Handshaker {
   static constexpr Duration tick = std::chrono::milliseconds(100);  // how late the facts of the packet threads may be heard
   static constexpr Duration event_repeat_min = std::chrono::seconds(1);
   static constexpr Duration challenge_interval_min = std::chrono::seconds(1);  // of one peer
+  // A single one may be what the network sent twice, or somebody who recorded it.
+  static constexpr std::uint32_t refusals_told_from = 3;
   static constexpr Duration quiescence_wait_max = std::chrono::seconds(1);
 
   Handshaker(EngineState& state, HandshakerConfig config, Random& random, std::function<void(Event)> on_event);
@@ -89,6 +91,7 @@ class Handshaker {
   // Any thread.
   std::vector<PeerDetails> details() const;
   std::optional<PeerDetails> details(const Key& public_key) const;
+  std::vector<StrangerRefusal> strangers() const;
   protocol::wireguard::Timestamp timestamp_floor() const;
   const protocol::wireguard::Identity& identity() const { return config_.identity; }
 
@@ -114,6 +117,7 @@ class Handshaker {
     std::uint64_t handshake_bytes_received = 0;
     system::LocalSource arrival_source;  // of the message being worked on
     std::optional<Time> scheduled;
+    PeerRefusal refusal;  // since its last handshake that came to something
   };
 
   void screen_handshakes();
@@ -139,6 +143,8 @@ class Handshaker {
   void send_datagram(Record& record, const Endpoint& to, const system::LocalSource& source, ByteView bytes);
   void schedule(Record& record);
   void drop(protocol::wireguard::DropReason reason);
+  void note_stranger(StrangerRefusal::Why why, const Endpoint& from, const Key& public_key = {});
+  void note_refusal(Record& record, PeerRefusal::Why why, const protocol::wireguard::Timestamp& stamp);
   void remove(PeerId id);
   void wait_for_packet_threads();
   void wait();
@@ -170,6 +176,7 @@ class Handshaker {
   std::map<Key, PeerId> by_key_;
   std::set<std::pair<Time, PeerId>> timers_;
   std::unique_ptr<const Routes> routes_;
+  std::array<StrangerRefusal, 2> strangers_{};  // by why
   bool routes_changed_ = true;
   std::vector<Event> events_;
 };

@@ -1,11 +1,13 @@
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
 
+#include <fmt/format.h>
 #include <spdlog/logger.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "core/encoding.h"
+#include "core/utc_text.h"
 #include "crypto/wireguard_primitives.h"
 #include "protocol/wireguard/tai64n.h"
 #include "tunnel/wireguard_devices/device_configuration.h"
@@ -14,6 +16,7 @@ namespace drpf::tunnel::wireguard_devices {
 
 using protocol::wireguard::one_second_after;
 using protocol::wireguard::tai64n;
+using protocol::wireguard::wall_time;
 
 Result<store::WireGuardIdentity> gateway_identity(store::WireGuardCredentials& store, Random& random) {
   auto kept = store.load_wireguard_identity();
@@ -65,6 +68,11 @@ Status WireGuardWayIn::make_credentials(lease::DeviceId device, std::optional<By
     if (brought->size() != peer.public_key.size())
       return fail(invalid("public_key_invalid", "this is not a WireGuard public key", "`wg pubkey` shows a device's"));
     std::copy(brought->begin(), brought->end(), peer.public_key.begin());
+    if (peer.public_key == crypto::x25519_public(identity_.private_key))
+      return fail(invalid("public_key_invalid", "this is the gateway's own public key", "name the device's: `wg pubkey` shows it"));
+    if (!crypto::is_usable_public_key(peer.public_key))
+      return fail(invalid("public_key_invalid", "no secret can be shared with this key: it is none that `wg genkey` makes",
+                          "make a new key pair for the device: `wg genkey`"));
     if (const auto holder = device_of(peer.public_key))
       return fail(refusal("key_taken", "this public key belongs to device " + name_of(*holder) + " already",
                           "make a new key pair for each device: `wg genkey`"));
@@ -154,6 +162,7 @@ void WireGuardWayIn::remember(lease::DeviceId device, const Endpoint& endpoint) 
   if (found == devices_.end() || found->second.peer.endpoint == endpoint) return;
   auto& peer = found->second.peer;
   peer.endpoint = endpoint;
+  if (const auto status = engine_->status(peer.public_key)) peer.last_timestamp = std::max(peer.last_timestamp, status->last_timestamp);
   if (auto saved = parts_.store.save_wireguard_peers({peer}); !saved)
     parts_.log->error("the endpoint {} was not saved: {}", to_string(endpoint), saved.error().message);
 }
@@ -194,9 +203,53 @@ void WireGuardWayIn::call(lease::DeviceId device) {
   if (const auto* key = key_of(device)) engine_->initiate(*key);
 }
 
+Status WireGuardWayIn::forget_clock(lease::DeviceId device) {
+  const auto found = devices_.find(device);
+  if (found == devices_.end()) return fail(not_found("device_unknown", "the device has no WireGuard keys", "see: drpf device list"));
+  auto changed = found->second.peer;
+  changed.last_timestamp = {};
+  if (auto saved = parts_.store.save_wireguard_peers({changed}); !saved) return saved;
+  found->second = {changed, false};
+  return engine_->remove_peer(changed.public_key);
+}
+
 DeviceStatus WireGuardWayIn::status_of(const Entry& entry, const PeerStatus& reported) const {
-  return {entry.peer.device,           reported.endpoint,       reported.last_handshake,
-          reported.last_authenticated, reported.bytes_received, reported.bytes_sent};
+  DeviceStatus status{entry.peer.device,
+                      reported.endpoint,
+                      reported.last_handshake,
+                      reported.last_authenticated,
+                      reported.bytes_received,
+                      reported.bytes_sent,
+                      {}};
+  if (const auto& refused = reported.refused) {
+    if (refused->why == PeerRefusal::Why::old_stamp)
+      status.refused = {
+          fmt::format("its clock says {}, and has said {} before: what it sends would be taken for recorded then, and is not answered",
+                      utc_text(wall_time(refused->stamp)), utc_text(wall_time(reported.last_timestamp))),
+          "set the device's clock; where it is right by now: drpf device forget-clock {device}", refused->times, refused->last};
+    else
+      status.refused = {
+          "it asks again and again and nothing of it follows the answer: its preshared key is another one, or answers do not reach it",
+          "give it its configuration anew (drpf device config {device}), and look for a firewall before it", refused->times, refused->last};
+  }
+  return status;
+}
+
+std::vector<Refused> WireGuardWayIn::strangers() const {
+  std::vector<Refused> all;
+  for (const auto& one : engine_->strangers()) {
+    if (one.why == StrangerRefusal::Why::unknown_key)
+      all.push_back({fmt::format("handshakes with a key that no device has, the last one from {} with {}", to_string(one.from),
+                                 to_base64(one.public_key)),
+                     "if it is a device of yours: give it its configuration (drpf device config DEVICE), or add it with this key",
+                     one.times, one.last});
+    else
+      all.push_back({fmt::format("handshakes that are meant for another gateway's key, the last one from {}", to_string(one.from)),
+                     "if it is a device of yours: its configuration is of a gateway that was here before; give it its own (drpf device "
+                     "config DEVICE)",
+                     one.times, one.last});
+  }
+  return all;
 }
 
 std::vector<DeviceStatus> WireGuardWayIn::status() const {

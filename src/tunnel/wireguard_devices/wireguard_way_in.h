@@ -70,6 +70,8 @@ class WireGuardWayIn final : public WayIn {
   void call(lease::DeviceId device) override;
   std::vector<DeviceStatus> status() const override;
   std::optional<DeviceStatus> status(lease::DeviceId device) const override;
+  std::vector<Refused> strangers() const override;
+  Status forget_clock(lease::DeviceId device) override;
   std::vector<Counter> counters() const override { return engine_->counters(); }
 
  private:

@@ -37,7 +37,13 @@ TEST_F(AdminApiTest, AddsShowsAndRemovesDevices) {
   answer = ask("GET", "/v1/devices/nas");
   EXPECT_EQ(answer.json, parsed(R"({"name":"nas","account":"ann","tunnel_v4":"10.77.0.2","tunnel_v6":"fd77::2","connected":false,
       "public_key":"jNlp6CDnIJNtnLmjJXB6s6BgIIiy3HOa0HYbHNrrNzA=","endpoint":"203.0.113.9:51820",
-      "last_handshake":"2026-03-01T12:00:00Z","bytes_received":5000000000,"bytes_sent":0})"));
+      "last_handshake":"2026-03-01T12:00:00Z","bytes_received":5000000000,"bytes_sent":0,"refused":null})"));
+  service.tunnels.begin()->second.refused = {"its clock is wrong", "set it", service.wall_at_zero};
+  EXPECT_EQ(ask("GET", "/v1/devices/nas").json.at("refused"),
+            parsed(R"({"message":"its clock is wrong","cure":"set it","at":"2026-03-01T12:00:00Z"})"));
+  EXPECT_EQ(ask("POST", "/v1/devices/nas/forget-clock", "{}").status, 204U);
+  EXPECT_EQ(service.clocks_forgotten, std::vector<std::string>{"nas"});
+  EXPECT_EQ(ask("POST", "/v1/devices/tower/forget-clock", "{}").error(), "device_unknown");
   EXPECT_EQ(ask("GET", "/v1/devices").json.as_array().size(), 1U);
   EXPECT_EQ(ask("DELETE", "/v1/devices/nas").status, 204U);
   EXPECT_EQ(ask("DELETE", "/v1/devices/nas").status, 404U);

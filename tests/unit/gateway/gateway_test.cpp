@@ -231,6 +231,62 @@ TEST_F(GatewayTest, TheEndpointIsInTheFirewallBeforeTheDeviceIsAdmitted) {
   EXPECT_EQ(tunnel_->admitted[0].second, *parse_address("203.0.113.9"));
 }
 
+TEST_F(GatewayTest, WhoDoesNotGetInIsSaidWithTheReason) {
+  add_device("alice", "laptop");
+  EXPECT_TRUE(gateway_->check().empty());
+  EXPECT_FALSE(gateway_->device_tunnel(id("laptop"))->refused);
+  tunnel::PeerStatus status;
+  status.public_key = key("laptop");
+  status.last_timestamp = protocol::wireguard::tai64n(clock_.wall_now() + std::chrono::hours(24 * 365));
+  status.refused =
+      tunnel::PeerRefusal{tunnel::PeerRefusal::Why::old_stamp, 3, clock_.wall_now(), protocol::wireguard::tai64n(clock_.wall_now())};
+  tunnel_->statuses[status.public_key] = status;
+  tunnel_->unknown = {{tunnel::StrangerRefusal::Why::unknown_key, 7, clock_.wall_now(), *parse_endpoint("203.0.113.7:1"), tunnel::Key{9}}};
+  const auto refused = gateway_->device_tunnel(id("laptop"))->refused;
+  ASSERT_TRUE(refused);
+  EXPECT_NE(refused->message.find("its clock says"), std::string::npos) << refused->message;
+  EXPECT_NE(refused->cure.find("drpf device forget-clock laptop"), std::string::npos) << refused->cure;
+  const auto findings = gateway_->check();
+  ASSERT_EQ(findings.size(), 2U);
+  EXPECT_NE(findings[0].message.find("device laptop does not get in: its clock says"), std::string::npos) << findings[0].message;
+  EXPECT_NE(findings[1].message.find("7 handshakes with a key that no device has, the last one from 203.0.113.7:1"), std::string::npos)
+      << findings[1].message;
+  const auto times_said = [&] {
+    std::size_t times = 0;
+    const auto text = said_.str();
+    for (auto at = text.find("does not get in"); at != std::string::npos; at = text.find("does not get in", at + 1)) ++times;
+    return times;
+  };
+  gateway_->tell_refusals();
+  EXPECT_EQ(times_said(), 2U);
+  gateway_->tell_refusals();
+  EXPECT_EQ(times_said(), 2U) << "not with every look";
+  clock_.time += Gateway::refusal_repeat;
+  gateway_->tell_refusals();
+  EXPECT_EQ(times_said(), 2U) << "nobody has asked since";
+  tunnel_->statuses[status.public_key].refused->last = clock_.wall_now();
+  gateway_->tell_refusals();
+  EXPECT_EQ(times_said(), 3U);
+  clock_.time += Gateway::refusal_shown;
+  EXPECT_FALSE(gateway_->device_tunnel(id("laptop"))->refused) << "it has long given up";
+  EXPECT_TRUE(gateway_->check().empty());
+}
+
+TEST_F(GatewayTest, AClockIsForgottenOnRequest) {
+  add_device("alice", "laptop");
+  connect("laptop");
+  auto peer = store_.load_wireguard_peers()->front();
+  peer.last_timestamp.fill(0x7f);
+  ASSERT_TRUE(store_.save_wireguard_peers({peer}));
+  restart();
+  EXPECT_EQ(tunnel_->peers.at(key("laptop")).last_timestamp, peer.last_timestamp);
+  ASSERT_TRUE(gateway_->forget_clock("laptop"));
+  EXPECT_EQ(tunnel_->peers.at(key("laptop")).last_timestamp, (std::array<std::uint8_t, 12>{}));
+  EXPECT_EQ(store_.load_wireguard_peers()->front().last_timestamp, (std::array<std::uint8_t, 12>{}));
+  EXPECT_TRUE(gateway_->book().device("laptop")->connected);
+  EXPECT_EQ(gateway_->forget_clock("tower").error().code, "device_unknown");
+}
+
 TEST_F(GatewayTest, OnlyTheAnswerThatIsNotTrueYetIsHeld) {
   add_device("alice", "laptop");
   connect("laptop");

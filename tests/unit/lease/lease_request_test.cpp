@@ -38,6 +38,36 @@ TEST_F(BookTest, EachRefusalHasItsOwnReason) {
   EXPECT_EQ(refused(local), "port_zero");
 }
 
+// What others have and had is all the same to a device: it learns nothing of them from how it is refused.
+TEST_F(BookTest, ADeviceDoesNotLearnWhetherAnotherAccountHasAPort) {
+  const auto bob = connected(account("bob"), "phone");
+  const auto of_bob = ports_of(bob)[0].value();
+  const auto free = static_cast<std::uint16_t>(ports_of(bob).back().value() + 5);
+  const auto carol = connected(account("carol"), "desk");
+  const auto rests = ports_of(carol)[0].value();
+  act(book.remove_lease({"main", Protocol::tcp, Port{rests}}, now));
+  act(book.remove_lease({"main", Protocol::udp, Port{rests}}, now));
+  const auto told = [&](DeviceId device, std::uint16_t port) {
+    auto wish = request(device, port);
+    wish.by_administrator = false;
+    const auto decided = book.add_lease(wish, now);
+    auto text = decided ? std::string("granted") : decided.error().code + ": " + decided.error().message + "; " + decided.error().cure;
+    const auto at = text.find(std::to_string(port));
+    return at == std::string::npos ? text : text.replace(at, std::to_string(port).size(), "PORT");
+  };
+  const auto without_choice = device(account("alice"), "laptop");
+  EXPECT_EQ(told(without_choice, of_bob), told(without_choice, free));
+  EXPECT_EQ(told(without_choice, rests), told(without_choice, free));
+  const auto chooses = account("dave", "business");
+  const auto with_choice = device(chooses, "tower");
+  EXPECT_EQ(told(with_choice, of_bob), told(with_choice, rests));
+  EXPECT_EQ(told(with_choice, of_bob), "port_taken: port PORT of host main is not free; choose another port");
+  auto all = request(with_choice);
+  all.count = 60;
+  act(book.add_lease(all, now));
+  EXPECT_EQ(told(with_choice, of_bob), told(with_choice, free)) << "the plan is used up";
+}
+
 TEST_F(BookTest, OnlyPlansWithPortChoiceNameTheirNumbers) {
   auto personal = request(device(account("alice"), "laptop"), 10001);
   personal.by_administrator = false;

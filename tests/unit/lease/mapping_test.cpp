@@ -241,7 +241,7 @@ TEST_F(MappingTest, OnlyTheSuggestedNumberOrNone) {
   second.only_suggested = true;
   EXPECT_EQ(refused(second), "port_taken");
   second.suggested_port = ports_of(stranger)[0];
-  EXPECT_EQ(refused(second), "port_taken");
+  EXPECT_EQ(refused(second), "port_choice_not_allowed") << "as of a number that nobody has";
   second.suggested_port = Port{443};
   EXPECT_EQ(refused(second), "port_outside_pool");
 }

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,6 +109,9 @@ TEST_F(HttpOverUnix, RefusesWhatIsTooLargeOrNoHttp) {
       head(raw("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n" + std::string(65537, 'x') + "\r\n0\r\n\r\n")),
       "HTTP/1.1 413");
   EXPECT_EQ(head(raw("GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n")), "HTTP/1.1 431");
+  EXPECT_EQ(head(raw("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")), "HTTP/1.1 400");
+  EXPECT_EQ(head(raw("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n")), "HTTP/1.1 400");
+  EXPECT_EQ(head(raw("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n")), "HTTP/1.1 501");
   EXPECT_EQ(head(raw("EHLO mail.example.org\r\n\r\n")), "HTTP/1.1 400");
   EXPECT_EQ(head(raw(std::string(100, '\0'))), "HTTP/1.1 400");
   EXPECT_EQ(head(raw("GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")), "HTTP/1.1 400");
@@ -155,6 +159,15 @@ TEST_F(HttpOverUnix, CutsOffAClientThatSaysNothing) {
   limits.read_timeout = 50ms;
   start(echo, limits);
   EXPECT_EQ(raw(""), "");
+}
+
+TEST_F(HttpOverUnix, LeavesDescriptorsForTheRestOfTheProcess) {
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  HttpLimits limits;
+  limits.descriptors_reserved = 2 * limit.rlim_cur;
+  start(echo, limits);
+  EXPECT_THAT(raw("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), StartsWith("HTTP/1.1 503"));
 }
 
 TEST_F(HttpOverUnix, AnswersBusyBeyondItsConnections) {

@@ -1,7 +1,9 @@
 #include "net/listen_socket.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -32,6 +34,14 @@ TEST(ListenOnUnixSocket, OneGatewayAnswersOnAPath) {
     EXPECT_EQ(second.error().code, "already_running");
   }
   EXPECT_TRUE(listen_on_unix_socket(path)) << "what a killed gateway left is no obstacle";
+}
+
+// Any user may hold the lock of a folder that he may look into.
+TEST(ListenOnUnixSocket, WhoHoldsTheFoldersLockKeepsNobodyFromStarting) {
+  const test::TemporaryFolder folder;
+  const system::Fd held(::open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
+  EXPECT_TRUE(listen_on_unix_socket(folder / "api.sock"));
 }
 
 TEST(ListenOnUnixSocket, NoFileOfOthersIsTouched) {

@@ -12,12 +12,32 @@ constexpr auto cookie_reply = MessageType::cookie_reply;
 
 // -- Endpoints ----------------------------------------------------------------------------------------------------------------------
 
-TEST(WireguardPeer, TheResponderLearnsTheEndpointFromAnAuthenticInitiation) {
+TEST(WireguardPeer, TheResponderLearnsTheEndpointFromTheFirstPacketOfTheSession) {
   Pair pair;
   EXPECT_FALSE(pair.b.peer().endpoint());
   pair.a.initiate();
   pair.settle();
   EXPECT_EQ(pair.b.peer().endpoint(), pair.a.address());
+}
+
+// It may have been recorded a second before this side was killed, and its stamp never written down.
+TEST(WireguardPeer, AnInitiationByItselfMovesNothing) {
+  Pair pair;
+  pair.connect();
+  pair.run(seconds(130));
+  pair.a.initiate();
+  pair.settle();
+  const auto recorded = pair.last(pair.a, initiation);
+  auto settings = pair.settings_of_b();
+  settings.endpoint = pair.a.address();
+  pair.b.restart(settings);
+  auto replayed = recorded;
+  replayed.from = endpoint("203.0.113.66:666");
+  pair.b.receive(replayed);
+  EXPECT_EQ(pair.b.peer().endpoint(), pair.a.address());
+  EXPECT_FALSE(pair.b.sending()) << "nothing is sent before the session is proven";
+  pair.b.send_data();
+  for (const auto& datagram : pair.b.outbox) EXPECT_TRUE(datagram.to == pair.a.address() || datagram.type() == response);
 }
 
 TEST(WireguardPeer, Regression5_RoamsOnAuthenticatedData) {

@@ -5,6 +5,7 @@
 #include <spdlog/sinks/null_sink.h>
 
 #include "core/encoding.h"
+#include "crypto/wireguard_primitives.h"
 #include "support/fake_clock.h"
 #include "support/fake_tunnel.h"
 #include "support/memory_store.h"
@@ -90,6 +91,26 @@ TEST_F(WireGuardWayInTest, AKeyThatADeviceBringsIsItsOwnAndNobodyElses) {
   EXPECT_EQ(taken.error().message, "this public key belongs to device laptop already");
   EXPECT_FALSE(make(phone_id, ByteView(brought).first(31)));
   EXPECT_FALSE(way_in_->knows(phone_id));
+}
+
+TEST_F(WireGuardWayInTest, TheGatewaysOwnKeyAndKeysThatShareNoSecretAreNoDevices) {
+  const auto refused = [&](const Key& key) {
+    const auto made = make(laptop_id, ByteView(key));
+    return !made && made.error().code == "public_key_invalid";
+  };
+  EXPECT_TRUE(refused(crypto::x25519_public(gateway_identity(store_, random_).value().private_key)));
+  Key key{};
+  EXPECT_TRUE(refused(key)) << "zero";
+  key[0] = 1;
+  EXPECT_TRUE(refused(key)) << "one";
+  key.fill(5);
+  key[31] = 0x85;
+  EXPECT_TRUE(refused(key)) << "the bit that is not looked at: another spelling of a key that is somebody's";
+  key.fill(0xff);
+  key[0] = 0xf0;
+  key[31] = 0x7f;
+  EXPECT_TRUE(refused(key)) << "three, spelled with the prime added";
+  EXPECT_FALSE(way_in_->knows(laptop_id));
 }
 
 TEST_F(WireGuardWayInTest, TheEngineIsToldOnceWhereADeviceWas) {
