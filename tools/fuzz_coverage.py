@@ -25,7 +25,7 @@ PARSERS = {
     "dns_answer_fuzz": ["protocol/dns/address_query.cpp"],
     "followed_program_fuzz": ["client/follow/follow_rule.cpp", "client/ports/inform_wish.cpp", "client/follow/lease_requests.cpp", "client/follow/program_watch.cpp",
                               "system/socket_diagnosis.cpp"],
-    "foreign_rules_fuzz": ["firewall/foreign_rules.cpp"],
+    "foreign_rules_fuzz": ["firewall/foreign_rules.cpp", "firewall/nft_listing.cpp"],
     "gateway_report_fuzz": ["client/ports/published_ports.cpp"],
     "host_files_fuzz": ["client/connect/name_servers.cpp", "daemon/ssh_ports.cpp"],
     "http_client_fuzz": ["net/http_client.cpp"],

@@ -7,13 +7,17 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "system/fd.h"
+#include "system/landlock.h"
 #include "system/nft_program.h"
 #include "system/privileges.h"
 #include "system/process.h"
@@ -23,8 +27,17 @@ namespace drpf::daemon {
 namespace {
 
 using system::Capability;
+using system::FileRule;
+using system::FileUse;
 
 constexpr std::uint64_t descriptors_beside_api = 1024;
+
+constexpr const char* configuration_folder = "/etc/drpf";
+// What the libraries that a program is linked with look at.
+constexpr const char* files_of_libraries[] = {
+    "/usr",        "/lib",       "/lib64",         "/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/etc/localtime", "/etc/nsswitch.conf",
+    "/etc/passwd", "/etc/group", "/etc/protocols", "/etc/services",    "/etc/hosts",           "/etc/host.conf", "/etc/resolv.conf",
+    "/dev/urandom"};
 
 // False where this user cannot be had here: a user namespace without it.
 Result<bool> give(const std::filesystem::path& path, const system::User& user) {
@@ -59,7 +72,8 @@ void give_socket_folder(const std::filesystem::path& folder, const std::filesyst
 
 Result<std::optional<system::User>> choose_user(const configuration::Configuration& configuration, const RunOptions& options,
                                                 spdlog::logger& log) {
-  constexpr auto stays = "the gateway stays root, with no rights but to change the network and to take ports below 1024";
+  constexpr auto stays =
+      "the gateway stays root, with no rights but to change the network and to take ports below 1024, and to use its own files";
   if (::geteuid() != 0 || configuration.user == "root") return std::nullopt;
   auto user = system::find_user(configuration.user);
   if (!user) {
@@ -93,6 +107,63 @@ Status prove_means() {
   return {};
 }
 
+std::vector<FileRule> files_of_any_program(FileUse use) {
+  std::vector<FileRule> rules{{"/proc", FileUse::read}, {"/dev/null", FileUse::write}};
+  for (const auto* const path : files_of_libraries) rules.push_back({path, use});
+  return rules;
+}
+
+std::vector<FileRule> files_of_nft() {
+  auto rules = files_of_any_program(FileUse::run);
+  rules.push_back({std::filesystem::path(system::find_program("nft")).parent_path().string(), FileUse::run});
+  for (const auto* const path : {"/bin", "/sbin", "/etc/iproute2"}) rules.push_back({path, FileUse::run});
+  return rules;
+}
+
+// A file that is replaced is another one, so its folder is named; but not a folder that holds everything.
+std::string readable_for(const std::string& config_file) {
+  const auto file = std::filesystem::absolute(config_file);
+  const auto folder = file.parent_path();
+  return folder == "/" || folder == "/etc" || folder == "/root" ? file.string() : folder.string();
+}
+
+std::vector<FileRule> files_of_gateway(const RunOptions& options) {
+  auto rules = files_of_any_program(FileUse::read);
+  rules.insert(rules.end(), {{"/sys", FileUse::read},
+                             {"/proc/sys/net", FileUse::write},
+                             {"/dev/net", FileUse::write},
+                             {configuration_folder, FileUse::read},
+                             {options.state_directory, FileUse::keep},
+                             {std::filesystem::absolute(options.socket_path).parent_path().string(), FileUse::sockets},
+                             {control_socket_folder, FileUse::sockets}});
+  if (options.config_file) rules.push_back({readable_for(*options.config_file), FileUse::read});
+  return rules;
+}
+
+// Later there is no right to make them.
+void make_own_folders(const RunOptions& options) {
+  std::error_code ignored;  // who needs one says so
+  if (std::filesystem::create_directories(options.state_directory, ignored))
+    std::filesystem::permissions(options.state_directory, std::filesystem::perms::owner_all, ignored);
+  std::filesystem::create_directories(std::filesystem::absolute(options.socket_path).parent_path(), ignored);
+  if (std::filesystem::create_directories(control_socket_folder, ignored))
+    std::filesystem::permissions(control_socket_folder, std::filesystem::perms::owner_all, ignored);
+}
+
+bool manager_is_abstract() {
+  const char* const manager = std::getenv("NOTIFY_SOCKET");
+  return manager != nullptr && manager[0] == '@';
+}
+
+// The process that runs nft: what it may is what nft needs.
+Status confine_nft(const std::optional<system::User>& user) {
+  if (auto given_up = system::give_up_privileges({Capability::net_admin}, user); !given_up) return given_up;
+  if (auto restricted = system::restrict_files(files_of_nft(), false); !restricted) return fail(restricted.error());
+  for (const auto policy : {system::SyscallPolicy::programs, system::SyscallPolicy::no_unix_sockets})
+    if (auto restricted = system::restrict_syscalls(policy); !restricted) return restricted;
+  return {};
+}
+
 }  // namespace
 
 Status confine(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log) {
@@ -104,13 +175,16 @@ Status confine(const configuration::Configuration& configuration, const RunOptio
   if (const auto allowed = system::allow_descriptors(descriptors); allowed < descriptors)
     log.warn("this process may open {} files, and {} connections to the API may need {}; raise the limit (ulimit -n)", allowed,
              configuration.limits.api_connections_max, descriptors);
-  auto aside = system::put_nft_aside([&]() -> Status {
-    if (auto given_up = system::give_up_privileges({Capability::net_admin}, *user); !given_up) return given_up;
-    return system::restrict_syscalls(system::SyscallPolicy::programs);
-  });
-  if (!aside) return aside;
+  if (auto aside = system::put_nft_aside([&] { return confine_nft(*user); }); !aside) return aside;
   if (!system::hide_memory()) log.info("keys may be written to swap: the limit on locked memory does not allow to keep them out of it");
   if (auto given_up = system::give_up_privileges({Capability::net_admin, Capability::net_bind_service}, *user); !given_up) return given_up;
+  make_own_folders(options);
+  const auto files = system::restrict_files(files_of_gateway(options), manager_is_abstract());
+  if (!files) return fail(files.error());
+  if (!*files && ::geteuid() == 0)
+    log.warn(
+        "this kernel has no Landlock, so the gateway, which stays root, could use all of root's files if it were taken over: make the user "
+        "drpf (useradd --system drpf), or switch Landlock on (lsm= of the kernel's command line)");
   if (auto restricted = system::restrict_syscalls(system::SyscallPolicy::gateway); !restricted) return restricted;
 
   if (*user && options.config_file && ::access(options.config_file->c_str(), R_OK) != 0)
@@ -118,5 +192,7 @@ Status confine(const configuration::Configuration& configuration, const RunOptio
              *options.config_file, (*user)->name, *options.config_file);
   return {};
 }
+
+Status confine_further() { return system::restrict_syscalls(system::SyscallPolicy::no_unix_sockets); }
 
 }  // namespace drpf::daemon

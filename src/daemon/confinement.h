@@ -1,4 +1,4 @@
-// What a gateway gives up before it opens anything: rights, programs, system calls, a memory that others can read.
+// What a gateway gives up before it opens anything: rights, programs, system calls, others' files, a memory that others can read.
 #pragma once
 
 #include <spdlog/fwd.h>
@@ -13,5 +13,8 @@ inline constexpr const char* control_socket_folder = "/var/run/wireguard/";  // 
 
 // While there is one thread, and before there are secrets. Files that the gateway will need as another user are given to that user.
 Status confine(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log);
+
+// Once all doors are open: no unix socket more, so that it reaches nobody else's. Of all threads.
+Status confine_further();
 
 }  // namespace drpf::daemon

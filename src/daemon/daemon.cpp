@@ -155,14 +155,14 @@ Status Daemon::open_gateway() {
   open_history();
   std::vector<tunnel::WayIn*> ways_in;
   for (const auto& way_in : ways_in_) ways_in.push_back(way_in.get());
-  auto gateway =
-      gateway::Gateway::open(setup_.configuration, std::move(*loaded_book_),
-                             gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, log_, system::boot_id(),
-                                            [this] { return check_host(setup_.configuration, setup_.hosts, true); },
-                                            [this](const lease::Device& device) { return add_gateway_address(device); },
-                                            [this] { return store_->image(); }, [this] { return store_->warning(); }, history_.get()});
+  auto gateway = gateway::Gateway::open(
+      setup_.configuration, std::move(*loaded_book_),
+      gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, log_, system::boot_id(), [this] { return host_watch_->look(); },
+                     [this](const lease::Device& device) { return add_gateway_address(device); }, [this] { return store_->image(); },
+                     [this] { return store_->warning(); }, history_.get()});
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
+  host_watch_ = std::make_unique<HostWatch>(*gateway_, [this] { return check_host(setup_.configuration, setup_.hosts, true); }, log_);
   if (setup_.configuration.history > Duration::zero() && !history_)
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
   loaded_book_.reset();
@@ -243,6 +243,8 @@ Status Daemon::open_doors() {
   watches_.push_back(loop_.every(forget_interval, [this] { gateway_->forget_history(); }));
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
+  (void)host_watch_->look();
+  watches_.push_back(loop_.every(HostWatch::interval, [this] { (void)host_watch_->look(); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
   watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload_soon(); }));
   if (const int news = system::nft_process_news(); news >= 0) nft_watch_ = loop_.watch_readable(news, [this] { look_after_nft(); });
@@ -264,6 +266,10 @@ void Daemon::look_after_nft() {
 bool Daemon::serve() {
   log_->info("READY: WireGuard on UDP port {}, administration at {}", to_string(setup_.configuration.wireguard_port), options_.socket_path);
   system::notify_service_manager("READY=1\nSTATUS=serving");
+  if (const auto confined = confine_further(); !confined) {
+    log_->critical("{}", confined.error().message);
+    return false;
+  }
   loop_.run();
   system::notify_service_manager("STOPPING=1");
   save();

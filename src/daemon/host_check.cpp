@@ -37,9 +37,17 @@ firewall::RulesetView view_of(const configuration::Configuration& configuration,
   if (configuration.tunnel_v6) view.tunnel_prefixes.push_back(*configuration.tunnel_v6);
   for (const auto& found : hosts)
     view.public_interfaces.insert(view.public_interfaces.end(), found.interfaces.begin(), found.interfaces.end());
+  std::sort(view.public_interfaces.begin(), view.public_interfaces.end());  // an interface may carry several hosts
+  view.public_interfaces.erase(std::unique(view.public_interfaces.begin(), view.public_interfaces.end()), view.public_interfaces.end());
+  for (const auto& found : hosts)
+    for (const auto& address : {found.host.v4, found.host.v6})
+      if (address) view.public_addresses.push_back(*address);
   view.pool = configuration.pool;
   view.reserved = configuration.reserved;
+  view.snat = configuration.snat;
   view.wireguard_port = configuration.wireguard_port;
+  view.api_port = configuration.api_port;
+  view.upnp = configuration.upnp;
   return view;
 }
 
@@ -49,14 +57,14 @@ void check_foreign_rules(const configuration::Configuration& configuration, cons
     findings.push_back({Level::problem, "firewall", "the program nft is not installed", "apt install nftables"});
     return;
   }
-  const auto listed = system::run_nft(system::NftTask::list, {}, nft_time_limit);
+  const auto view = view_of(configuration, hosts);
+  const auto listed = system::run_nft(system::NftTask::list_others, view.own_table, nft_time_limit);
   if (!listed || listed->exit_code != 0) {
     findings.push_back({Level::warning, "firewall",
                         "the host's rules could not be read: " + (listed ? listed->err : listed.error().message),
                         "run it as root, or with CAP_NET_ADMIN; the kernel needs nf_tables"});
     return;
   }
-  const auto view = view_of(configuration, hosts);
   const auto foreign = firewall::find_foreign_rules(listed->out, view);
   for (const auto& rule : foreign)
     findings.push_back({firewall::is_grave(rule) ? Level::problem : Level::warning, "firewall (" + rule.owner + ")",

@@ -1,23 +1,23 @@
 // What other software's nftables rules do to ours, read from the text of `nft list ruleset`. Pure; it judges and changes nothing.
-// An accept in another table does no harm, because our chains are asked all the same; a drop there cannot be undone by us, and what other
-// rules do to marks, addresses and connection tracking reaches into ours.
+// An accept in another table does no harm, because our chains are asked all the same; a drop there cannot be undone by us, so each of our
+// packets is followed through each chain (rule_judge.h). What other rules do to marks, addresses and connection tracking reaches into ours.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/address.h"
-#include "core/port.h"
+#include "firewall/our_packets.h"
 
 namespace drpf::firewall {
 
 struct ForeignRule {
   enum class Effect {
-    drops_forwarded,     // a forward chain whose policy is drop and that lets the tunnel not pass: leases and devices' traffic are lost
-    drops_input,         // an input chain whose policy is drop and that lets devices not in: handshakes do not arrive
-    drops_some,          // a rule that drops or rejects what may be the tunnel's
+    drops_all,           // a base chain that lets none of some kinds of our packets through: leases are not reached, devices not heard
+    drops_some,          // one that lets only some of them through
+    undecided,           // one with a rule that this program cannot judge, and on which it depends
     rewrites_source,     // masquerade or snat that may apply to tunnel traffic
     redirects_visitors,  // dnat or redirect of ports that are leased
     marks_connections,   // sets the connection mark, by which leases are told apart
@@ -30,18 +30,12 @@ struct ForeignRule {
   std::string table;         // "ip filter"
   std::string chain;
   std::string owner;   // "docker", "ufw", "firewalld", or "unknown"
-  std::string text;    // the rule or the chain's head
+  std::string text;    // the rule, or the policy
   std::string handle;  // of the rule, where the listing names it (nft -a)
-};
-
-struct RulesetView {
-  std::string own_table = "inet drpf";
-  std::string tunnel_interface;
-  std::vector<Prefix> tunnel_prefixes;
-  std::vector<std::string> public_interfaces = {};
-  PortRange pool{Port{10000}, Port{31999}};
-  std::vector<PortRange> reserved = {};  // of the pool, never leased
-  Port wireguard_port{51820};
+  // Of the first three: the base chain, and what it does that to.
+  std::string base_chain = {};
+  std::string base_chain_hook = {};
+  std::set<OurPacket::Kind> packets = {};
 };
 
 std::vector<ForeignRule> find_foreign_rules(std::string_view nft_ruleset, const RulesetView& view);
@@ -49,7 +43,7 @@ std::vector<ForeignRule> find_foreign_rules(std::string_view nft_ruleset, const 
 // Which known program keeps tables or chains of these names on this host; empty if none does.
 std::string owner_by_names(std::span<const std::string> names);
 
-// What the operator should do about it, in one sentence.
+// What the operator should do about it, in the language of the program that owns the chain (foreign_cures.cpp).
 std::string cure_for(const ForeignRule& rule, const RulesetView& view);
 
 // What follows from it, after "table ..., chain ... ".

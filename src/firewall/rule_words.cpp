@@ -13,7 +13,12 @@ namespace {
 
 constexpr std::pair<std::string_view, unsigned> flag_bits[] = {{"fin", 0x01}, {"syn", 0x02}, {"rst", 0x04}, {"psh", 0x08}, {"ack", 0x10},
                                                                {"urg", 0x20}, {"ecn", 0x40}, {"cwr", 0x80}, {"0x0", 0}};
-constexpr unsigned syn_alone = 0x02;
+constexpr unsigned syn_alone = 0x02, ack_alone = 0x10;
+
+bool meets(const FlagCondition& condition, unsigned flags) {
+  if (condition.has_mask) return ((flags & condition.mask) == condition.value) != condition.negated;
+  return (condition.compares ? flags == condition.value : (flags & condition.value) != 0) != condition.negated;
+}
 
 // "syn,ack" -> 0x12; nothing where it is none.
 std::optional<unsigned> flags_in(std::string_view word) {
@@ -31,10 +36,9 @@ std::optional<unsigned> flags_in(std::string_view word) {
 
 }  // namespace
 
-bool FlagCondition::meets_syn() const {
-  if (has_mask) return ((syn_alone & mask) == value) != negated;
-  return (compares ? syn_alone == value : (syn_alone & value) != 0) != negated;
-}
+bool FlagCondition::meets_syn() const { return meets(*this, syn_alone); }
+
+bool FlagCondition::meets_ack() const { return meets(*this, ack_alone); }
 
 FlagCondition RuleWords::take_flags() {
   FlagCondition condition;

@@ -21,6 +21,7 @@ struct FlagCondition {
   bool compares = false;  // whole, not bit by bit
   bool negated = false;
   bool meets_syn() const;  // does the first packet of a connection, SYN alone, meet it?
+  bool meets_ack() const;  // one in its middle: ACK alone
 };
 
 class RuleWords {

@@ -7,7 +7,10 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <sstream>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -71,13 +74,37 @@ Received receive_whole(int fd, void* data, std::size_t size, int wait_ms) {
   return Received::all;
 }
 
-Result<Output> run_directly(NftTask task, const std::string& text, Duration limit) {
+Result<Output> run_once(std::vector<std::string> arguments, const std::string& input, Duration limit) {
   Command command;
-  command.arguments =
-      task == NftTask::apply ? std::vector<std::string>{"nft", "-f", "-"} : std::vector<std::string>{"nft", "-a", "list", "ruleset"};
-  command.input = text;
+  command.arguments = std::move(arguments);
+  command.input = input;
   command.prepare = [] { return lend_to_program({Capability::net_admin}); };
   return run(command, limit);
+}
+
+Result<Output> list_others(const std::string& own_table, Duration limit) {
+  auto tables = run_once({"nft", "list", "tables"}, {}, limit);
+  if (!tables || tables->exit_code != 0) return tables;
+  std::istringstream names(std::exchange(tables->out, {}));
+  for (std::string line; std::getline(names, line);) {
+    if (line == "table " + own_table) {
+      tables->out += line + " {\n}\n";
+      continue;
+    }
+    std::istringstream words(line);
+    std::string word, family, name;
+    if (!(words >> word >> family >> name)) continue;
+    auto table = run_once({"nft", "-a", "list", "table", family, name}, {}, limit);
+    if (!table) return table;
+    if (table->exit_code == 0) tables->out += table->out;  // else it has gone meanwhile
+  }
+  return tables;
+}
+
+Result<Output> run_directly(NftTask task, const std::string& text, Duration limit) {
+  if (task == NftTask::list_others) return list_others(text, limit);
+  if (task == NftTask::list) return run_once({"nft", "-a", "list", "ruleset"}, {}, limit);
+  return run_once({"nft", "-f", "-"}, text, limit);
 }
 
 bool send_answer(int socket, const Result<Output>& output) {
@@ -112,7 +139,7 @@ bool answer_one(int socket) {
   Head request;
   if (receive_whole(socket, &request, sizeof request, -1) != Received::all) return false;
   const auto task = static_cast<NftTask>(request.kind);
-  if ((task != NftTask::apply && task != NftTask::list) || request.size > Process::input_max || request.number < 0) return false;
+  if (task < NftTask::apply || task > NftTask::list_others || request.size > Process::input_max || request.number < 0) return false;
   std::string text(request.size, '\0');
   if (receive_whole(socket, text.data(), text.size(), -1) != Received::all) return false;
   Head begun;

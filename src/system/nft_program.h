@@ -14,6 +14,8 @@ namespace drpf::system {
 enum class NftTask : unsigned char {
   apply = 1,  // nft -f -
   list = 2,   // nft -a list ruleset
+  // The same without what stands in the table that the text names ("inet drpf"), which may be a hundred thousand elements.
+  list_others = 3,
 };
 
 // By the child that was put aside, or directly where there is none.

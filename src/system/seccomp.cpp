@@ -55,6 +55,8 @@ constexpr std::uint32_t allowed_calls[] = {
     // about this process and machine
     SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_getresuid, SYS_getresgid, SYS_capget,
     SYS_getrandom, SYS_uname, SYS_sysinfo, SYS_getrusage,
+    // takes more away
+    SYS_seccomp,
 #if defined(__x86_64__)  // the older names of the above, which this processor still has
     SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_rename, SYS_link, SYS_chmod, SYS_dup2,
     SYS_pipe, SYS_poll, SYS_select, SYS_epoll_wait, SYS_time, SYS_getdents, SYS_arch_prctl,
@@ -184,6 +186,15 @@ std::vector<sock_filter> syscall_filter(SyscallPolicy policy) {
 #if defined(__x86_64__)
   program.answer_if_any_bit(x32_bit, SECCOMP_RET_KILL_PROCESS);
 #endif
+  if (policy == SyscallPolicy::no_unix_sockets) {
+    program.on_call(SYS_socket, [&] {
+      program.load_argument(0);
+      program.answer_if(AF_UNIX, refuse);
+      program.answer(SECCOMP_RET_ALLOW);
+    });
+    program.answer(SECCOMP_RET_ALLOW);
+    return program.take();
+  }
   if (closed)
     for (const auto call : allowed_calls) program.answer_if(call, SECCOMP_RET_ALLOW);
   for (const auto call : hostile_calls) program.answer_if(call, closed ? SECCOMP_RET_KILL_PROCESS : refuse);

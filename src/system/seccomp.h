@@ -17,6 +17,8 @@ enum class SyscallPolicy {
   // For processes that still start programs: all but what looks into other processes or changes the kernel or the view of files, which is
   // refused with EPERM.
   programs,
+  // Beside one of the others, once all unix sockets are open that a process needs: it opens no more, so it speaks to nobody else's.
+  no_unix_sockets,
 };
 
 // For this process with all its threads, and for its children. Needs no_new_privs (give_up_privileges() sets it) or CAP_SYS_ADMIN.

@@ -20,8 +20,8 @@ void notify_service_manager(std::string_view state) {
   address.sun_family = AF_UNIX;
   const auto length = std::strlen(path);
   std::memcpy(address.sun_path, path, length);
-  if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract socket
-  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (path[0] == '@') address.sun_path[0] = '\0';                           // an abstract socket
+  static const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));  // kept: once it serves, a gateway opens no more of these
   if (!socket.valid()) return;
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   [[maybe_unused]] const auto sent =

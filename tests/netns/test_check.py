@@ -43,9 +43,9 @@ FAULTS = {
     "a masquerade before ours": (rule(EARLY_SRCNAT, 'oifname "wan" masquerade'), "Port Shadow", "problem"),
     "a masquerade after ours": (rule("type nat hook postrouting priority 100", 'oifname "wan" masquerade'), "Port Shadow", "warning"),
     "leased ports go elsewhere": (rule(EARLY_DSTNAT, "tcp dport 20001 dnat ip to 198.51.100.20:80"), "visitors", "problem"),
-    "a forward chain that drops": (DROPPING % "forward", "drops forwarded", "problem"),
-    "an input chain that drops": (DROPPING % "input", "drops incoming", "warning"),
-    "a rule that drops": (rule(FORWARD, 'oifname "drpf0" tcp dport 25 drop'), "drops some", "warning"),
+    "a forward chain that drops": (DROPPING % "forward", "lets none of these through (visits to leases; answers to visitors; what devices send", "problem"),
+    "an input chain that drops": (DROPPING % "input", "lets none of these through (handshakes of devices", "problem"),
+    "a rule that drops": (rule(FORWARD, 'oifname "drpf0" tcp dport 25 drop'), "lets only some of these through (answers to visitors; what devices send)", "warning"),
     "connection marks": (rule(PREROUTING, "ct mark set 7"), "connection mark", "problem"),
     "packet marks": (rule(PREROUTING, "meta mark set 7"), "packet mark", "warning"),
     "untracked packets": (rule("type filter hook prerouting priority -300", "udp dport 20001 notrack"), "connection tracking", "problem"),
@@ -85,6 +85,20 @@ def test_a_fault_is_found_and_its_cure_cures_it(gateway, fault):
         assert faults(gateway) == ([], 0), found[0]["cure"]
     finally:
         gateway.host.sh(DROP)
+
+
+def test_what_is_found_as_a_problem_is_in_the_status_and_gone_with_it(gateway):
+    warnings = lambda: [text for text in gateway.cli_json("status")["warnings"] if "table inet other" in text]  # noqa: E731
+    gateway.host.sh(DROPPING % "forward")
+    try:
+        found, _ = faults(gateway)
+        assert len(warnings()) == 1 and found[0]["message"] in warnings()[0], warnings()
+        assert gateway.log_text().count(found[0]["message"]) == 1, "said once"
+        faults(gateway)
+        assert gateway.log_text().count(found[0]["message"]) == 1
+    finally:
+        gateway.host.sh(DROP)
+    assert faults(gateway) == ([], 0) and warnings() == []
 
 
 def test_listeners_and_a_small_connection_table_are_found_without_a_gateway(gateway, tmp_path):

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 from gateway import DRPF, Gateway, WireGuardDevice
-from injection import EPERM, Injection
+from injection import EACCES, EPERM, Injection
 from namespaces import wait_for
 from traffic import TcpServer, tcp_visit
 
@@ -76,6 +76,50 @@ def test_what_only_an_intruder_would_try_ends_the_gateway(lab, gateway, call):
         inside.call(call, 0, 0, 0)
     assert gateway.process.wait(5) == -signal.SIGSYS
     gateway.start()  # and the next one comes up
+
+
+# Root's own files: none of these needs a capability.
+AT_FDCWD, AF_UNIX, SOCK_STREAM = -100 & 0xffffffffffffffff, 1, 1
+ROOTS_FILES = {"/etc/shadow": os.O_RDONLY, "/etc/profile": os.O_WRONLY | os.O_APPEND, "/etc/passwd": os.O_WRONLY | os.O_APPEND,
+               "/etc/cron.d/drpf-was-here": os.O_WRONLY | os.O_CREAT, "/proc/self/root/etc/shadow": os.O_RDONLY, "/var/lib": os.O_RDONLY}
+TRY_THEM = """import os, socket
+for path, flags in {files!r}.items():
+    os.close(os.open(path, flags, 0o600))
+socket.socket(socket.AF_UNIX).connect("/run/foreign.sock")
+print("all of it")"""
+
+
+@pytest.fixture
+def roots_own(lab):
+    """Files that belong to root, in an /etc that may be spoilt, and a socket of somebody else."""
+    lab.gw.sh("mkdir -p /run/etc/upper /run/etc/work && mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc")
+    lab.gw.sh("mkdir -p /etc/cron.d && touch /etc/shadow /etc/profile")
+    listener = lab.gw.popen("socat", "UNIX-LISTEN:/run/foreign.sock,fork", "OPEN:/dev/null")
+    wait_for(lambda: lab.gw.run("test", "-S", "/run/foreign.sock", check=False).returncode == 0, 10, "a socket of another")
+    return listener
+
+
+@pytest.mark.wall("D21", "a gateway that stays root uses root's files, without any capability", None)
+@pytest.mark.wall("D21", "it speaks to other programs by their unix sockets", None)
+def test_as_root_it_reaches_no_file_and_no_socket_of_root(lab, roots_own):
+    gateway = Gateway(lab)
+    for pid in (gateway.process.pid, children(gateway.process.pid)[0]):  # and the one that runs nft
+        assert status(pid)["Uid"].split() == ["0"] * 4
+        with Injection(pid) as inside:
+            for path, flags in ROOTS_FILES.items():
+                assert inside.call("openat", AT_FDCWD, inside.text(path), flags, 0o600) == EACCES, path
+            assert inside.call("openat", AT_FDCWD, inside.text("/proc/self/status"), os.O_RDONLY, 0) > 0, "what it needs"
+            assert inside.call("socket", AF_UNIX, SOCK_STREAM, 0) == EPERM
+    filters = {int(status(gateway.process.pid, thread)["Seccomp_filters"]) for thread in threads(gateway.process.pid)}
+    assert len(filters) == 1, "of all threads alike"
+    assert gateway.cli_json("status")["warnings"] == [] and roots_own.running()
+
+
+@pytest.mark.wall("D21", "a gateway that stays root uses root's files, without any capability", None, "the same rights without Landlock")
+@pytest.mark.wall("D21", "it speaks to other programs by their unix sockets", None, "the same rights without the filter")
+def test_root_without_capabilities_reaches_all_of_it(lab, roots_own):
+    done = lab.gw.run("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "/usr/bin/python3", "-I", "-c", TRY_THEM.format(files=ROOTS_FILES))
+    assert done.stdout.strip() == "all of it" and roots_own.running()
 
 
 def test_nft_is_still_run_for_repairs_and_reloads(lab, gateway):

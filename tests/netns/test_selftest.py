@@ -14,7 +14,8 @@ SELFTEST_SECONDS_MAX = 100
 THREATS = {
     "port-shadow-udp", "port-shadow-tcp", "port-shadow-icmp", "port-shadow-portless", "stale-inbound-udp", "stale-inbound-tcp", "stale-outbound",
     "stale-move", "stale-expiry", "mid-stream", "port-fail", "hairpin", "device-to-device", "spoofed-device", "spoofed-stranger", "tunnel-address",
-    "fragments", "forged-icmp", "reserved-ports", "early-reuse", "public-side", "exhaust-out", "exhaust-in", "foreign-flush", "dead-gateway",
+    "fragments", "forged-icmp", "reserved-ports", "early-reuse", "public-side", "exhaust-out", "exhaust-in", "foreign-flush",
+    "foreign-firewall", "dead-gateway",
 }
 
 

@@ -86,6 +86,7 @@ THREATS = {
     "D18": "helpers that read along (NAT slipstreaming)",
     "D19": "abuse of a lease",
     "D20": "a lease as a reflector",
+    "D21": "taking over the gateway's own process",
 }
 CARELESS = "! wg set tun0 peer {a} allowed-ips 0.0.0.0/0,::/0 : wg set tun0 peer {a} allowed-ips {a_own}"
 # A kernel that takes packets with its own addresses as source, as IPv6's always does.
@@ -93,6 +94,7 @@ TAKES_ITS_OWN = "! sysctl -qw net.ipv4.conf.wan.accept_local=1 : sysctl -qw net.
 GATEWAY = "test_walls_gateway.py::test_"
 CONNECT = "test_connect.py::test_"
 DEVICE = "test_device_network.py::test_"
+CONFINEMENT = "test_confinement.py::test_as_root_it_reaches_no_file_and_no_socket_of_root"
 LIMITS = ("connections 20 : connections 4096",)
 
 
@@ -371,6 +373,10 @@ WALLS = (
     Wall("D19", "abuse goes on after the account is known", "`drpf account set NAME --suspend` closes its ports, and its tunnels carry nothing",
          GATEWAY + "a_suspended_account_is_cut_off_within_a_second", (("`drpf account set ann --resume`",),),
          carrier="the lease book, the engine's allowed addresses"),
+    Wall("D17", "firewalld or ufw beside drpf keeps devices out, and nobody knows", "the start's log, `drpf status` and `drpf check` name the chain, with a cure that opens nothing else",
+         "test_neighbours.py::test_a_neighbour_is_named_and_its_cure_lets_devices_in", removals=(("the cure is not carried out",),), carrier="each packet followed through all chains"),
+    Wall("D21", "a gateway that stays root uses root's files, without any capability", "only its own files are in its reach", CONFINEMENT, removals=(("the same rights without Landlock",),), carrier="Landlock"),
+    Wall("D21", "it speaks to other programs by their unix sockets", "once it serves, it opens no more of its own", CONFINEMENT, removals=(("the same rights without the filter",),), carrier="a seccomp filter"),
     Wall("D20", "one device floods the gateway with requests for ports", "20 a second and a burst are looked at, the rest costs next to nothing",
          "test_port_mapping.py::test_a_flood_of_requests_is_dropped_before_the_gateway", (("request_rate{v}",),)),
     Wall("D20", "visits faster than the default allows", "1,000 new visits a second to one lease", GATEWAY + "by_default_visits_to_a_lease_are_bounded",

@@ -47,6 +47,7 @@ Finding reserved_ports(Ground& ground, Family family);
 Finding early_reuse(Ground& ground, Family family);
 Finding public_side(Ground& ground, Family family);
 Finding foreign_flush(Ground& ground, Family family);
+Finding foreign_firewall(Ground& ground, Family family);
 Finding dead_gateway(Ground& ground, Family family);
 
 }  // namespace drpf::lab::selftest

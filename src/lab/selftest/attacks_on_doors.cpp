@@ -2,7 +2,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <set>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +15,9 @@
 #include "lab/selftest/attacks.h"
 #include "lab/selftest/limits.h"
 #include "lab/selftest/packets.h"
+#include "lab/stage/admin.h"
 #include "lab/stage/wording.h"
+#include "terminal/exit_code.h"
 
 namespace drpf::lab::selftest {
 namespace {
@@ -200,6 +206,62 @@ Finding foreign_flush(Ground& ground, Family family) {
                                foreign_habits().size()));
 }
 
+namespace {
+
+struct NamedFault {
+  std::string message;
+  std::string cure;
+};
+
+// What `drpf check` says about this, problem or not.
+std::vector<NamedFault> findings_about(Ground& ground, std::string_view subject) {
+  const lab::Admin admin(*ground.executable, ground.gateway_machine);
+  auto told = admin.call({"check", "--json"});
+  if (!told) told = admin.call({"check", "--json"}, terminal::exit_refused);
+  boost::system::error_code error;
+  const auto parsed = boost::json::parse(told ? *told : std::string("[]"), error);
+  std::vector<NamedFault> found;
+  if (error || !parsed.is_array()) return found;
+  for (const auto& row : parsed.get_array()) {
+    NamedFault fault;
+    if (const auto* const message = row.is_object() ? row.get_object().if_contains("message") : nullptr; message && message->is_string())
+      fault.message = message->get_string().c_str();
+    if (const auto* const cure = row.is_object() ? row.get_object().if_contains("cure") : nullptr; cure && cure->is_string())
+      fault.cure = cure->get_string().c_str();
+    if (fault.message.find(subject) != std::string::npos) found.push_back(std::move(fault));
+  }
+  return found;
+}
+
+}  // namespace
+
+// Another program's firewall that ends in a refusal while its policy accepts, as firewalld's does: devices and visitors are kept out, and
+// the operator is to be told, with a cure that lets them in.
+Finding foreign_firewall(Ground& ground, Family family) {
+  ground.forget();
+  Trial trial;
+  const auto port = ground.lease(ground.owner);
+  if (!port) return not_possible(port.error());
+  constexpr const char* neighbour = R"(table inet neighbour {
+  chain input { type filter hook input priority 10; policy accept; ct state established accept; iifname lo accept; reject; }
+  chain forward { type filter hook forward priority 10; policy accept; jump last; }
+  chain last { reject; }
+}
+)";
+  trial.control(visited(ground, family, ground.owner.watch, *port, limits::arrival), "the lease did not work before");
+  if (const auto put = ground.gateway_machine.run({"nft", "-f", "-"}, neighbour); !put) return not_possible(put.error());
+  const auto told = findings_about(ground, "table inet neighbour, ");
+  trial.breach(told.size() != 2,
+               "another program's firewall keeps devices and visitors out, and `drpf check` does not name both of its chains");
+  for (const auto& finding : told)
+    if (const auto at = finding.cure.find("nft insert rule inet neighbour"); at != std::string::npos)
+      (void)ground.gateway_machine.run({"sh", "-c", finding.cure.substr(at)});
+  trial.breach(!visited(ground, family, ground.owner.watch, *port, limits::reopening), "the cures of `drpf check` do not let visitors in");
+  trial.breach(!findings_about(ground, "table inet neighbour, ").empty(), "`drpf check` names the firewall still, after its own cures");
+  (void)ground.gateway_machine.run({"nft", "delete", "table", "inet", "neighbour"});
+  return trial.end("a firewall beside the gateway kept devices and visitors out: its chains were named, and the cures let visitors in");
+}
+
 Finding dead_gateway(Ground& ground, Family family) {
   ground.forget();
   Trial trial;
@@ -253,6 +315,7 @@ constexpr Threat all_threats[] = {
     {"exhaust-out", "One device uses up the connections, outward", exhaust_outbound},
     {"exhaust-in", "One lease uses up the connections, inward", exhaust_inbound},
     {"foreign-flush", "Rules flushed by another program", foreign_flush},
+    {"foreign-firewall", "Devices and visitors kept out by another program's firewall", foreign_firewall, false},
     {"stale-expiry", "Old conversation after a lease ran out with the gateway dead", stale_after_expiry},
     {"dead-gateway", "Gateway killed, then rules flushed", dead_gateway},
 };

@@ -73,6 +73,30 @@ TEST(Admission, FollowsChainsSetsAndMaps) {
   EXPECT_EQ(who(rules, tcp(443, "eth2")), Who::nobody);
 }
 
+TEST(Admission, FollowsFieldsThatAreJoinedAndMapsThatHaveNames) {
+  const auto rules = input("drop",
+                           "\t\tmeta l4proto . th dport vmap @ports\n"
+                           "\t\tip daddr . tcp dport { 198.51.100.7 . 9, 198.51.100.8 . 10-20 } accept\n"
+                           "\t\tip daddr 198.51.100.20-198.51.100.30 tcp dport 21 accept\n",
+                           "\tmap ports {\n\t\ttype inet_proto . inet_service : verdict\n\t\telements = { tcp . 80 : accept,\n"
+                           "\t\t\t     udp . 80 : drop, tcp . 81 : jump web }\n\t}\n\tchain web {\n\t\tiifname \"eth1\" accept\n\t}\n");
+  const auto to = [&](const char* address, std::uint16_t port) {
+    auto visit = tcp(port);
+    visit.destination = parse_address(address).value();
+    return who(rules, visit);
+  };
+  EXPECT_EQ(who(rules, tcp(80)), Who::everybody);
+  EXPECT_EQ(who(rules, udp(80)), Who::nobody);
+  EXPECT_EQ(who(rules, tcp(81)), Who::nobody);
+  EXPECT_EQ(who(rules, tcp(81, "eth1")), Who::everybody);
+  EXPECT_EQ(to("198.51.100.7", 9), Who::everybody);
+  EXPECT_EQ(to("198.51.100.7", 10), Who::nobody);
+  EXPECT_EQ(to("198.51.100.8", 20), Who::everybody);
+  EXPECT_EQ(to("198.51.100.25", 21), Who::everybody);
+  EXPECT_EQ(to("198.51.100.31", 21), Who::nobody);
+  EXPECT_EQ(who(input("accept", "\t\tmeta l4proto . th dport vmap @nowhere\n"), tcp(22)), Who::unknown);
+}
+
 TEST(Admission, EveryTableMustLetItIn) {
   const auto one = input("accept", "\t\ttcp dport 22 accept\n");
   const auto other =

@@ -1,6 +1,8 @@
 // Which chains of nftables may refuse what this machine sends.
 #include "system/output_chains.h"
 
+#include <netinet/in.h>  // before the kernel's headers, which then leave out what both define
+
 #include <gtest/gtest.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>

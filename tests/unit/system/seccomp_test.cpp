@@ -137,5 +137,15 @@ TEST(SeccompThreads, AThreadThatWasThereBeforeIsCaughtToo) {
   EXPECT_EQ(WEXITSTATUS(status), EPERM);
 }
 
+TEST(Seccomp, AProcessThatHasItsUnixSocketsOpensNoMore) {
+  const auto unix_socket = [] { return static_cast<long>(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)); };
+  const auto once_more = [&] { return restrict_syscalls(SyscallPolicy::no_unix_sockets) ? unix_socket() : 0L; };
+  for (const auto policy : {SyscallPolicy::gateway, SyscallPolicy::programs}) {
+    EXPECT_EQ(under(policy, unix_socket), 0);
+    EXPECT_EQ(under(policy, once_more), EPERM);
+  }
+  EXPECT_EQ(under(SyscallPolicy::no_unix_sockets, [] { return static_cast<long>(::socket(AF_INET, SOCK_STREAM, 0)); }), 0);
+}
+
 }  // namespace
 }  // namespace drpf::system
