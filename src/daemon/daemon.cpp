@@ -157,12 +157,12 @@ Status Daemon::open_gateway() {
   for (const auto& way_in : ways_in_) ways_in.push_back(way_in.get());
   auto gateway = gateway::Gateway::open(
       setup_.configuration, std::move(*loaded_book_),
-      gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, log_, system::boot_id(), [this] { return host_watch_->look(); },
+      gateway::Parts{*store_, *redirect_, std::move(ways_in), clock_, log_, system::boot_id(), [this] { return host_findings_->look(); },
                      [this](const lease::Device& device) { return add_gateway_address(device); }, [this] { return store_->image(); },
                      [this] { return store_->warning(); }, history_.get()});
   if (!gateway) return fail(gateway.error());
   gateway_ = std::move(*gateway);
-  host_watch_ = std::make_unique<HostWatch>(*gateway_, [this] { return check_host(setup_.configuration, setup_.hosts, true); }, log_);
+  host_findings_ = std::make_unique<HostFindings>(*gateway_, [this] { return check_host(setup_.configuration, setup_.hosts, true); }, log_);
   if (setup_.configuration.history > Duration::zero() && !history_)
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
   loaded_book_.reset();
@@ -243,8 +243,8 @@ Status Daemon::open_doors() {
   watches_.push_back(loop_.every(forget_interval, [this] { gateway_->forget_history(); }));
   if (const auto interval = system::watchdog_interval())
     watches_.push_back(loop_.every(*interval, [] { system::notify_service_manager("WATCHDOG=1"); }));
-  (void)host_watch_->look();
-  watches_.push_back(loop_.every(HostWatch::interval, [this] { (void)host_watch_->look(); }));
+  (void)host_findings_->look();
+  watches_.push_back(loop_.every(HostFindings::interval, [this] { (void)host_findings_->look(); }));
   for (const int signal : {SIGINT, SIGTERM}) watches_.push_back(loop_.on_signal(signal, [this] { loop_.stop(); }));
   watches_.push_back(loop_.on_signal(SIGHUP, [this] { reload_soon(); }));
   if (const int news = system::nft_process_news(); news >= 0) nft_watch_ = loop_.watch_readable(news, [this] { look_after_nft(); });

@@ -15,7 +15,7 @@
 #include "daemon/connection_table_gauge.h"
 #include "daemon/gateway_host.h"
 #include "daemon/held_answers.h"
-#include "daemon/host_watch.h"
+#include "daemon/host_findings.h"
 #include "daemon/lease_audit.h"
 #include "daemon/port_doctor.h"
 #include "daemon/probe_interface.h"
@@ -93,7 +93,7 @@ class Daemon {
   std::vector<std::unique_ptr<tunnel::WayIn>> ways_in_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<GatewayHost> host_;
-  std::unique_ptr<HostWatch> host_watch_;
+  std::unique_ptr<HostFindings> host_findings_;
   std::unique_ptr<gateway::Reconfiguration> reconfiguration_;
   std::unique_ptr<HeldAnswers> held_answers_;
   std::unique_ptr<gateway::PortMappings> port_mappings_;

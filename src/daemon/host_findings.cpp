@@ -1,11 +1,11 @@
-#include "daemon/host_watch.h"
+#include "daemon/host_findings.h"
 
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 
 namespace drpf::daemon {
 
-std::vector<api::Finding> HostWatch::look() {
+std::vector<api::Finding> HostFindings::look() {
   auto findings = check_();
   std::set<std::string> problems;
   std::string first;

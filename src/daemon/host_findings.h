@@ -15,11 +15,11 @@
 
 namespace drpf::daemon {
 
-class HostWatch {
+class HostFindings {
  public:
   static constexpr Duration interval = std::chrono::seconds(60);
 
-  HostWatch(gateway::Gateway& gateway, std::function<std::vector<api::Finding>()> check, std::shared_ptr<spdlog::logger> log)
+  HostFindings(gateway::Gateway& gateway, std::function<std::vector<api::Finding>()> check, std::shared_ptr<spdlog::logger> log)
       : gateway_(gateway), check_(std::move(check)), log_(std::move(log)) {}
   // For the status, the log, and who asked.
   std::vector<api::Finding> look();
