@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +17,9 @@
 
 #include <fmt/format.h>
 
+#include "net/listen_socket.h"
 #include "system/fd.h"
+#include "system/file_lock.h"
 #include "system/landlock.h"
 #include "system/nft_program.h"
 #include "system/privileges.h"
@@ -66,8 +69,14 @@ void give_socket_folder(const std::filesystem::path& folder, const std::filesyst
   std::error_code error;
   fs::create_directories(folder, error);
   for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.path() != own_socket) return;
+    if (entry.path() != own_socket && entry.path() != net::socket_lock_path(own_socket)) return;
   (void)give(folder, user);  // what it is needed for says so itself if it fails
+  (void)give(net::socket_lock_path(own_socket), user);
+}
+
+std::array<std::string, 2> own_sockets(const configuration::Configuration& configuration, const RunOptions& options) {
+  return {std::filesystem::absolute(options.socket_path).string(),
+          (std::filesystem::path(control_socket_folder) / (configuration.tunnel_interface + ".sock")).string()};
 }
 
 Result<std::optional<system::User>> choose_user(const configuration::Configuration& configuration, const RunOptions& options,
@@ -86,9 +95,8 @@ Result<std::optional<system::User>> choose_user(const configuration::Configurati
     log.info("the user {} is not in this user namespace: {}", configuration.user, stays);
     return std::nullopt;
   }
-  give_socket_folder(std::filesystem::path(options.socket_path).parent_path(), options.socket_path, *user);
-  give_socket_folder(control_socket_folder, std::filesystem::path(control_socket_folder) / (configuration.tunnel_interface + ".sock"),
-                     *user);
+  for (const auto& socket : own_sockets(configuration, options))
+    give_socket_folder(std::filesystem::path(socket).parent_path(), socket, *user);
   return user;
 }
 
@@ -127,27 +135,30 @@ std::string readable_for(const std::string& config_file) {
   return folder == "/" || folder == "/etc" || folder == "/root" ? file.string() : folder.string();
 }
 
-std::vector<FileRule> files_of_gateway(const RunOptions& options) {
+std::vector<FileRule> files_of_gateway(const configuration::Configuration& configuration, const RunOptions& options) {
   auto rules = files_of_any_program(FileUse::read);
   rules.insert(rules.end(), {{"/sys", FileUse::read},
                              {"/proc/sys/net", FileUse::write},
                              {"/dev/net", FileUse::write},
                              {configuration_folder, FileUse::read},
-                             {options.state_directory, FileUse::keep},
-                             {std::filesystem::absolute(options.socket_path).parent_path().string(), FileUse::sockets},
-                             {control_socket_folder, FileUse::sockets}});
+                             {options.state_directory, FileUse::keep}});
+  for (const auto& socket : own_sockets(configuration, options)) {
+    rules.push_back({std::filesystem::path(socket).parent_path().string(), FileUse::sockets});
+    rules.push_back({net::socket_lock_path(socket), FileUse::write});
+  }
   if (options.config_file) rules.push_back({readable_for(*options.config_file), FileUse::read});
   return rules;
 }
 
 // Later there is no right to make them.
-void make_own_folders(const RunOptions& options) {
+void make_own_files(const configuration::Configuration& configuration, const RunOptions& options) {
   std::error_code ignored;  // who needs one says so
   if (std::filesystem::create_directories(options.state_directory, ignored))
     std::filesystem::permissions(options.state_directory, std::filesystem::perms::owner_all, ignored);
   std::filesystem::create_directories(std::filesystem::absolute(options.socket_path).parent_path(), ignored);
   if (std::filesystem::create_directories(control_socket_folder, ignored))
     std::filesystem::permissions(control_socket_folder, std::filesystem::perms::owner_all, ignored);
+  for (const auto& socket : own_sockets(configuration, options)) (void)system::open_lock_file(net::socket_lock_path(socket));
 }
 
 bool manager_is_abstract() {
@@ -178,8 +189,8 @@ Status confine(const configuration::Configuration& configuration, const RunOptio
   if (auto aside = system::put_nft_aside([&] { return confine_nft(*user); }); !aside) return aside;
   if (!system::hide_memory()) log.info("keys may be written to swap: the limit on locked memory does not allow to keep them out of it");
   if (auto given_up = system::give_up_privileges({Capability::net_admin, Capability::net_bind_service}, *user); !given_up) return given_up;
-  make_own_folders(options);
-  const auto files = system::restrict_files(files_of_gateway(options), manager_is_abstract());
+  make_own_files(configuration, options);
+  const auto files = system::restrict_files(files_of_gateway(configuration, options), manager_is_abstract());
   if (!files) return fail(files.error());
   if (!*files && ::geteuid() == 0)
     log.warn(

@@ -4,8 +4,10 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -272,9 +274,14 @@ void check_kernel(std::vector<Finding>& findings) {
          "nothing is forwarded",
          "Linux 6.9 or newer has it"});
   const system::Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
-  if (!tun.valid())
-    findings.push_back(
-        {Level::problem, "kernel", "/dev/net/tun cannot be opened", "modprobe tun; in a container, pass the device /dev/net/tun in"});
+  if (!tun.valid() && (errno == EMFILE || errno == ENFILE))
+    findings.push_back({Level::problem, "kernel",
+                        errno == EMFILE ? "this process can open no more files" : "this host can open no more files",
+                        errno == EMFILE ? "raise its limit (LimitNOFILE= in the unit, ulimit -n), and look for who opens connections to it"
+                                        : "raise fs.file-max, and look for the program that opens them"});
+  else if (!tun.valid())
+    findings.push_back({Level::problem, "kernel", std::string("/dev/net/tun cannot be opened: ") + std::strerror(errno),
+                        "modprobe tun; in a container, pass the device /dev/net/tun in"});
   if (!system::read_text_file("/proc/net/ip_tables_names").empty() || !system::read_text_file("/proc/net/ip6_tables_names").empty())
     findings.push_back({Level::warning, "firewall", "rules of the old iptables-legacy are loaded; they are not seen by this check",
                         "look at `iptables-legacy-save`, and move them to nftables"});

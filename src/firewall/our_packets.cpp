@@ -67,9 +67,15 @@ class PacketsOfOneFamily {
   }
 
   void add_answers_to_requests() {
-    auto made = packet(State::established, true, gateway(), inside());
-    made.is_for_this_host = false;
-    add(Kind::answer_to_request, std::move(made), {}, view_.tunnel_interface);
+    const auto answer = [&](Protocol protocol, Port port) {
+      auto made = packet(State::established, true, gateway(), inside());
+      made.protocol = protocol;
+      made.source_port = PortRange(port);
+      made.is_for_this_host = false;
+      add(Kind::answer_to_request, std::move(made), {}, view_.tunnel_interface);
+    };
+    answer(Protocol::udp, view_.port_mapping_port);
+    answer(Protocol::tcp, view_.api_port);
   }
 
   void add_by(const std::string& interface, const Party& host) {

@@ -28,7 +28,7 @@ Result<system::Fd> lock_beside(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
   if (struct stat found{}; ::stat(folder.empty() ? "." : folder.c_str(), &found) != 0)
     return listen_failure(path, "opening the folder " + folder.string(), "create the folder, or give another --socket PATH");
-  auto file = system::open_lock_file(path + ".lock");
+  auto file = system::open_lock_file(socket_lock_path(path));
   if (!file) return fail(file.error());
   if (const auto taken = system::take_lock(*file, system::WhenLocked::wait); !taken) return fail(taken.error());
   return file;
@@ -51,6 +51,8 @@ Status remove_stale_socket(const std::string& path, const system::SocketAddress&
 }
 
 }  // namespace
+
+std::string socket_lock_path(const std::string& path) { return path + ".lock"; }
 
 Result<system::Fd> listen_on_unix_socket(const std::string& path) {
   const auto address = system::to_socket_address(path);

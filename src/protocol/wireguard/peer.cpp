@@ -32,7 +32,8 @@ void Peer::share_secret() {
 // -- Messages -----------------------------------------------------------------------------------------------------------------------
 
 // Who sends it may have recorded it, and this side may have forgotten that it was answered. So it is answered and nothing else: where the
-// peer is, is believed when a packet of the session says it, which only who has the keys can make.
+// peer is, is believed when a packet of the session says it, which only who has the keys can make. A peer of whom nothing is known is asked
+// for there.
 Actions Peer::on_initiation(ReceivedInitiation& received, const Endpoint& from, const Moment& moment, Random& random) {
   if (!static_static_) return {Drop{DropReason::low_order_key}};
   if (received.remote_static() != public_key_) return {Drop{DropReason::unknown_key}};
@@ -47,6 +48,7 @@ Actions Peer::on_initiation(ReceivedInitiation& received, const Endpoint& from, 
   last_timestamp_ = *stamp;
   initiation_accepted_ = moment.now;
   Actions actions;
+  if (!endpoint_) learn_endpoint(from, actions);  // where else should what waits for it go
   any_packet_received();
 
   Session session;

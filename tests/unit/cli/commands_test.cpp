@@ -267,7 +267,7 @@ TEST(CommandsWithoutAGateway, CheckTheConfigurationAllTheSame) {
   const test::TemporaryFolder folder;
   std::ofstream(folder / "good.toml") << "[ports]\npool = \"2000-2999\"\n";
   const auto good = drpf({"check", "--config", folder / "good.toml", "--socket", folder / "drpf.sock"});
-  EXPECT_THAT(good.out, AllOf(HasSubstr("good     configuration: "), HasSubstr("pool 2000-2999")));
+  EXPECT_THAT(good.out, AllOf(HasSubstr("good     configuration: "), HasSubstr("pool 2000-2999"))) << good.err;
   std::ofstream(folder / "bad.toml") << "[ports]\npol = 1\n";
   const auto bad = drpf({"check", "--config", folder / "bad.toml", "--socket", folder / "drpf.sock"});
   EXPECT_EQ(bad.code, 78);

@@ -28,7 +28,7 @@ TEST(WireguardPeer, AnInitiationByItselfMovesNothing) {
   pair.a.initiate();
   pair.settle();
   const auto recorded = pair.last(pair.a, initiation);
-  auto settings = pair.settings_of_b();
+  auto settings = pair.settings_of_b;
   settings.endpoint = pair.a.address();
   pair.b.restart(settings);
   auto replayed = recorded;
