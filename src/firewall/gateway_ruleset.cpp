@@ -335,6 +335,9 @@ class Builder {
     // beginning a connection is an ordinary one.
     add("rewriting", "multipath_tcp",
         fmt::format("iifname {} oifname {} tcp flags & syn == syn reset tcp option mptcp", everywhere_, everywhere_));
+    // The kernel takes out the first one only, and no honest segment has two.
+    add("rewriting", "multipath_tcp_twice",
+        fmt::format("iifname {} oifname {} tcp flags & syn == syn tcp option mptcp exists counter drop", everywhere_, everywhere_));
     // Whose packets go first is not for a stranger to say, nor for a device on the gateway's line.
     for (const auto& family : families_)
       add("rewriting", fmt::format("precedence{}", family.suffix),
@@ -426,6 +429,9 @@ class Builder {
       // Not the resets that end a revoked visit: they are in the device's name, and translated after this.
       add("output", fmt::format("tunnel_source_leaving{}", family.suffix),
           fmt::format("oifname != {} {} saddr {} ct status & dnat == 0 counter drop", inside_, family.ip, family.tunnel));
+      // Errors of the kernel about what it has looked at before any rule have no connection, and so no status to ask for.
+      add("output", fmt::format("tunnel_source_untracked{}", family.suffix),
+          fmt::format("oifname != {} {} saddr {} ct state invalid,untracked counter drop", inside_, family.ip, family.tunnel));
     }
   }
 

@@ -37,7 +37,7 @@ constexpr std::uint32_t allowed_calls[] = {
     // descriptors and files: the book of leases, the configuration, /proc
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_openat, SYS_close, SYS_fstat,
     SYS_newfstatat, SYS_statx, SYS_lseek, SYS_faccessat, SYS_faccessat2, SYS_readlinkat, SYS_getcwd, SYS_mkdirat, SYS_unlinkat,
-    SYS_renameat2, SYS_linkat, SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_flock, SYS_fcntl, SYS_fchmod, SYS_fchmodat,
+    SYS_renameat, SYS_renameat2, SYS_linkat, SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_flock, SYS_fcntl, SYS_fchmod, SYS_fchmodat,
     SYS_fchown, SYS_umask, SYS_getdents64, SYS_statfs, SYS_fstatfs, SYS_utimensat, SYS_dup, SYS_dup3, SYS_pipe2, SYS_eventfd2,
     SYS_memfd_create, SYS_sendfile, SYS_copy_file_range, SYS_fadvise64,
     // waiting

@@ -56,7 +56,7 @@ Status replace_file(const std::string& path, std::string_view text, mode_t mode)
   if (!write_all(file, text)) return give_up("writing");
   // The umask may have taken bits away that readers under other users need.
   if (::fchmod(file.get(), mode) != 0) return give_up("setting the mode of");
-  if (::renameat2(folder.get(), beside.c_str(), folder.get(), name.c_str(), 0) != 0) return give_up("replacing");
+  if (::renameat(folder.get(), beside.c_str(), folder.get(), name.c_str()) != 0) return give_up("replacing");
   return {};
 }
 

@@ -407,6 +407,13 @@ def gateway_shows_tunnel_address(net, version):
         return arrivals(receiver, net.patience)
 
 
+def gateway_shows_tunnel_address_untracked(net, version):
+    answer = packets.icmp(version, INSIDE[version], net.visitor(version), 0 if version == 4 else 129, 0, bytes([0, 7, 0, 1]) + b"nobody asked")
+    with Tap(net.inet, "eth0", version) as tap:
+        packets.send(net.gw, version, answer)
+        return tap.seen(lambda packet: b"nobody asked" in packet, net.patience)
+
+
 def visits_to_a_lost_tunnel(net, version):
     """An open visit, and the device's route is gone: its packets would leave by the default route, with the address inside."""
     net.lease("udp", version, 30001, net.a)

@@ -56,15 +56,19 @@ def options_tell_inner_addresses(net, version):
         return told
 
 
-def multipath_tcp(net, version):
+def multipath_tcp(net, version, times=1):
     """A visitor's first segment says that he has other addresses; a device's answer, that it has."""
     net.lease("tcp", version, 30001, net.a)
-    capable = bytes([30, 12, 0, 0x81]) + b"key12345"
+    capable = (bytes([30, 12, 0, 0x81]) + b"key12345") * times
     with Tap(net.a.host, "tunnel", version) as tap, Tap(net.inet, "eth0", version) as outside:
         packets.send(net.inet, version, packets.tcp(version, net.visitor(version), net.public(version), net.SILENT_PORT, 30001, SYN, options=capable))
         packets.send(net.a.host, version, packets.tcp(version, net.a.address(version), net.visitor(version), 4000, net.SILENT_PORT, SYN, options=capable), "tunnel")
-        is_capable = lambda packet: capable in packet  # noqa: E731
+        is_capable = lambda packet: b"key12345" in packet  # noqa: E731
         return tap.seen(is_capable, net.patience / 2) + outside.seen(is_capable, net.patience / 2)
+
+
+def multipath_tcp_twice(net, version):
+    return multipath_tcp(net, version, times=2)
 
 
 def precedence(net, version):

@@ -69,15 +69,23 @@ class OddPackets:
         return packet
 
 
+def of_the_gateway(version, packet):
+    source = packets.source_of(version, packet)
+    return source == INSIDE[version] or (version == 6 and source.startswith("fe80:"))
+
+
 def surprise_at_device(version, device, packet):
     """Why it should not have come out of this device's tunnel; none where it may."""
     if version == 4 and packet[0] != 0x45:
         return "has options"
     if packets.destination_of(version, packet) != device.address(version):
         return "is another's"
-    if (packet[1] if version == 4 else struct.unpack("!H", packet[:2])[0] >> 4) & 0xFC:
-        return "goes first"
     protocol, body = packets.protocol_of(version, packet), packets.after_header(version, packet)
+    if of_the_gateway(version, packet) and protocol == packets.ICMP[version]:
+        # What a kernel tells those beside it: its errors go first, and in IPv6 it names better ways.
+        return None if body[0] in PING[version] | ERRORS[version] | (OF_THE_LINK if version == 6 else set()) else f"is ICMP {body[0]} of the gateway"
+    if not of_the_gateway(version, packet) and (packet[1] if version == 4 else struct.unpack("!H", packet[:2])[0] >> 4) & 0xFC:
+        return "goes first"
     if packets.source_of(version, packet) in (INSIDE[version], device.address(version)) and protocol not in (17, packets.ICMP[version], 6):
         return "is of the gateway"
     if protocol == packets.ICMP[version]:
@@ -103,14 +111,17 @@ def kinds_of(segment):
 
 def surprise_outside(version, public, inner, packet):
     """Why it should not have left the gateway for the Internet."""
-    if any(address in packet for address in inner):
+    if any(packets.binary(version, end(version, packet)) in inner for end in (packets.source_of, packets.destination_of)):
         return "shows an inner address"
     if packets.source_of(version, packet) != public:
-        return None  # of a router on the way: it answers for itself
+        return None  # of a router on the way, or of a device that speaks for itself beside its tunnel
     if version == 4 and packet[0] != 0x45:
         return "has options"
     protocol, body = packets.protocol_of(version, packet), packets.after_header(version, packet)
     if protocol == packets.ICMP[version]:
+        # What a ping carries is its sender's own affair; what an error quotes is ours.
+        if body[0] in ERRORS[version] and any(address in body for address in inner):
+            return "quotes an inner address"
         return None if body[0] in PING[version] | ERRORS[version] | (OF_THE_LINK if version == 6 else set()) else f"is ICMP {body[0]}"
     if protocol == 6 and body[13] & packets.SYN and 30 in kinds_of(body):
         return "knows several paths"

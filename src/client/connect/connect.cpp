@@ -248,7 +248,9 @@ OrStop<void> run(ConnectOptions options, const std::string& interface, Screen& s
   if (const auto found = find_passwords(options, screen); !found && !options.clean_up && !options.close) return found;
 
   const auto note = note_path(options, interface);
-  const auto lock = lock_interface(interface, lock_path(note));
+  // An ordinary user in a network of his own has no such folder, and there the interface is his alone.
+  const bool has_folder = ::faccessat(AT_FDCWD, options.state_directory.c_str(), W_OK, AT_EACCESS) == 0;
+  const auto lock = has_folder ? lock_interface(interface, lock_path(note)) : Result<system::Fd>(system::Fd());
   if (!lock) return stop(lock.error().kind == Error::Kind::refusal ? exit_in_use : exit_failed, lock.error());
   if (options.clean_up) return clean_up(interface, note, screen);
   if (auto status = options.close ? check_rights() : check_machine(interface); !status) return status;

@@ -96,11 +96,12 @@ TEST(GatewayRuleset, TheProbesInterfaceIsPublicWhereVisitsPass) {
   std::set<std::string> with_probe;
   for (const auto& rule : rules(ruleset))
     if (rule.text.find("drpf-probe") != std::string::npos) with_probe.insert(rule.name);
-  EXPECT_THAT(with_probe, ::testing::UnorderedElementsAre(
-                              "probe_source4", "probe_source6", "probe_source_from_outside4", "probe_source_from_outside6", "probe_input",
-                              "tcp_without_syn_reset", "tcp_without_syn", "mark_inbound4", "mark_inbound6", "redirect4", "redirect6",
-                              "inbound_without_lease", "established_inbound", "established_outbound", "related_outbound4",
-                              "related_outbound6", "new_inbound", "options4", "options6", "multipath_tcp", "precedence4", "precedence6"));
+  EXPECT_THAT(with_probe,
+              ::testing::UnorderedElementsAre("probe_source4", "probe_source6", "probe_source_from_outside4", "probe_source_from_outside6",
+                                              "probe_input", "tcp_without_syn_reset", "tcp_without_syn", "mark_inbound4", "mark_inbound6",
+                                              "redirect4", "redirect6", "inbound_without_lease", "established_inbound",
+                                              "established_outbound", "related_outbound4", "related_outbound6", "new_inbound", "options4",
+                                              "options6", "multipath_tcp", "multipath_tcp_twice", "precedence4", "precedence6"));
 }
 
 TEST(GatewayRuleset, WithoutIpv6InTheTunnelIpv6FromItIsDropped) {
