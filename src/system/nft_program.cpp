@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "system/netlink_socket.h"
+#include "system/nft_table.h"
 #include "system/privileges.h"
 #include "system/supervised_child.h"
 
@@ -83,22 +83,22 @@ Result<Output> run_once(std::vector<std::string> arguments, const std::string& i
 }
 
 Result<Output> list_others(const std::string& own_table, Duration limit) {
-  auto tables = run_once({"nft", "list", "tables"}, {}, limit);
-  if (!tables || tables->exit_code != 0) return tables;
-  std::istringstream names(std::exchange(tables->out, {}));
-  for (std::string line; std::getline(names, line);) {
-    if (line == "table " + own_table) {
-      tables->out += line + " {\n}\n";
+  auto reader = NftTable::open({});
+  if (!reader) return fail(reader.error());
+  const auto tables = reader->tables();
+  if (!tables) return fail(tables.error());
+  Output all;
+  for (const auto& table : *tables) {
+    if (table == own_table) {
+      all.out += "table " + table + " {\n}\n";
       continue;
     }
-    std::istringstream words(line);
-    std::string word, family, name;
-    if (!(words >> word >> family >> name)) continue;
-    auto table = run_once({"nft", "-a", "list", "table", family, name}, {}, limit);
-    if (!table) return table;
-    if (table->exit_code == 0) tables->out += table->out;  // else it has gone meanwhile
+    const auto space = table.find(' ');
+    const auto listed = run_once({"nft", "-a", "list", "table", table.substr(0, space), table.substr(space + 1)}, {}, limit);
+    if (!listed) return listed;
+    if (listed->exit_code == 0) all.out += listed->out;  // else it has gone meanwhile
   }
-  return tables;
+  return all;
 }
 
 Result<Output> run_directly(NftTask task, const std::string& text, Duration limit) {

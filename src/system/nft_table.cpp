@@ -7,7 +7,9 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <utility>
 
 #include "system/nft_messages.h"
 
@@ -197,6 +199,25 @@ Result<std::string> NftTable::fingerprint() {
     if (*chains_read && *rules_read) return text;
   }
   return fail(failure("dump_interrupted", fmt::format("the rule set changed during each of {} readings", dump_tries_max)));
+}
+
+Result<std::vector<std::string>> NftTable::tables() {
+  constexpr std::array<std::pair<std::uint8_t, std::string_view>, 6> families{{{NFPROTO_INET, "inet"},
+                                                                               {NFPROTO_IPV4, "ip"},
+                                                                               {NFPROTO_ARP, "arp"},
+                                                                               {NFPROTO_NETDEV, "netdev"},
+                                                                               {NFPROTO_BRIDGE, "bridge"},
+                                                                               {NFPROTO_IPV6, "ip6"}}};
+  std::vector<std::string> out;
+  auto message = request(reads_, NFT_MSG_GETTABLE, NLM_F_DUMP, NFPROTO_UNSPEC);
+  const auto read = reads_.dump(message, "read the tables", [&](const NetlinkMessage& reply) {
+    const auto name = find_attribute(reply.attributes(netfilter_header_size), NFTA_TABLE_NAME);
+    if (!name || reply.payload.empty()) return;
+    for (const auto& [number, family] : families)
+      if (number == reply.payload[0]) out.push_back(fmt::format("{} {}", family, name->text()));
+  });
+  if (!read) return fail(read.error());
+  return out;
 }
 
 Result<std::vector<std::string>> NftTable::names_of_others() {

@@ -42,6 +42,8 @@ class NftTable {
   // Chains, their policies and rules, by the numbers that the kernel gave them: equal as long as nobody touched the structure.
   Result<std::string> fingerprint();
   Result<std::vector<std::string>> chains();
+  // All tables of this network namespace: "inet filter". By `nft list tables` it would take as long as all their elements are many.
+  Result<std::vector<std::string>> tables();
   Result<std::vector<std::string>> names_of_others();  // of all other tables and of their chains, in any family
 
   std::size_t batch_bytes_max() const { return writes_.send_limit_bytes(); }
