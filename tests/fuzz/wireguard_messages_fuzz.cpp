@@ -112,8 +112,8 @@ void deliver(World& world, Peer& peer, const Identity& own, ByteView datagram, b
     session = session || std::holds_alternative<NewSession>(action);
   }
   must(!dropped || actions.size() == 1);
-  // Only what made a session proves an address.
-  must((peer.endpoint() == stranger) == session);
+  // Only what answers us proves an address: an initiation may have been recorded.
+  must((peer.endpoint() == stranger) == (session && pass->type == MessageType::response));
   if (const auto timeout = peer.next_timeout()) peer.on_timeout({*timeout, moment.wall}, world.random);
 }
 
