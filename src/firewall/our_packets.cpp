@@ -31,13 +31,13 @@ class PacketsOfOneFamily {
   }
 
  private:
-  Packet packet(State state, bool is_reply, Party source, Party destination) const {
+  Packet packet(State state, bool is_reply, const Party& source, const Party& destination) const {
     Packet made;
     made.family = tunnel_.family();
     made.state = state;
     made.is_reply = is_reply;
-    made.source = std::move(source);
-    made.destination = std::move(destination);
+    made.source = source;
+    made.destination = destination;
     made.redirects_decide = false;
     return made;
   }
@@ -56,8 +56,8 @@ class PacketsOfOneFamily {
   Party gateway() const { return {Party::Who::one_of, Prefix::host(tunnel_.nth(1))}; }
 
   void add_requests() {
-    const auto request = [&](Protocol protocol, Port port, Party to) {
-      auto made = packet(State::fresh, false, inside(), std::move(to));
+    const auto request = [&](Protocol protocol, Port port, const Party& to) {
+      auto made = packet(State::fresh, false, inside(), to);
       made.protocol = protocol;
       made.destination_port = PortRange(port);
       add(Kind::request, std::move(made), view_.tunnel_interface, {});

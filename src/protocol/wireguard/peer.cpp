@@ -39,7 +39,7 @@ Actions Peer::on_initiation(ReceivedInitiation& received, const Endpoint& from, 
   if (received.remote_static() != public_key_) return {Drop{DropReason::unknown_key}};
   const auto stamp = received.prove(*static_static_);
   if (!stamp) return {Drop{DropReason::not_authentic}};
-  if (*stamp <= last_timestamp_) return {Drop{DropReason::replayed_timestamp, *stamp}};
+  if (*stamp <= last_timestamp_) return {Drop{DropReason::replayed_timestamp, stamp}};
   if (initiation_accepted_ && moment.now - *initiation_accepted_ < initiation_interval_min) return {Drop{DropReason::too_many_initiations}};
   const crypto::SecretKey ephemeral(crypto::generate_private_key(random));
   const auto noise = received.noise().write_second(ephemeral, preshared_key_, {});
