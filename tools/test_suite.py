@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""Runs everything that ./dev test promises and prints one summary. ./dev builds first; this only runs.
+"""Runs everything that ./dev test promises and prints one summary. ./dev builds first what the tests in namespaces need; the unit tests are built
+here, beside those.
 
 The last line is `N passed, N failed`. Every check is counted: a unit test, a namespace test, a fuzz corpus, a lint. Whatever failed is
 shown with its output; all output is in build/logs.
 """
 import argparse
+import collections
 import json
 import os
 import re
@@ -13,8 +15,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import source_files
 import walls_table
@@ -59,8 +63,20 @@ def as_root(command):
     return command if os.geteuid() == 0 else ["sudo"] + command
 
 
+# Whether this thread runs steps beside the tests in namespaces: those wait for timers and packets for a third of their time, which is then used,
+# but by what never takes a processor from them (SCHED_IDLE), so that they find the machine as they would alone.
+thread = threading.local()
+BESIDE_TIMES_SLOWER = 4
+
+
+def beside():
+    return getattr(thread, "beside", False)
+
+
 def run(log, command, seconds_max, **options):
     """Runs a command with its output in build/logs/<log>; returns its code and its output. Code 124 means it took too long."""
+    if beside():
+        command, seconds_max = ["chrt", "--idle", "0"] + command, BESIDE_TIMES_SLOWER * seconds_max
     path = os.path.join(LOGS, log)
     options.setdefault("cwd", ROOT)
     with open(path, "w", encoding="utf-8") as file:
@@ -76,8 +92,10 @@ def run(log, command, seconds_max, **options):
                     stop(process)
                     code = 124
                     break
-                beat = show_progress(path, now - start, beat, now)
-    clear_progress()
+                if not beside():
+                    beat = show_progress(path, now - start, beat, now)
+    if not beside():
+        clear_progress()
     with open(path, encoding="utf-8", errors="replace") as file:
         text = file.read()
     return code, text + (f"\nstopped after {seconds_max} s\n" if code == 124 else "")
@@ -144,6 +162,22 @@ def tail(text, lines_max=SHOWN_LINES_MAX):
     return "\n".join(([f"[{len(lines) - lines_max} lines more in the log]"] if len(lines) > lines_max else []) + lines[-lines_max:])
 
 
+Plan = collections.namedtuple("Plan", "first networks beside last", defaults=((), (), (), ()))
+
+
+def timed(function):
+    start = time.monotonic()
+    outcome = function()
+    return outcome, time.monotonic() - start
+
+
+def result_of(future):
+    """What a step beside the networks found; a line each 30 s until then."""
+    while not wait([future], 30).done:
+        print("    not ended yet", flush=True)
+    return future.result()[0]
+
+
 class Suite:
     def __init__(self, arguments):
         self.arguments = arguments
@@ -179,6 +213,9 @@ class Suite:
             return Outcome(failed=1, text=text)
         shown = [line for line in text.splitlines() if not re.match(r"\[\d+/\d+\] .* s$", line)]
         return Outcome(int(counts[1]), int(counts[2]), text="" if code == 0 else "\n".join(shown))
+
+    def build_unit_tests(self):
+        return single(*run("build-test.log", ["ninja", "-j", str(self.arguments.jobs), "-C", "build/test", "all"], 1800))
 
     def unit_tests(self):
         if not self.arguments.only:
@@ -292,43 +329,57 @@ class Suite:
         failed = found.get("failed", 0) + found.get("error", 0) + found.get("errors", 0)
         return Outcome(found.get("passed", 0), failed or int(code != 0 or not found), text="" if code == 0 and found else text)
 
-    def steps(self):
+    def plan(self):
+        """What is run: first one after the other, then the networks with what may run beside them, then the last."""
         lint = [("format", self.check_format), ("include directions", self.check_includes), ("house rules", self.check_house), ("table of walls", self.check_walls),
                 ("table of errors", self.check_errors), ("faults for tests to notice", self.check_mutants)]
+        build = [("build of the unit tests", self.build_unit_tests)]
         tidy = [("clang-tidy", self.clang_tidy)]
-        tests = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests), ("networks in namespaces", self.namespace_tests)]
+        networks = [("networks in namespaces", self.namespace_tests)]
+        units = [("unit tests and fuzz corpora, ASan and UBSan", self.unit_tests)]
         fuzz = [("fuzz targets, compiled by clang", self.check_fuzz)]
         simulated = [("500 simulated gateways", self.simulated_gateways)] if not self.arguments.longer else []
         # The namespace tests hold the demo to the same facts, as root and as an ordinary user. Here it stands by itself, on the host as it is.
         demos = [("drpf demo as root", self.demo_as_root), ("drpf demo as an ordinary user", self.demo_as_user)]
         longer = [(name, lambda name=name, command=command: self.longer_program(name, command)) for name, command in LONGER_PROGRAMS if self.arguments.longer]
         if self.arguments.lint:
-            return lint + tidy
+            return Plan(first=lint + tidy)
         if self.arguments.kernel:
-            return [(name, lambda run=(name, environment, tests): self.under_debians_kernel(*run)) for name, environment, tests in KERNEL_RUNS]
+            return Plan(first=[(name, lambda run=(name, environment, tests): self.under_debians_kernel(*run)) for name, environment, tests in KERNEL_RUNS])
         if self.arguments.walls:
-            return [("table of walls", self.check_walls), ("attacks, and attacks with the walls taken out", self.namespace_tests)]
+            return Plan(first=[("table of walls", self.check_walls), ("attacks, and attacks with the walls taken out", self.namespace_tests)])
         if self.arguments.quick:
-            return lint + tests
+            return Plan(first=lint + build + units + networks)
         if self.arguments.only:
-            return [step for step in lint + tidy + fuzz + simulated + demos + longer if self.arguments.only.lower() in step[0].lower()] + tests
-        return lint + tidy + fuzz + simulated + tests + (demos if self.arguments.longer else []) + longer
+            return Plan(first=[step for step in lint + tidy + fuzz + simulated + demos + longer if self.arguments.only.lower() in step[0].lower()] + build + units + networks)
+        return Plan(first=lint, networks=networks, beside=build + tidy + fuzz + simulated, last=units + (demos if self.arguments.longer else []) + longer)
 
     def run(self):
         os.makedirs(LOGS, exist_ok=True)
-        steps = self.steps()
-        rows = []
-        for number, (name, function) in enumerate(steps, 1):
-            print(f"==> [{number}/{len(steps)}] {name}", flush=True)
-            start = time.monotonic()
-            outcome = function()
-            seconds = time.monotonic() - start
-            rows.append((name, outcome, seconds))
-            print(f"    {counts(outcome)} ({seconds:.0f} s)", flush=True)
-            if outcome.failed:
-                self.failures.append((name, outcome.text))
-                print(tail(outcome.text), flush=True)
-        return self.summary(rows)
+        plan = self.plan()
+        self.rows, self.steps = [], sum(map(len, plan))
+        for step in plan.first:
+            self.take(step)
+        with ThreadPoolExecutor(1, initializer=lambda: setattr(thread, "beside", True)) as others:
+            waiting = [(name, others.submit(timed, function)) for name, function in plan.beside]
+            for step in plan.networks:
+                self.take(step)
+            for name, future in waiting:
+                self.take((f"{name}, begun beside the networks", lambda future=future: result_of(future)))
+        for step in plan.last:
+            self.take(step)
+        return self.summary(self.rows)
+
+    def take(self, step):
+        """Runs a step and shows how it ended."""
+        name, function = step
+        print(f"==> [{len(self.rows) + 1}/{self.steps}] {name}", flush=True)
+        outcome, seconds = timed(function)
+        self.rows.append((name, outcome, seconds))
+        print(f"    {counts(outcome)} ({seconds:.0f} s)", flush=True)
+        if outcome.failed:
+            self.failures.append((name, outcome.text))
+            print(tail(outcome.text), flush=True)
 
     def summary(self, rows):
         total = Outcome(*(sum(getattr(outcome, field) for _, outcome, _ in rows) for field in ("passed", "failed", "skipped")))
