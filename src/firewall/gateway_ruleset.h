@@ -38,6 +38,7 @@ struct GatewayRuleset {
   PortRange snat{Port{32768}, Port{51199}};
 
   Port wireguard_port{51820};
+  std::vector<Port> more_tunnel_ports_udp;  // of other ways in
   Port api_port{5351};                // TCP, for devices, on the gateway's tunnel addresses
   Port port_mapping_port{5351};       // UDP: NAT-PMP and PCP
   std::vector<Prefix> open_networks;  // of those that devices do not reach otherwise (closed_networks.h)
