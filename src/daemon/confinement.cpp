@@ -25,6 +25,7 @@
 #include "system/privileges.h"
 #include "system/process.h"
 #include "system/seccomp.h"
+#include "system/tun.h"
 
 namespace drpf::daemon {
 namespace {
@@ -190,10 +191,17 @@ Status confine_openvpn(const std::string& folder) {
 // Not nobody, whose other programs could speak to its management socket.
 std::optional<system::User> openvpn_user(spdlog::logger& log) {
   if (::geteuid() != 0) return std::nullopt;
-  if (auto user = system::find_user("drpf-openvpn")) return user;
+  const auto named = system::find_user("drpf-openvpn");
+  const auto user = named.value_or(system::User{"drpf-openvpn", nobodys_number, nobodys_number});
+  if (!system::may_use(user, system::tun_device)) {
+    log.info("{} is root's alone: OpenVPN's daemon stays root, without root's rights (chmod 666 {} lets it have a user of its own)",
+             system::tun_device, system::tun_device);
+    return std::nullopt;
+  }
+  if (named) return named;
   log.info("there is no user drpf-openvpn: OpenVPN's daemon runs as the number {}, which is nobody's (useradd --system drpf-openvpn)",
            nobodys_number);
-  return system::User{"drpf-openvpn", nobodys_number, nobodys_number};
+  return user;
 }
 
 Status put_openvpn_aside(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log,

@@ -63,7 +63,7 @@ void OpenVpnDaemon::ended(const std::string& why) {
   start_later();
   parts_.log->error("OpenVPN's daemon has ended, and is started again: {}", reason);
   // Once is an accident; what comes again is the operator's.
-  if (pause_ > 4 * restart_first) {
+  if (pause_ > 16 * restart_first) {
     told_trouble_ = true;
     parts_.on_trouble("OpenVPN's daemon ends again and again, and nobody comes in by it: " + reason +
                       (reason.find("ddress already in use") == std::string::npos
