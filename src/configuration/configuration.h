@@ -64,8 +64,8 @@ struct Configuration {
   Offload offload = Offload::automatic;
   std::optional<std::size_t> crypto_workers;  // in each direction; none = by the number of cores
   OpenVpnConfig openvpn;
-  std::vector<Address> dns;                   // put into device configurations
-  std::vector<Prefix> private_networks;       // that devices reach; others are closed to them
+  std::vector<Address> dns;              // put into device configurations
+  std::vector<Prefix> private_networks;  // that devices reach; others are closed to them
 
   PortRange pool{Port{10000}, Port{31999}};
   PortRange snat{Port{32768}, Port{51199}};

@@ -306,8 +306,9 @@ class Reader {
     const auto& openvpn = out_.openvpn;
     if (!openvpn.enabled) return;
     const bool udp = openvpn.protocol == Protocol::udp;
-    const bool taken = udp ? openvpn.port == out_.wireguard_port || openvpn.port == port_mapping_port || (out_.upnp && openvpn.port == ssdp_port)
-                           : openvpn.port == out_.api_port;
+    const bool taken =
+        udp ? openvpn.port == out_.wireguard_port || openvpn.port == port_mapping_port || (out_.upnp && openvpn.port == ssdp_port)
+            : openvpn.port == out_.api_port;
     if (taken)
       root_.fault("openvpn", "port", fmt::format("at {} port {} the gateway itself answers", udp ? "UDP" : "TCP", to_string(openvpn.port)),
                   "choose another port, like 1194");

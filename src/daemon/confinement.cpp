@@ -179,11 +179,11 @@ Status confine_nft(const std::optional<system::User>& user) {
 }
 
 // The daemon of OpenVPN and the process that starts it: their own folder, their own device, and no right but to take a low port.
-Status confine_openvpn(const std::string& folder) {
+Status confine_openvpn() {
   auto rules = files_of_any_program(FileUse::run);
   rules.push_back({std::filesystem::path(system::find_program("openvpn")).parent_path().string(), FileUse::run});
   rules.push_back({"/dev/net", FileUse::write});
-  rules.push_back({folder, FileUse::keep});
+  rules.push_back({".", FileUse::keep});  // which it is in already; the way there need not be open to its user
   if (auto restricted = system::restrict_files(rules, false); !restricted) return fail(restricted.error());
   return system::restrict_syscalls(system::SyscallPolicy::programs);
 }
@@ -209,7 +209,7 @@ Status put_openvpn_aside(const configuration::Configuration& configuration, cons
   system::OpenVpnProgram::Options wanted;
   wanted.folder = (std::filesystem::absolute(options.socket_path).parent_path() / "openvpn").string();
   wanted.user = openvpn_user(log);
-  wanted.prepare = [folder = wanted.folder] { return confine_openvpn(folder); };
+  wanted.prepare = &confine_openvpn;
   wanted.binds_low_port = configuration.openvpn.port.value() < 1024;
   auto aside = system::OpenVpnProgram::put_aside(wanted);
   if (!aside) return fail(aside.error());

@@ -124,8 +124,8 @@ Status Daemon::start_ways_in() {
   const auto on_openvpn_trouble = [this](std::optional<std::string> trouble) {
     if (gateway_) gateway_->set_condition("openvpn", std::move(trouble));
   };
-  auto started = daemon::start_ways_in({setup_.configuration, *store_, identity_, *network_, tunnel_interfaces_, loop_, clock_, random_, log_,
-                                        openvpn_program_.get(), openvpn_daemon_, shut_out, on_openvpn_trouble, on_event, on_failed});
+  auto started = daemon::start_ways_in({setup_.configuration, *store_, identity_, *network_, tunnel_interfaces_, loop_, clock_, random_,
+                                        log_, openvpn_program_.get(), openvpn_daemon_, shut_out, on_openvpn_trouble, on_event, on_failed});
   if (!started) return fail(started.error());
   ways_in_ = std::move(*started);
   return {};

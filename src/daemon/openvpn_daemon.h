@@ -24,7 +24,7 @@ class OpenVpnDaemon {
   static constexpr Duration steady_after = std::chrono::seconds(60);  // one that lived so long has not died at once
   static constexpr Duration well_after = std::chrono::seconds(10);    // and one that lived so long is no trouble any more
   static constexpr Duration poll_interval = std::chrono::seconds(2);
-  static constexpr Duration answer_max = std::chrono::seconds(20);  // without a word on its management stream it hangs
+  static constexpr Duration answer_max = std::chrono::seconds(20);    // without a word on its management stream it hangs
   static constexpr std::size_t commands_bytes_max = 4 * 1024 * 1024;  // waiting for it to read them
 
   struct Parts {
@@ -46,7 +46,7 @@ class OpenVpnDaemon {
   void read();
   void write();
   void send(const std::string& command);
-  void hear();       // its last words
+  void hear();  // its last words
   void look_after_child();
   void ended(const std::string& why);
   void poll();

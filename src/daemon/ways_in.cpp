@@ -147,8 +147,8 @@ Result<std::unique_ptr<tunnel::WayIn>> start_openvpn(const WaysInParts& parts, T
   const auto left = parts.network.link(settings.interface);
   if (auto made = system::make_persistent_tun(tun_options, program.user()); !made && !left) return fail(made.error());
   if (auto up = tunnel_interface.put_up(parts.network); !up) return fail(up.error());
-  auto opened = OpenVpnWayIn::open(settings, {parts.store, parts.clock, parts.log, openvpn_host(parts, tunnel_interface, settings.interface),
-                                              {}});
+  auto opened =
+      OpenVpnWayIn::open(settings, {parts.store, parts.clock, parts.log, openvpn_host(parts, tunnel_interface, settings.interface), {}});
   if (!opened) return fail(opened.error());
   auto& way_in = **opened;
   way_in.tells([&way_in, &loop = parts.loop, on_event = parts.on_event](const tunnel::DeviceEvent& event) {
@@ -156,8 +156,8 @@ Result<std::unique_ptr<tunnel::WayIn>> start_openvpn(const WaysInParts& parts, T
   });
   const bool udp = settings.protocol == Protocol::udp;
   way_in.version(fmt::format("OpenVPN {} on {} port {}, in user space", program.version(), udp ? "UDP" : "TCP", to_string(settings.port)));
-  parts.openvpn_daemon = std::make_unique<OpenVpnDaemon>(
-      OpenVpnDaemon::Parts{program, way_in, parts.loop, parts.clock, parts.log, parts.on_openvpn_trouble});
+  parts.openvpn_daemon =
+      std::make_unique<OpenVpnDaemon>(OpenVpnDaemon::Parts{program, way_in, parts.loop, parts.clock, parts.log, parts.on_openvpn_trouble});
   tunnel_interface.made_again_by([tun_options, user = program.user(), &keeper = *parts.openvpn_daemon](int index) -> Status {
     auto options = tun_options;
     options.index = index;

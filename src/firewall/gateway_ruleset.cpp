@@ -445,11 +445,11 @@ class Builder {
 
   const GatewayRuleset& ruleset_;
   std::string public_;
-  std::string visitors_;    // the public interfaces, and where the gateway's own visits come from: those count against no limit
-  std::string tunnel_;      // the interface, or the set of them
-  std::string inside_;      // the tunnels and this host itself
+  std::string visitors_;      // the public interfaces, and where the gateway's own visits come from: those count against no limit
+  std::string tunnel_;        // the interface, or the set of them
+  std::string inside_;        // the tunnels and this host itself
   std::string tunnel_ports_;  // UDP, where devices speak to tunnels: the port, or the set of them
-  std::string everywhere_;  // where visitors or devices are
+  std::string everywhere_;    // where visitors or devices are
   std::array<Words, 2> families_;
   std::vector<Rule> rules_;
 };

@@ -5,8 +5,6 @@
 #include <chrono>
 #include <cstdint>
 
-#include "firewall/gateway_ruleset.h"
-
 namespace drpf::firewall {
 namespace {
 

@@ -1,12 +1,20 @@
-// The maps and sets of the gateway's table, as commands for the nft program. What is in them is the redirect's affair, what asks them the rules'.
+// The maps and sets of the gateway's table, as commands for the nft program. What is in them is the redirect's affair, what asks them the
+// rules'.
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace drpf::firewall {
+
+constexpr std::uint32_t redirections_max = 262'144;  // per map
+constexpr std::uint32_t endpoints_max = 65'536;
+constexpr std::uint32_t devices_counted_max = 65'536;
+constexpr std::uint32_t addresses_counted_max = 262'144;  // that accounts have connections to, for each account
+constexpr std::uint32_t networks_counted_max = 65'536;    // of visitors, for each device that they visit
 
 // Where an ICMP error quotes whom the packet was sent to: address and port (behind an IPv4 header without options).
 constexpr std::string_view quoted_endpoint4 = "@th,192,32 . @th,240,16";

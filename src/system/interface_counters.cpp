@@ -45,14 +45,14 @@ std::optional<std::uint64_t> packets_sent(std::string_view text, std::string_vie
   return std::nullopt;
 }
 
-void wait_until_taken(const std::string& tun_device) {
-  const auto first = packets_sent_now(tun_device);
+void wait_until_taken(const std::string& interface) {
+  const auto first = packets_sent_now(interface);
   if (!first) return;
   auto last = *first;
   int still = 0;
   for (int i = 0; i < looks_max && still < still_looks; ++i) {
     std::this_thread::sleep_for(look_again_after);
-    const auto now = packets_sent_now(tun_device);
+    const auto now = packets_sent_now(interface);
     if (!now || *now - *first > static_cast<std::uint64_t>(Tun::transmit_queue_length)) return;
     still = *now == last ? still + 1 : 0;
     last = *now;

@@ -152,10 +152,10 @@ Result<std::string> version_here() {
   if (!printed) return fail(printed.error());
   const auto version = openvpn_version(printed->out);
   if (!version || !is_openvpn_new_enough(*version))
-    return fail(unavailable("openvpn_too_old",
-                            fmt::format("[openvpn] enabled: the program openvpn is version {}, and 2.6 or newer is needed",
-                                        version.value_or("unknown")),
-                            "apt install openvpn, from Debian 12 or newer"));
+    return fail(unavailable(
+        "openvpn_too_old",
+        fmt::format("[openvpn] enabled: the program openvpn is version {}, and 2.6 or newer is needed", version.value_or("unknown")),
+        "apt install openvpn, from Debian 12 or newer"));
   return *version;
 }
 

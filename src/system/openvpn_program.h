@@ -27,8 +27,8 @@ class OpenVpnProgram {
   static constexpr const char* management_name = "management";
 
   struct Options {
-    std::string folder;           // its own: made here, for its socket and the last words of a daemon that ended
-    std::optional<User> user;     // that it runs as; none: as this process
+    std::string folder;               // its own: made here, for its socket and the last words of a daemon that ended
+    std::optional<User> user;         // that it runs as; none: as this process
     std::function<Status()> prepare;  // in the child, after it has become that user: gives up what it does not need
     bool binds_low_port = false;
   };

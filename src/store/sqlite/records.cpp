@@ -201,8 +201,7 @@ Result<Records> Records::prepare(Database& database) {
        "INSERT INTO openvpn_devices (device, certificate, private_key) VALUES (?, ?, ?) ON CONFLICT (device) DO UPDATE SET "
        "certificate = excluded.certificate, private_key = excluded.private_key"},
       // Of another size, as above.
-      {&Records::blank_openvpn_device_,
-       "UPDATE openvpn_devices SET private_key = zeroblob(length(private_key) + 1) WHERE device = ?"},
+      {&Records::blank_openvpn_device_, "UPDATE openvpn_devices SET private_key = zeroblob(length(private_key) + 1) WHERE device = ?"},
       {&Records::one_openvpn_identity_,
        "SELECT authority_certificate, authority_key, server_certificate, server_key FROM openvpn_identity"},
       {&Records::all_openvpn_devices_, "SELECT device, certificate, private_key FROM openvpn_devices ORDER BY device"},

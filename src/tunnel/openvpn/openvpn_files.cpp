@@ -48,8 +48,8 @@ std::string server_configuration(const Settings& settings, const store::OpenVpnI
   // The device is there already and belongs to the daemon's user: it changes nothing of the network itself.
   out += fmt::format("dev {}\ndev-type tun\ntopology subnet\nifconfig-noexec\nroute-noexec\npersist-tun\ndisable-dco\ntun-mtu {}\n",
                      settings.interface, settings.mtu);
-  out += fmt::format("proto {}{}\nport {}\n", udp ? "udp" : "tcp", settings.both_families ? (udp ? "6" : "6-server") : (udp ? "4" : "4-server"),
-                     to_string(settings.port));
+  out += fmt::format("proto {}{}\nport {}\n", udp ? "udp" : "tcp",
+                     settings.both_families ? (udp ? "6" : "6-server") : (udp ? "4" : "4-server"), to_string(settings.port));
   // Answers leave from the address that was asked.
   if (udp) out += "multihome\nexplicit-exit-notify 1\nconnect-freq-initial 1000 10\n";
   if (!udp) out += "tcp-nodelay\n";
@@ -62,6 +62,8 @@ std::string server_configuration(const Settings& settings, const store::OpenVpnI
   out += "dh none\ntls-version-min 1.2\nremote-cert-tls client\ndata-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\n";
   out += fmt::format("management {} unix\nmanagement-client\nmanagement-client-auth\nmanagement-hold\nauth-user-pass-optional\n",
                      settings.management);
+  // Left to itself it would drop the older of two connections of one name without a word, before what we have to tell it is sent.
+  out += "duplicate-cn\n";
   out += "script-security 0\nverb 0\n";
   out += block("ca", crypto::certificate_pem(identity.authority_certificate));
   out += block("cert", crypto::certificate_pem(identity.server_certificate));

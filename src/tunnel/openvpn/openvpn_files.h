@@ -26,7 +26,7 @@ struct Settings {
   std::uint16_t mtu = 1420;
   Duration disconnect_after = std::chrono::seconds(180);
   std::vector<Address> dns;
-  bool both_families = true;             // this host has IPv6
+  bool both_families = true;              // this host has IPv6
   std::string management = "management";  // the unix socket that the daemon connects to, from its own folder
 };
 

@@ -66,8 +66,8 @@ Result<std::unique_ptr<OpenVpnWayIn>> OpenVpnWayIn::open(Settings settings, Part
 
 // ---- credentials
 
-Status OpenVpnWayIn::make_credentials(lease::DeviceId device, std::optional<ByteView>,
-                                      const std::function<std::string(lease::DeviceId)>&, store::Credentials& made) {
+Status OpenVpnWayIn::make_credentials(lease::DeviceId device, std::optional<ByteView>, const std::function<std::string(lease::DeviceId)>&,
+                                      store::Credentials& made) {
   // The name is for the daemon's own lists: who it is, is decided by the whole certificate.
   const auto issued = crypto::issue_certificate({identity_.authority_certificate, identity_.authority_key}, crypto::CertificateUse::client,
                                                 fmt::format("device-{}", static_cast<std::uint32_t>(device)),
@@ -170,7 +170,7 @@ void OpenVpnWayIn::handle(const protocol::openvpn::ClientAsks& asks) {
   auto& entry = devices_.at(*device);
   if (entry.addresses.empty()) {
     ++refused_suspended_;
-    return refuse("its account is suspended", "TEMP[backoff 30]:the account is suspended", AfterKill::comes_back);
+    return refuse("its account is suspended", "TEMP[backoff 10]:the account is suspended", AfterKill::comes_back);
   }
   const auto known = clients_.find(asks.client);
   if (asks.again && known != clients_.end() && known->second.device == *device) {

@@ -32,10 +32,10 @@ class OpenVpnWayIn final : public WayIn {
   static constexpr Duration return_max = std::chrono::seconds(60);
 
   struct Host {
-    std::function<Status(const Prefix&)> lead_here;   // packets for this device go to our interface
-    std::function<Status(const Prefix&)> lead_away;   // and no more
+    std::function<Status(const Prefix&)> lead_here;          // packets for this device go to our interface
+    std::function<Status(const Prefix&)> lead_away;          // and no more
     std::function<Status(const std::vector<Prefix>&)> shut;  // nothing from these devices passes from our interface until they are admitted
-    std::function<void()> drain;                      // returns when the daemon has taken what was queued at our interface
+    std::function<void()> drain;                             // returns when the daemon has taken what was queued at our interface
   };
   struct Parts {
     store::OpenVpnCredentials& store;
@@ -52,9 +52,9 @@ class OpenVpnWayIn final : public WayIn {
   // --- the daemon
   std::string server_configuration() const { return openvpn::server_configuration(settings_, identity_); }
   void daemon_began(std::function<void(const std::string&)> send);  // its management stream is there; what is sent is a whole command
-  bool received(std::string_view bytes);                            // false: what it says cannot be understood, and it is to be started again
+  bool received(std::string_view bytes);  // false: what it says cannot be understood, and it is to be started again
   void daemon_ended();
-  void poll();  // every few seconds: where clients are, and who did not come back
+  void poll();                                                   // every few seconds: where clients are, and who did not come back
   const std::string& last_fatal() const { return last_fatal_; }  // what the daemon ended with, if it said so
   void version(std::string text) { engine_ = std::move(text); }
 

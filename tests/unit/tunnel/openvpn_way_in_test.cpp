@@ -46,7 +46,8 @@ class OpenVpnWayInTest : public ::testing::Test {
     host.lead_away = [this](const Prefix& device) { return did("lead away " + to_string(device)); };
     host.shut = [this](const std::vector<Prefix>& devices) { return did("shut " + std::to_string(devices.size())); };
     host.drain = [this] { (void)did("drain"); };
-    auto opened = OpenVpnWayIn::open(settings, {store_, clock_, log_, host, [this](const DeviceEvent& event) { events_.push_back(event); }});
+    auto opened =
+        OpenVpnWayIn::open(settings, {store_, clock_, log_, host, [this](const DeviceEvent& event) { events_.push_back(event); }});
     ASSERT_TRUE(opened) << opened.error().message;
     way_in_ = std::move(*opened);
   }
@@ -213,8 +214,8 @@ TEST_F(OpenVpnWayInTest, CredentialsAndAuthorityAreThereAfterARestart) {
   ASSERT_TRUE(before);
   restart();
   EXPECT_EQ(way_in_->device_configuration(card).value(), *before);
-  for (const auto* part : {"remote vpn.example.org 1194\n", "<ca>\n-----BEGIN CERTIFICATE-----\n", "<cert>\n", "<key>\n-----BEGIN PRIVATE KEY-----\n",
-                           "verify-x509-name drpf-gateway name\n", "proto udp\n"})
+  for (const auto* part : {"remote vpn.example.org 1194\n", "<ca>\n-----BEGIN CERTIFICATE-----\n", "<cert>\n",
+                           "<key>\n-----BEGIN PRIVATE KEY-----\n", "verify-x509-name drpf-gateway name\n", "proto udp\n"})
     EXPECT_THAT(*before, HasSubstr(part));
   EXPECT_THAT(*before, Not(HasSubstr("comp")));
   card.host = "[2001:db8::1]:443";
@@ -240,8 +241,9 @@ TEST_F(OpenVpnWayInTest, AnAuthorityThatCannotBeKeptIsNotUsed) {
 
 TEST_F(OpenVpnWayInTest, TheDaemonsConfigurationIsCompleteAndPushesNoCompression) {
   const auto text = way_in_->server_configuration();
-  for (const auto* line : {"proto udp6\n", "port 1194\n", "management-client-auth\n", "management-hold\n", "ifconfig 10.77.0.1 255.255.0.0\n",
-                           "max-clients 65000\n", "multihome\n", "disable-dco\n", "script-security 0\n"})
+  for (const auto* line :
+       {"proto udp6\n", "port 1194\n", "management-client-auth\n", "management-hold\n", "ifconfig 10.77.0.1 255.255.0.0\n",
+        "max-clients 65000\n", "multihome\n", "disable-dco\n", "duplicate-cn\n", "script-security 0\n"})
     EXPECT_THAT(text, HasSubstr(line));
   EXPECT_THAT(text, Not(HasSubstr("comp-lzo")));
 }
