@@ -43,7 +43,7 @@ packages_of() {  # group
       ;;
     run) echo nftables iproute2 wireguard-go wireguard-tools curl socat iputils-ping procps dovecot-pop3d nginx-light ;;
     test)
-      echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev \
+      echo openvpn libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev \
         libfuzzer-19-dev llvm-19 python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-scapy tcpdump conntrack \
         iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev miniupnpc firewalld python3-dbus ufw dbus-daemon
       ;;

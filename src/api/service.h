@@ -52,8 +52,9 @@ struct DeviceTunnel {
 };
 
 struct DeviceConfigOptions {
-  bool inbound_only = false;            // the device keeps its own default route
-  std::optional<std::string> endpoint;  // overrides the host name or address that the device connects to
+  bool inbound_only = false;             // the device keeps its own default route
+  std::optional<std::string> kind = {};  // of the way in whose configuration is wanted; none: the one that speaks for the device
+  std::optional<std::string> endpoint;   // overrides the host name or address that the device connects to
 };
 
 // What others broke on this host and the gateway mended, since its start.

@@ -19,6 +19,7 @@ struct DeviceOptions : AdminOptions {
   std::string public_key;
   std::string endpoint;
   std::string file;
+  bool openvpn = false;
   bool qr = false;
   bool inbound_only = false;
 
@@ -26,6 +27,7 @@ struct DeviceOptions : AdminOptions {
   std::string target() const { return "/v1/devices/" + net::percent_encode(name); }
   std::string config_target() const {
     std::string query = inbound_only ? "?inbound_only=1" : "";
+    if (openvpn) query += (query.empty() ? "?kind=" : "&kind=") + std::string("openvpn");
     if (!endpoint.empty()) query += (query.empty() ? "?" : "&") + ("endpoint=" + net::percent_encode(endpoint));
     return target() + "/config" + query;
   }
@@ -99,6 +101,7 @@ void declare_device_name(CLI::App& command, DeviceOptions& options) {
 
 void declare_config(CLI::App& command, DeviceOptions& options) {
   command.add_flag("--qr", options.qr, "Print it as a QR code, for the WireGuard app of a phone");
+  command.add_flag("--openvpn", options.openvpn, "Print a file for OpenVPN (.ovpn) instead, with everything in it");
   command.add_flag("--inbound-only", options.inbound_only,
                    "For Linux devices that keep their own default route: only answers to visitors use the tunnel");
   command.add_option("--endpoint", options.endpoint, "Host name or address that the device connects to (default: the gateway's)")
@@ -176,7 +179,7 @@ int forget_clock(const DeviceOptions& options) {
 }  // namespace
 
 void add_device_commands(CLI::App& root, CommandLine& line) {
-  auto& group = *root.add_subcommand("device", "Devices: machines that connect by WireGuard");
+  auto& group = *root.add_subcommand("device", "Devices: machines that connect by WireGuard or OpenVPN");
   group.require_subcommand(1);
   group.footer("Example:\n  drpf device add ann laptop > laptop.conf");
   add_command<DeviceOptions>(

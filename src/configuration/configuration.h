@@ -40,6 +40,15 @@ using tunnel::Offload;
 // addresses needs, and it asks nothing of the kernel.
 enum class TunnelEngine : std::uint8_t { embedded, kernel };
 
+// OpenVPN, by the program of that name, beside WireGuard.
+struct OpenVpnConfig {
+  bool enabled = false;
+  std::string interface = "drpf1";
+  Protocol protocol = Protocol::udp;
+  Port port{1194};
+  bool operator==(const OpenVpnConfig&) const = default;
+};
+
 struct Configuration {
   std::vector<PublicHostConfig> hosts;  // empty = one host "main" found by the default route
   std::optional<Address> entry_v4;      // where devices connect to, when that is another address than the leases' (safer)
@@ -54,8 +63,9 @@ struct Configuration {
   std::uint16_t mtu = 1420;
   Offload offload = Offload::automatic;
   std::optional<std::size_t> crypto_workers;  // in each direction; none = by the number of cores
-  std::vector<Address> dns;                   // put into device configurations
-  std::vector<Prefix> private_networks;       // that devices reach; others are closed to them
+  OpenVpnConfig openvpn;
+  std::vector<Address> dns;              // put into device configurations
+  std::vector<Prefix> private_networks;  // that devices reach; others are closed to them
 
   PortRange pool{Port{10000}, Port{31999}};
   PortRange snat{Port{32768}, Port{51199}};

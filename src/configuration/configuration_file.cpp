@@ -52,6 +52,7 @@ class Reader {
 
   Configuration read() {
     section("tunnel", [this](TomlTable& table) { read_tunnel(table); });
+    section("openvpn", [this](TomlTable& table) { read_openvpn(table); });
     section("entry", [this](TomlTable& table) { read_entry(table); });
     root_.each_table("host", [this](const toml::table& table) { read_host(table); });
     root_.each_table("plan", [this](const toml::table& table) { read_plan(table); });
@@ -131,6 +132,19 @@ class Reader {
         table.fault("dns", to_string(server) + " is no address of a name server that devices can ask", "name one that they reach");
     read_private_networks(table);
     table.duration("disconnect_after", out_.disconnect_after, 60s, 1h);
+  }
+
+  void read_openvpn(TomlTable& table) {
+    auto& openvpn = out_.openvpn;
+    table.boolean("enabled", openvpn.enabled);
+    table.text("interface", openvpn.interface);
+    if (!is_interface_name(openvpn.interface) || openvpn.interface == out_.tunnel_interface)
+      table.fault("interface", "this cannot be the name of OpenVPN's interface", "choose another name, like drpf1");
+    std::string protocol = "udp";
+    table.text("protocol", protocol);
+    if (protocol != "udp" && protocol != "tcp") table.fault("protocol", "there is no such word", "write one of: udp, tcp");
+    openvpn.protocol = protocol == "tcp" ? Protocol::tcp : Protocol::udp;
+    table.port("port", openvpn.port);
   }
 
   static void refuse_special(TomlTable& table, std::string_view key, const Prefix& prefix, std::string cure) {
@@ -289,6 +303,15 @@ class Reader {
       root_.fault("tunnel", "wireguard_port",
                   fmt::format("at UDP port {} the gateway itself answers devices that ask for ports", to_string(out_.wireguard_port)),
                   "choose another port, like 51820");
+    const auto& openvpn = out_.openvpn;
+    if (!openvpn.enabled) return;
+    const bool udp = openvpn.protocol == Protocol::udp;
+    const bool taken =
+        udp ? openvpn.port == out_.wireguard_port || openvpn.port == port_mapping_port || (out_.upnp && openvpn.port == ssdp_port)
+            : openvpn.port == out_.api_port;
+    if (taken)
+      root_.fault("openvpn", "port", fmt::format("at {} port {} the gateway itself answers", udp ? "UDP" : "TCP", to_string(openvpn.port)),
+                  "choose another port, like 1194");
   }
 
   void read_leases(TomlTable& table) {

@@ -35,6 +35,16 @@ constexpr Key restart_of_limit(std::string_view name) {
   return {"[limits]", name, TakenUp::restart, same_limit<member>};
 }
 
+template <auto member>
+constexpr bool same_openvpn(const Configuration& now, const Configuration& then) {
+  return now.openvpn.*member == then.openvpn.*member;
+}
+
+template <auto member>
+constexpr Key restart_of_openvpn(std::string_view name) {
+  return {"[openvpn]", name, TakenUp::restart, same_openvpn<member>};
+}
+
 // Whether a history is kept at all; for how long is taken up live.
 constexpr bool is_history_kept_as_before(const Configuration& now, const Configuration& then) {
   return (now.history > Duration::zero()) == (then.history > Duration::zero());
@@ -60,6 +70,10 @@ constexpr std::array all_keys{
     live<&C::dns>("[tunnel]", "dns"),
     live<&C::private_networks>("[tunnel]", "private_networks"),
     restart<&C::disconnect_after>("[tunnel]", "disconnect_after"),
+    restart_of_openvpn<&OpenVpnConfig::enabled>("enabled"),
+    restart_of_openvpn<&OpenVpnConfig::interface>("interface"),
+    restart_of_openvpn<&OpenVpnConfig::protocol>("protocol"),
+    restart_of_openvpn<&OpenVpnConfig::port>("port"),
     live<&C::pool>("[ports]", "pool"),
     live<&C::snat>("[ports]", "snat"),
     live<&C::ephemeral>("[ports]", "ephemeral"),

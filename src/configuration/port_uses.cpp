@@ -11,6 +11,8 @@ std::vector<PortOfKey> ports_of_keys(const Configuration& configuration) {
       {"ports", "snat", "the SNAT range", PortUse::snat, configuration.snat},
       {"ports", "ephemeral", "the ephemeral range", PortUse::ephemeral, configuration.ephemeral},
       {"tunnel", "wireguard_port", "WireGuard's port", PortUse::service, PortRange{configuration.wireguard_port}}};
+  if (configuration.openvpn.enabled)
+    uses.push_back({"openvpn", "port", "OpenVPN's port", PortUse::service, PortRange{configuration.openvpn.port}});
   for (const auto port : configuration.input_tcp)
     uses.push_back({"ports", "services_tcp", "the TCP service", PortUse::service, PortRange{port}});
   for (const auto port : configuration.input_udp)

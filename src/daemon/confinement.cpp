@@ -25,6 +25,7 @@
 #include "system/privileges.h"
 #include "system/process.h"
 #include "system/seccomp.h"
+#include "system/tun.h"
 
 namespace drpf::daemon {
 namespace {
@@ -34,6 +35,8 @@ using system::FileRule;
 using system::FileUse;
 
 constexpr std::uint64_t descriptors_beside_api = 1024;
+
+constexpr uid_t nobodys_number = 60720;  // of those that systemd's documentation calls unused
 
 constexpr const char* configuration_folder = "/etc/drpf";
 // What the libraries that a program is linked with look at.
@@ -175,9 +178,49 @@ Status confine_nft(const std::optional<system::User>& user) {
   return {};
 }
 
+// The daemon of OpenVPN and the process that starts it: their own folder, their own device, and no right but to take a low port.
+Status confine_openvpn() {
+  auto rules = files_of_any_program(FileUse::run);
+  rules.push_back({std::filesystem::path(system::find_program("openvpn")).parent_path().string(), FileUse::run});
+  rules.push_back({"/dev/net", FileUse::write});
+  rules.push_back({".", FileUse::keep});  // which it is in already; the way there need not be open to its user
+  if (auto restricted = system::restrict_files(rules, false); !restricted) return fail(restricted.error());
+  return system::restrict_syscalls(system::SyscallPolicy::programs);
+}
+
+// Not nobody, whose other programs could speak to its management socket.
+std::optional<system::User> openvpn_user(spdlog::logger& log) {
+  if (::geteuid() != 0) return std::nullopt;
+  const auto named = system::find_user("drpf-openvpn");
+  const auto user = named.value_or(system::User{"drpf-openvpn", nobodys_number, nobodys_number});
+  if (!system::may_use(user, system::tun_device)) {
+    log.info("{} is root's alone: OpenVPN's daemon stays root, without root's rights (chmod 666 {} lets it have a user of its own)",
+             system::tun_device, system::tun_device);
+    return std::nullopt;
+  }
+  if (named) return named;
+  log.info("there is no user drpf-openvpn: OpenVPN's daemon runs as the number {}, which is nobody's (useradd --system drpf-openvpn)",
+           nobodys_number);
+  return user;
+}
+
+Status put_openvpn_aside(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log,
+                         std::unique_ptr<system::OpenVpnProgram>& openvpn) {
+  system::OpenVpnProgram::Options wanted;
+  wanted.folder = (std::filesystem::absolute(options.socket_path).parent_path() / "openvpn").string();
+  wanted.user = openvpn_user(log);
+  wanted.prepare = &confine_openvpn;
+  wanted.binds_low_port = configuration.openvpn.port.value() < 1024;
+  auto aside = system::OpenVpnProgram::put_aside(wanted);
+  if (!aside) return fail(aside.error());
+  openvpn = std::make_unique<system::OpenVpnProgram>(std::move(*aside));
+  return {};
+}
+
 }  // namespace
 
-Status confine(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log) {
+Status confine(const configuration::Configuration& configuration, const RunOptions& options, spdlog::logger& log,
+               std::unique_ptr<system::OpenVpnProgram>& openvpn) {
   if (auto means = prove_means(); !means) return means;
   const auto user = choose_user(configuration, options, log);
   if (!user) return fail(user.error());
@@ -187,6 +230,8 @@ Status confine(const configuration::Configuration& configuration, const RunOptio
     log.warn("this process may open {} files, and {} connections to the API may need {}; raise the limit (ulimit -n)", allowed,
              configuration.limits.api_connections_max, descriptors);
   if (auto aside = system::put_nft_aside([&] { return confine_nft(*user); }); !aside) return aside;
+  if (configuration.openvpn.enabled)
+    if (auto aside = put_openvpn_aside(configuration, options, log, openvpn); !aside) return aside;
   if (!system::hide_memory()) log.info("keys may be written to swap: the limit on locked memory does not allow to keep them out of it");
   if (auto given_up = system::give_up_privileges({Capability::net_admin, Capability::net_bind_service}, *user); !given_up) return given_up;
   make_own_files(configuration, options);

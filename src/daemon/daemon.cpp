@@ -56,7 +56,7 @@ Status Daemon::read_configuration() {
   return {};
 }
 
-Status Daemon::confine() { return daemon::confine(setup_.configuration, options_, *log_); }
+Status Daemon::confine() { return daemon::confine(setup_.configuration, options_, *log_, openvpn_program_); }
 
 Status Daemon::open_store() {
   auto store = store::sqlite::SqliteStore::open(options_.state_directory);
@@ -88,8 +88,10 @@ Status Daemon::take_ports() {
 
 Status Daemon::start_redirect() {
   // When the tunnel device is gone (a crash), packets to devices must not leave by the default route.
+  using Carries = TunnelInterface::Carries;
   for (const auto& interface : tunnel_interfaces(setup_.configuration))
-    tunnel_interfaces_.emplace_back(interface, setup_.configuration.tunnel_v4, setup_.configuration.tunnel_v6);
+    tunnel_interfaces_.emplace_back(interface, setup_.configuration.tunnel_v4, setup_.configuration.tunnel_v6,
+                                    tunnel_interfaces_.empty() ? Carries::whole_prefixes : Carries::devices_led_here);
   for (const auto& interface : tunnel_interfaces_)
     if (auto put = interface.put_blackholes(*network_); !put) return put;
   redirect::NftRedirect::Options options;
@@ -116,8 +118,14 @@ Status Daemon::start_ways_in() {
     failed_ = true;
     loop_.stop();
   };
-  auto started = daemon::start_ways_in(
-      {setup_.configuration, *store_, identity_, *network_, tunnel_interfaces_, loop_, clock_, random_, log_, on_event, on_failed});
+  const auto shut_out = [this](std::span<const Address> inside, const std::string& interface) {
+    return redirect_->dismiss(inside, interface);
+  };
+  const auto on_openvpn_trouble = [this](std::optional<std::string> trouble) {
+    if (gateway_) gateway_->set_condition("openvpn", std::move(trouble));
+  };
+  auto started = daemon::start_ways_in({setup_.configuration, *store_, identity_, *network_, tunnel_interfaces_, loop_, clock_, random_,
+                                        log_, openvpn_program_.get(), openvpn_daemon_, shut_out, on_openvpn_trouble, on_event, on_failed});
   if (!started) return fail(started.error());
   ways_in_ = std::move(*started);
   return {};

@@ -90,7 +90,9 @@ class Daemon {
   ConnectionTableGauge connection_table_;
   std::unique_ptr<redirect::NftRedirect> redirect_;
   net::EventLoop loop_;
+  std::unique_ptr<system::OpenVpnProgram> openvpn_program_;
   std::vector<std::unique_ptr<tunnel::WayIn>> ways_in_;
+  std::unique_ptr<OpenVpnDaemon> openvpn_daemon_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<GatewayHost> host_;
   std::unique_ptr<HostFindings> host_findings_;

@@ -30,6 +30,12 @@ firewall::GatewayRuleset ruleset_for(const configuration::Setup& setup) {
   ruleset.wireguard_port = configuration.wireguard_port;
   ruleset.api_port = configuration.api_port;
   ruleset.upnp = configuration.upnp;
+  if (const auto& openvpn = configuration.openvpn; openvpn.enabled) {
+    if (openvpn.protocol == Protocol::udp)
+      ruleset.more_tunnel_ports_udp.push_back(openvpn.port);
+    else
+      ruleset.input_tcp.emplace_back(openvpn.port);
+  }
   for (const auto port : configuration.input_tcp) ruleset.input_tcp.emplace_back(port);
   for (const auto port : configuration.input_udp) ruleset.input_udp.emplace_back(port);
   ruleset.open_networks = configuration.private_networks;

@@ -12,9 +12,11 @@ constexpr std::uint32_t connected_metric_v6 = 256;           // what the kernel 
 
 }  // namespace
 
-TunnelInterface::TunnelInterface(std::string name, Prefix v4, std::optional<Prefix> v6) : name_(std::move(name)), prefixes_{v4} {
+TunnelInterface::TunnelInterface(std::string name, Prefix v4, std::optional<Prefix> v6, Carries carries)
+    : name_(std::move(name)), prefixes_{v4}, carries_(carries) {
   if (v6) prefixes_.push_back(*v6);
-  for (const auto& prefix : prefixes_) addresses_.emplace_back(prefix.nth(1), prefix.length());
+  const bool whole = carries_ == Carries::whole_prefixes;
+  for (const auto& prefix : prefixes_) addresses_.emplace_back(prefix.nth(1), whole ? prefix.length() : prefix.nth(1).bits());
 }
 
 std::vector<system::Route> TunnelInterface::blackholes() const {
@@ -31,6 +33,8 @@ std::vector<system::Route> TunnelInterface::blackholes() const {
 
 std::vector<system::Route> TunnelInterface::routes() const {
   std::vector<system::Route> out;
+  for (const auto& device : led_) out.push_back(route_to(device));
+  if (carries_ != Carries::whole_prefixes) return out;
   for (const auto& prefix : prefixes_) {
     system::Route route;
     route.destination = prefix;
@@ -42,6 +46,24 @@ std::vector<system::Route> TunnelInterface::routes() const {
     out.push_back(route);
   }
   return out;
+}
+
+system::Route TunnelInterface::route_to(const Prefix& device) const {
+  system::Route route;
+  route.destination = device;
+  route.interface = name_;
+  if (device.family() == Family::v4) route.source = prefixes_.front().nth(1);
+  return route;
+}
+
+Status TunnelInterface::lead_here(const Prefix& device, system::LinksAndRoutes& network) {
+  led_.insert(device);
+  return network.put_route(route_to(device));
+}
+
+Status TunnelInterface::lead_away(const Prefix& device, system::LinksAndRoutes& network) {
+  led_.erase(device);
+  return network.remove_route(route_to(device));
 }
 
 Status TunnelInterface::put_blackholes(system::LinksAndRoutes& network) const {

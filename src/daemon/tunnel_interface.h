@@ -2,8 +2,10 @@
 // so that what is for devices never leaves another way. Puts it there and keeps it there.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,7 +18,9 @@ namespace drpf::daemon {
 
 class TunnelInterface {
  public:
-  TunnelInterface(std::string name, Prefix v4, std::optional<Prefix> v6);
+  // One interface of a gateway carries the whole prefixes; the others what is led to them, device by device.
+  enum class Carries : std::uint8_t { whole_prefixes, devices_led_here };
+  TunnelInterface(std::string name, Prefix v4, std::optional<Prefix> v6, Carries carries = Carries::whole_prefixes);
 
   bool carries_v6() const { return prefixes_.size() > 1; }
   // Before there is an interface.
@@ -29,6 +33,9 @@ class TunnelInterface {
   using MakeAgain = std::function<Status(int index)>;
   void made_again_by(MakeAgain make_again) { make_again_ = std::move(make_again); }
   Status add_address(const Address& address, unsigned length, system::LinksAndRoutes& network);
+  // Packets for this device go to this interface, or no more; kept so by repair().
+  Status lead_here(const Prefix& device, system::LinksAndRoutes& network);
+  Status lead_away(const Prefix& device, system::LinksAndRoutes& network);
 
   struct Repaired {
     bool made = false;   // it was gone, and is another one now
@@ -42,10 +49,13 @@ class TunnelInterface {
  private:
   bool is_ours(const Result<system::Link>& link) const { return link && link->index == index_; }
   std::vector<system::Route> blackholes() const;
-  std::vector<system::Route> routes() const;  // as the kernel makes them with the addresses
+  std::vector<system::Route> routes() const;  // as the kernel makes them with the addresses, and those to devices that were led here
+  system::Route route_to(const Prefix& device) const;
 
   std::string name_;
   std::vector<Prefix> prefixes_;
+  Carries carries_;
+  std::set<Prefix> led_;
   std::vector<std::pair<Address, unsigned>> addresses_;  // and prefix lengths
   MakeAgain make_again_;
   int index_ = 0;

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "core/random.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/openvpn_daemon.h"
 #include "daemon/tunnel_interface.h"
 #include "net/event_loop.h"
 #include "store/store.h"
@@ -30,6 +33,10 @@ struct WaysInParts {
   const Clock& clock;
   Random& random;
   std::shared_ptr<spdlog::logger> log;
+  system::OpenVpnProgram* openvpn_program = nullptr;  // where it is configured
+  std::unique_ptr<OpenVpnDaemon>& openvpn_daemon;     // made with its way in
+  std::function<Status(std::span<const Address> inside, const std::string& interface)> shut_out;
+  std::function<void(std::optional<std::string>)> on_openvpn_trouble;
   // Both on the control thread.
   std::function<void(tunnel::WayIn&, const tunnel::DeviceEvent&)> on_event;
   std::function<void(const Error&)> on_failed;  // of a way in that cannot go on

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <string_view>
 
 #include "core/interface_name.h"
 #include "firewall/closed_networks.h"
+#include "firewall/gateway_sets.h"
 #include "firewall/port_plan.h"
 
 namespace drpf::firewall {
@@ -81,10 +81,6 @@ struct Words {
   std::string_view errors;        // what a connection's packets may be answered with by those on their way
 };
 
-// Where an ICMP error quotes whom the packet was sent to: address and port (behind an IPv4 header without options).
-constexpr std::string_view quoted_endpoint4 = "@th,192,32 . @th,240,16";
-constexpr std::string_view quoted_endpoint6 = "@th,256,128 . @th,400,16";
-
 // What the kernel looks for a packet's ports behind: hop-by-hop options, routing, fragment, authentication, destination options. Fragments
 // have been put together before any rule sees them.
 constexpr std::string_view extension_headers = "{ 0, 43, 44, 51, 60 }";
@@ -94,10 +90,6 @@ constexpr std::uint64_t visitor_share_percent = 50;
 constexpr std::uint64_t lease_share_percent = 75;
 // Of the ports that connections to one address can leave from, one account's part.
 constexpr std::uint32_t accounts_to_one_address = 8;
-
-// Within this a device answers, and a visitor goes on with the connection; SYN-ACKs that are sent again after a second count anew.
-constexpr std::chrono::seconds unanswered_max{3};
-constexpr std::chrono::seconds half_open_max{2};
 
 constexpr std::uint32_t request_bytes = 100;  // of PCP, with its headers; NAT-PMP's are smaller
 
@@ -115,6 +107,9 @@ class Builder {
     auto everywhere = visitors;
     everywhere.insert(everywhere.end(), tunnels.begin(), tunnels.end());
     everywhere_ = quoted(everywhere);
+    std::vector<PortRange> ports{PortRange(ruleset.wireguard_port)};
+    for (const auto port : ruleset.more_tunnel_ports_udp) ports.emplace_back(port);
+    tunnel_ports_ = ports.size() == 1 ? to_string(ruleset.wireguard_port) : port_set(ports);
     families_ = {Words{.suffix = "4",
                        .ip = "ip",
                        .nfproto = "ipv4",
@@ -159,7 +154,7 @@ class Builder {
   // asks to which conversation the tunnel's own packets belong. Routers' errors about them, which path MTU discovery needs, would be about
   // nothing then: they are let through by what they quote, a UDP packet from the tunnel's port to a device that is here.
   void untracked() {
-    const auto port = ruleset_.wireguard_port.value();
+    const auto& port = tunnel_ports_;
     add("untracked", "wireguard_untracked", fmt::format("iifname {} udp dport {} notrack", public_, port));
     add("untracked", "wireguard_errors4",
         fmt::format("iifname {} icmp type destination-unreachable icmp code frag-needed @th,136,8 17 @th,224,16 {} notrack", public_,
@@ -313,7 +308,7 @@ class Builder {
     add("input", "dhcp6", "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept");
     add("input", "echo4", "icmp type echo-request limit rate 200/second burst 100 packets accept");
     add("input", "echo6", "icmpv6 type echo-request limit rate 200/second burst 100 packets accept");
-    add("input", "wireguard", fmt::format("udp dport {} accept", ruleset_.wireguard_port.value()));
+    add("input", "wireguard", fmt::format("udp dport {} accept", tunnel_ports_));
     // Anybody can claim that a path is narrow, and the kernel would believe it for ten minutes, for all that is sent there.
     const auto path_error = [&](std::string_view suffix, std::string_view quoted) {
       add("input", fmt::format("wireguard_error{}", suffix),
@@ -450,61 +445,14 @@ class Builder {
 
   const GatewayRuleset& ruleset_;
   std::string public_;
-  std::string visitors_;    // the public interfaces, and where the gateway's own visits come from: those count against no limit
-  std::string tunnel_;      // the interface, or the set of them
-  std::string inside_;      // the tunnels and this host itself
-  std::string everywhere_;  // where visitors or devices are
+  std::string visitors_;      // the public interfaces, and where the gateway's own visits come from: those count against no limit
+  std::string tunnel_;        // the interface, or the set of them
+  std::string inside_;        // the tunnels and this host itself
+  std::string tunnel_ports_;  // UDP, where devices speak to tunnels: the port, or the set of them
+  std::string everywhere_;    // where visitors or devices are
   std::array<Words, 2> families_;
   std::vector<Rule> rules_;
 };
-
-constexpr std::array counting_sets{"targets4", "talks4", "targets6", "talks6",    "flows4",  "visits4", "visitors4",
-                                   "crowds4",  "flows6", "visits6",  "visitors6", "crowds6", "rates"};
-
-std::vector<std::string> set_definitions(const std::string& table) {
-  std::vector<std::string> out;
-  const auto map = [&](std::string_view name, std::string_view family, std::string_view key, std::string_view value) {
-    // What gives a flow its generation counts how often it did: a generation that was never given has no connections to delete.
-    out.push_back(fmt::format("add map inet {} {}{} {{ type {} : {} ; flags timeout ; size {} ; {}}}", table, name, family, key, value,
-                              redirections_max, value == "mark" ? "counter ; " : ""));
-  };
-  const auto set = [&](std::string_view name, std::string_view family, std::string_view type, std::string_view flags, std::uint32_t size) {
-    out.push_back(fmt::format("add set inet {} {}{} {{ type {} ; flags {} ; size {} ; }}", table, name, family, type, flags, size));
-  };
-  for (const std::string family : {"4", "6"}) {
-    const auto address = "ipv" + family + "_addr";
-    const auto public_key = address + " . inet_proto . inet_service";
-    const auto device_key = "inet_proto . " + address + " . inet_service";
-    const auto endpoint = address + " . inet_service";
-    map("dnat", family, public_key, endpoint);
-    map("genin", family, public_key, "mark");
-    map("eim", family, device_key, endpoint);
-    map("genout", family, device_key, "mark");
-    set("here", family, fmt::format("{} . ifname", address), "timeout", devices_counted_max);
-    set("endpoints", family, address, "timeout", endpoints_max);
-    out.push_back(fmt::format("add set inet {} paths{} {{ typeof {} ; flags timeout ; size {} ; }}", table, family,
-                              family == "4" ? quoted_endpoint4 : quoted_endpoint6, endpoints_max));
-    out.push_back(fmt::format("add map inet {} owner{} {{ type {} : mark ; flags timeout ; size {} ; }}", table, family, address,
-                              devices_counted_max));
-    set("targets", family, fmt::format("mark . {}", address), "dynamic", addresses_counted_max);
-    set("talks", family, address, "dynamic", devices_counted_max);
-    set("flows", family, address, "dynamic", devices_counted_max);
-    set("visits", family, address, "dynamic", devices_counted_max);
-    set("visitors", family, fmt::format("{0} . {0}", address), "dynamic", networks_counted_max);
-    set("crowds", family, "mark", "dynamic", redirections_max);
-    for (const auto* refused : {"full", "spent"}) set(refused, family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
-    const auto timeouts = [&](std::string_view protocol, const std::string& policy) {
-      out.push_back(fmt::format("add ct timeout inet {} unanswered_{}{} {{ protocol {} ; l3proto {} ; policy = {{ {} }} ; }}", table,
-                                protocol, family, protocol, family == "4" ? "ip" : "ip6", policy));
-    };
-    timeouts("udp", fmt::format("unreplied : {}", unanswered_max.count()));
-    timeouts("tcp", fmt::format("syn_sent : {} , syn_recv : {}", unanswered_max.count(), half_open_max.count()));
-    set("requests", family, address, "dynamic,timeout ; timeout 1m", devices_counted_max);
-  }
-  set("live", "", "mark", "timeout", redirections_max);
-  set("rates", "", "mark", "dynamic,timeout ; timeout 1m", redirections_max);
-  return out;
-}
 
 bool is_table_name(std::string_view name) {
   constexpr std::size_t name_max = 31;
@@ -555,6 +503,7 @@ Status check(const GatewayRuleset& ruleset) {
   std::vector<PortClaim> claims{{ruleset.pool, PortUse::lease_pool, "pool"},
                                 {ruleset.snat, PortUse::snat, "snat"},
                                 {PortRange(ruleset.wireguard_port), PortUse::service, "WireGuard"}};
+  for (const auto port : ruleset.more_tunnel_ports_udp) claims.push_back({PortRange(port), PortUse::service, "another tunnel"});
   for (const auto range : ruleset.input_tcp) claims.push_back({range, PortUse::service, "input_tcp"});
   for (const auto range : ruleset.input_udp) claims.push_back({range, PortUse::service, "input_udp"});
   return prove_disjoint(claims);

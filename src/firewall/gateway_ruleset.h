@@ -13,6 +13,7 @@
 #include "core/address.h"
 #include "core/port.h"
 #include "core/result.h"
+#include "firewall/gateway_sets.h"
 #include "lease/types.h"
 
 namespace drpf::firewall {
@@ -38,11 +39,12 @@ struct GatewayRuleset {
   PortRange snat{Port{32768}, Port{51199}};
 
   Port wireguard_port{51820};
-  Port api_port{5351};                // TCP, for devices, on the gateway's tunnel addresses
-  Port port_mapping_port{5351};       // UDP: NAT-PMP and PCP
-  std::vector<Prefix> open_networks;  // of those that devices do not reach otherwise (closed_networks.h)
-  bool upnp = true;                   // UDP 1900 for searches; its HTTP is on the API's port
-  std::vector<PortRange> input_tcp;   // services of this host that stay reachable from outside the tunnel
+  std::vector<Port> more_tunnel_ports_udp;  // of other ways in
+  Port api_port{5351};                      // TCP, for devices, on the gateway's tunnel addresses
+  Port port_mapping_port{5351};             // UDP: NAT-PMP and PCP
+  std::vector<Prefix> open_networks;        // of those that devices do not reach otherwise (closed_networks.h)
+  bool upnp = true;                         // UDP 1900 for searches; its HTTP is on the API's port
+  std::vector<PortRange> input_tcp;         // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
 
   std::optional<ProbeDoor> probe;
@@ -105,12 +107,6 @@ constexpr const char* spent_v6 = "spent6";
 constexpr const char* owner_v4 = "owner4";  // device address : account, as a mark
 constexpr const char* owner_v6 = "owner6";
 }  // namespace set_names
-
-constexpr std::uint32_t redirections_max = 262'144;  // per map
-constexpr std::uint32_t endpoints_max = 65'536;
-constexpr std::uint32_t devices_counted_max = 65'536;
-constexpr std::uint32_t addresses_counted_max = 262'144;  // that accounts have connections to, for each account
-constexpr std::uint32_t networks_counted_max = 65'536;    // of visitors, for each device that they visit
 
 // The chains that belong to the table; others in it are remains of another version.
 std::vector<std::string> chain_names();

@@ -148,6 +148,8 @@ class Gateway final : public api::Service {
   Status bring_in(lease::DeviceId device);
   Status let_in(lease::DeviceId device);
   void forget_device(lease::DeviceId device);
+  // By that kind; a device that came before the gateway offered it gets its credentials now.
+  Result<tunnel::WayIn*> way_in_by(const std::string& kind, const lease::Device& device);
   tunnel::WayIn* here_by(lease::DeviceId device) const;
   void note_history(const lease::Transaction& transaction);
   void resume_history();

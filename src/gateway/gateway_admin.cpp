@@ -101,11 +101,37 @@ Result<api::Changed<lease::Account>> Gateway::add_account(std::string_view name,
   return api::Changed<lease::Account>{std::move(decided->value), *done};
 }
 
+Result<tunnel::WayIn*> Gateway::way_in_by(const std::string& kind, const lease::Device& device) {
+  const auto is_it = [&](const auto* way_in) { return way_in->kind() == kind; };
+  const auto found = std::find_if(parts_.ways_in.begin(), parts_.ways_in.end(), is_it);
+  if (found == parts_.ways_in.end())
+    return fail(refusal("kind_not_offered", "this gateway offers no way in by " + kind,
+                        "switch it on: [" + kind + "] enabled = true in /etc/drpf/drpf.toml, and restart the gateway"));
+  auto* way_in = *found;
+  if (way_in->knows(device.id)) return way_in;
+  store::Credentials credentials;
+  const auto name_of = [this](lease::DeviceId id) { return book_.device(id)->name; };
+  if (auto made = way_in->make_credentials(device.id, std::nullopt, name_of, credentials); !made) return fail(made.error());
+  if (auto committed = commit({}, credentials); !committed) return fail(committed.error());
+  way_in->take_up(credentials);
+  if (auto in = let_in(device.id); !in) return fail(in.error());
+  return way_in;
+}
+
 Result<std::string> Gateway::device_config(std::string_view name, const api::DeviceConfigOptions& options) {
   const auto found = find_device(name);
   if (!found) return fail(found.error());
   const auto& device = **found;
-  const auto* way_in = way_in_of(device.id);
+  const tunnel::WayIn* way_in = nullptr;
+  if (options.kind) {
+    const auto by_kind = way_in_by(*options.kind, device);
+    if (!by_kind) return fail(by_kind.error());
+    way_in = *by_kind;
+  } else if (!parts_.ways_in.empty() && parts_.ways_in.front()->knows(device.id)) {
+    way_in = parts_.ways_in.front();  // the same file whichever way the device is here by
+  } else {
+    way_in = way_in_of(device.id);
+  }
   if (way_in == nullptr)
     return fail(not_found("device_unknown", "device '" + device.name + "' has no credentials for any way in of this gateway",
                           "remove it and add it again"));

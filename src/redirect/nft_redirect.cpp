@@ -464,6 +464,20 @@ Status NftRedirect::admit_elements(std::span<const Endpoint> endpoints, const st
   return {};
 }
 
+Status NftRedirect::dismiss(std::span<const Address> inside, const std::string& interface) {
+  Status all;
+  for (const auto& address : inside) {
+    const auto known = here_.find(address);
+    if (known == here_.end() || known->second.interface != interface) continue;
+    here_.erase(known);
+    NftBatch batch(ruleset_.table);
+    put_removals(batch, address.is_v4() ? names::here_v4 : names::here_v6, {NftData().address(address).interface(interface)});
+    // One that has run out a moment ago is gone, as it should be.
+    if (auto removed = commit(batch, "shut a device out"); !removed && !is_out_of_step(removed.error())) all = std::move(removed);
+  }
+  return all;
+}
+
 Result<std::vector<Address>> NftRedirect::over_their_share(Refused refused) {
   std::vector<Address> out;
   const bool visitors = refused == Refused::visitors;

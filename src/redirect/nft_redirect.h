@@ -58,6 +58,8 @@ class NftRedirect final : public Redirect {
   Result<std::size_t> reconcile(std::span<const lease::Redirection> desired, Time now) override;
   // IPv6: the /64 around the address.
   Status admit(const Admission& device, Duration lifetime) override;
+  // Packets with these tunnel addresses pass by this interface no more, until they are admitted again.
+  Status dismiss(std::span<const Address> inside, const std::string& interface);
 
   // Tunnel addresses of devices that visitors were refused of within the last minute, because a share of connections was used up; or whose
   // own connections were.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/bytes.h"
 #include "core/result.h"
 #include "lease/types.h"
 
@@ -40,9 +41,35 @@ class WireGuardCredentials {
   virtual Status save_wireguard_peers(const std::vector<WireGuardPeer>& peers) = 0;
 };
 
+// The gateway's own certificates for OpenVPN: what devices trust, and what it proves itself by. X.509 and PKCS #8, both DER.
+struct OpenVpnIdentity {
+  Bytes authority_certificate;
+  Bytes authority_key;
+  Bytes server_certificate;
+  Bytes server_key;
+  bool operator==(const OpenVpnIdentity&) const = default;
+};
+
+struct OpenVpnDevice {
+  lease::DeviceId device{};
+  Bytes certificate;
+  Bytes private_key;  // for `device config`
+  bool operator==(const OpenVpnDevice&) const = default;
+};
+
+class OpenVpnCredentials {
+ public:
+  virtual ~OpenVpnCredentials() = default;
+  virtual Result<std::optional<OpenVpnIdentity>> load_openvpn_identity() = 0;
+  virtual Status save_openvpn_identity(const OpenVpnIdentity& identity) = 0;
+  // Those of dropped devices go with them.
+  virtual Result<std::vector<OpenVpnDevice>> load_openvpn_devices() = 0;
+};
+
 // Of devices that are committed now. One line for each kind that keeps any; who passes them on looks at none.
 struct Credentials {
   std::vector<WireGuardPeer> wireguard;
+  std::vector<OpenVpnDevice> openvpn = {};
 };
 
 }  // namespace drpf::store

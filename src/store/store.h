@@ -18,7 +18,7 @@ struct ClockReading {
 };
 
 // Each kind of tunnel is handed its own part of it and no more.
-class Store : public WireGuardCredentials {
+class Store : public WireGuardCredentials, public OpenVpnCredentials {
  public:
   // The book as it was last committed, its deadlines converted to this boot. Where they cannot be placed (other boot and a wall clock
   // that went back), those of leases are in the past, and grace and quarantine times begin again with what was left of them.

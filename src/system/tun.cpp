@@ -78,6 +78,22 @@ Result<Tun> Tun::open(const TunOptions& options) {
   return tun;
 }
 
+Status make_persistent_tun(const TunOptions& options, uid_t user) {
+  Fd fd(::open(tun_device, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid())
+    return fail((errno == EPERM || errno == EACCES ? not_permitted : unavailable)(
+        "tun_unavailable", std::string("opening /dev/net/tun failed: ") + std::strerror(errno), open_cure()));
+  if (options.index != 0) (void)::ioctl(fd.get(), TUNSETIFINDEX, &options.index);
+  ifreq request{};
+  options.name.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI);
+  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return fail(tun_failure("creating", options.name, open_cure()));
+  if (::ioctl(fd.get(), TUNSETOWNER, static_cast<unsigned long>(user)) != 0) return fail(tun_failure("giving away", options.name));
+  if (::ioctl(fd.get(), TUNSETPERSIST, 1UL) != 0) return fail(tun_failure("keeping", options.name));
+  (void)::ioctl(fd.get(), TUNSETOFFLOAD, 0UL);
+  return set_mtu_and_queue(options.name, options.mtu);
+}
+
 Status Tun::become(Tun other) {
   assert(other.offload_header_ == offload_header_);
   if (::dup3(other.fd(), fd(), O_CLOEXEC) < 0) return fail(tun_failure("replacing the descriptor", name_));

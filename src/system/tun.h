@@ -3,6 +3,8 @@
 // The descriptor is non-blocking. It may be made in one network namespace and used in another.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -20,6 +22,9 @@ struct TunOptions {
   bool uso = true;      // UDP segmentation too, where the kernel has it (6.2)
   int index = 0;        // of the new interface, if nobody has it by then; 0: the kernel chooses
 };
+
+// One that stays without anybody who has it open, and that `user` may open and nobody else. One that is there already becomes it.
+Status make_persistent_tun(const TunOptions& options, uid_t user);
 
 class Tun {
  public:

@@ -32,6 +32,7 @@ void MemoryStore::Contents::apply(const lease::RecordChange& record) {
           [&](const lease::DropDevice& drop) {
             devices.erase(drop.id);
             peers.erase(drop.id);
+            openvpn_devices.erase(drop.id);
           },
           [&](const lease::PutGrant& put) { grants[put.grant.id] = put.grant; },
           [&](const lease::DropGrant& drop) { grants.erase(drop.id); },
@@ -72,6 +73,8 @@ Status MemoryStore::Contents::consistent() const {
     if (!devices.contains(id)) return fail(refused("a peer without its device"));
     if (!keys.insert(peer.public_key).second) return fail(refused("two peers of one key"));
   }
+  for (const auto& [id, device] : openvpn_devices)
+    if (!devices.contains(id)) return fail(refused("a certificate without its device"));
   return {};
 }
 
@@ -110,7 +113,19 @@ Result<std::vector<store::WireGuardPeer>> MemoryStore::load_wireguard_peers() {
 }
 
 Status MemoryStore::save_wireguard_peers(const std::vector<store::WireGuardPeer>& peers) {
-  return commit_with({}, {peers}, contents_.clock);
+  return commit_with({}, {peers, {}}, contents_.clock);
+}
+
+Status MemoryStore::save_openvpn_identity(const store::OpenVpnIdentity& identity) {
+  if (std::exchange(fail_next_, false)) return fail(failure("disk_full", "the store was told to fail", ""));
+  openvpn_identity_ = identity;
+  return {};
+}
+
+Result<std::vector<store::OpenVpnDevice>> MemoryStore::load_openvpn_devices() {
+  std::vector<store::OpenVpnDevice> devices;
+  for (const auto& [id, device] : contents_.openvpn_devices) devices.push_back(device);
+  return devices;
 }
 
 Status MemoryStore::commit_with(const lease::Transaction& transaction, const store::Credentials& credentials,
@@ -120,6 +135,7 @@ Status MemoryStore::commit_with(const lease::Transaction& transaction, const sto
   next.convert_deadlines(now);
   for (const auto& record : transaction.records) next.apply(record);
   for (const auto& peer : credentials.wireguard) next.peers[peer.device] = peer;
+  for (const auto& device : credentials.openvpn) next.openvpn_devices[device.device] = device;
   if (transaction.generations_used_to != 0) next.generations_used_to = transaction.generations_used_to;
   if (transaction.next_id != 0) next.next_id = transaction.next_id;
   if (transaction.addresses_used_to != 0) next.addresses_used_to = transaction.addresses_used_to;

@@ -19,6 +19,9 @@ class MemoryStore final : public store::Store {
   Status save_wireguard_identity(const store::WireGuardIdentity& identity) override;
   Result<std::vector<store::WireGuardPeer>> load_wireguard_peers() override;
   Status save_wireguard_peers(const std::vector<store::WireGuardPeer>& peers) override;
+  Result<std::optional<store::OpenVpnIdentity>> load_openvpn_identity() override { return openvpn_identity_; }
+  Status save_openvpn_identity(const store::OpenVpnIdentity& identity) override;
+  Result<std::vector<store::OpenVpnDevice>> load_openvpn_devices() override;
   Status commit_with(const lease::Transaction& transaction, const store::Credentials& credentials, const store::ClockReading& now) override;
 
   // The next commit or save fails like a full disk, with nothing changed.
@@ -34,6 +37,7 @@ class MemoryStore final : public store::Store {
     std::map<lease::PublicPort, lease::Lease> leases;
     std::map<std::pair<std::string, Port>, lease::Quarantine> quarantines;
     std::map<lease::DeviceId, store::WireGuardPeer> peers;
+    std::map<lease::DeviceId, store::OpenVpnDevice> openvpn_devices;
     std::uint32_t generations_used_to = 0;
     std::uint32_t next_id = 1;
     std::uint32_t addresses_used_to = 0;
@@ -47,6 +51,7 @@ class MemoryStore final : public store::Store {
 
   Contents contents_;
   std::optional<store::WireGuardIdentity> identity_;
+  std::optional<store::OpenVpnIdentity> openvpn_identity_;
   bool fail_next_ = false;
   bool refuses_loads_ = false;
 };

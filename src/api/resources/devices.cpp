@@ -84,6 +84,8 @@ Result<Reply> show_config(Call& call) {
     if (name == "endpoint") {
       if (const auto good = check_endpoint(value); !good) return fail(good.error());
       options.endpoint = value;
+    } else if (name == "kind") {
+      options.kind = value;
     } else if (value == "1" || value == "0") {
       options.inbound_only = value == "1";
     } else {
@@ -103,7 +105,7 @@ std::span<const Route> device_routes() {
                                      {"GET", "/v1/devices/{name}", show_device},
                                      {"DELETE", "/v1/devices/{name}", remove_device, "device remove"},
                                      {"POST", "/v1/devices/{name}/forget-clock", forget_clock, "device forget-clock"},
-                                     {"GET", "/v1/devices/{name}/config", show_config, "device config", "inbound_only endpoint"}};
+                                     {"GET", "/v1/devices/{name}/config", show_config, "device config", "inbound_only endpoint kind"}};
   return routes;
 }
 

@@ -193,6 +193,18 @@ Result<Records> Records::prepare(Database& database) {
       {&Records::put_identity_,
        "INSERT INTO wireguard_identity (id, private_key, timestamp_floor) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET "
        "private_key = excluded.private_key, timestamp_floor = excluded.timestamp_floor"},
+      {&Records::put_openvpn_identity_,
+       "INSERT INTO openvpn_identity (id, authority_certificate, authority_key, server_certificate, server_key) VALUES (1, ?, ?, ?, ?) "
+       "ON CONFLICT (id) DO UPDATE SET authority_certificate = excluded.authority_certificate, authority_key = excluded.authority_key, "
+       "server_certificate = excluded.server_certificate, server_key = excluded.server_key"},
+      {&Records::put_openvpn_device_,
+       "INSERT INTO openvpn_devices (device, certificate, private_key) VALUES (?, ?, ?) ON CONFLICT (device) DO UPDATE SET "
+       "certificate = excluded.certificate, private_key = excluded.private_key"},
+      // Of another size, as above.
+      {&Records::blank_openvpn_device_, "UPDATE openvpn_devices SET private_key = zeroblob(length(private_key) + 1) WHERE device = ?"},
+      {&Records::one_openvpn_identity_,
+       "SELECT authority_certificate, authority_key, server_certificate, server_key FROM openvpn_identity"},
+      {&Records::all_openvpn_devices_, "SELECT device, certificate, private_key FROM openvpn_devices ORDER BY device"},
       {&Records::put_book_,
        "UPDATE book SET generations_used_to = coalesce(nullif(?, 0), generations_used_to), next_id = coalesce(nullif(?, 0), next_id), "
        "addresses_used_to = coalesce(nullif(?, 0), addresses_used_to), boot_id = ?, boot_ns = ?, wall_ns = ?"},
@@ -245,6 +257,7 @@ Status Records::change(const lease::PutDevice& put) {
 }
 Status Records::change(const lease::DropDevice& drop) {
   if (auto blank = blank_peer_.bind(number(drop.id)).run(); !blank) return blank;
+  if (auto blank = blank_openvpn_device_.bind(number(drop.id)).run(); !blank) return blank;
   return drop_device_.bind(number(drop.id)).run();
 }
 
@@ -379,5 +392,37 @@ Result<std::optional<WireGuardIdentity>> Records::identity() {
 }
 
 Result<std::vector<WireGuardPeer>> Records::peers() { return all<WireGuardPeer>(all_peers_, peer); }
+
+Status Records::write(const OpenVpnIdentity& identity) {
+  put_openvpn_identity_.bind(ByteView(identity.authority_certificate)).bind(ByteView(identity.authority_key));
+  return put_openvpn_identity_.bind(ByteView(identity.server_certificate)).bind(ByteView(identity.server_key)).run();
+}
+
+Status Records::write(const OpenVpnDevice& device) {
+  put_openvpn_device_.bind(number(device.device)).bind(ByteView(device.certificate));
+  return put_openvpn_device_.bind(ByteView(device.private_key)).run();
+}
+
+Result<std::optional<OpenVpnIdentity>> Records::openvpn_identity() {
+  auto& row = one_openvpn_identity_;
+  const auto found = row.step();
+  if (!found) return fail(found.error());
+  if (!*found) return std::optional<OpenVpnIdentity>{};
+  OpenVpnIdentity identity;
+  for (auto* part : {&identity.authority_certificate, &identity.authority_key, &identity.server_certificate, &identity.server_key})
+    *part = row.blob();
+  row.reset();
+  return std::optional(std::move(identity));
+}
+
+Result<std::vector<OpenVpnDevice>> Records::openvpn_devices() {
+  return all<OpenVpnDevice>(all_openvpn_devices_, [](Statement& row) {
+    OpenVpnDevice device;
+    device.device = id<lease::DeviceId>(row);
+    device.certificate = row.blob();
+    device.private_key = row.blob();
+    return device;
+  });
+}
 
 }  // namespace drpf::store::sqlite

@@ -19,6 +19,8 @@ class Records {
   Status write(const lease::RecordChange& change);
   Status write(const WireGuardPeer& peer);
   Status write(const WireGuardIdentity& identity);
+  Status write(const OpenVpnIdentity& identity);
+  Status write(const OpenVpnDevice& device);
   // The counters, where the transaction has them, and the time of the commit.
   Status write_book(const lease::Transaction& transaction, const ClockReading& now);
   Status convert(const Conversion& by, const ClockReading& now);
@@ -31,6 +33,8 @@ class Records {
   Result<lease::State> state();
   Result<std::optional<WireGuardIdentity>> identity();
   Result<std::vector<WireGuardPeer>> peers();
+  Result<std::optional<OpenVpnIdentity>> openvpn_identity();
+  Result<std::vector<OpenVpnDevice>> openvpn_devices();
 
   Statement begin;
   Statement commit;
@@ -52,6 +56,7 @@ class Records {
   Statement put_quarantine_, drop_quarantine_, put_peer_, put_identity_, put_book_;
   Statement has_account_, has_device_, has_lease_;
   Statement all_accounts_, all_devices_, all_grants_, all_leases_, all_quarantines_, all_peers_, one_identity_, one_book_;
+  Statement put_openvpn_identity_, put_openvpn_device_, blank_openvpn_device_, one_openvpn_identity_, all_openvpn_devices_;
   Statement convert_leases_, lose_leases_, convert_grants_, convert_quarantines_, convert_epoch_, begin_epoch_;
 };
 

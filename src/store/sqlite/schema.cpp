@@ -9,7 +9,7 @@ namespace drpf::store::sqlite {
 namespace {
 
 // Step i brings version i to version i + 1. A released step is never changed.
-constexpr std::array<const char*, 2> migrations{R"sql(
+constexpr std::array<const char*, 3> migrations{R"sql(
 CREATE TABLE book (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   generations_used_to INTEGER NOT NULL CHECK (generations_used_to BETWEEN 0 AND 4294967295),
@@ -105,6 +105,22 @@ ALTER TABLE leases ADD COLUMN mapping_while_connected INTEGER CHECK (mapping_whi
 -- when mappings were last lost, on the boot clock like the deadlines; may lie before the boot
 ALTER TABLE book ADD COLUMN epoch_started_ns INTEGER NOT NULL DEFAULT 0
   CHECK (epoch_started_ns BETWEEN -6000000000000000000 AND 1000000000000000000);
+)sql",
+                                                R"sql(
+-- certificates and their keys, DER
+CREATE TABLE openvpn_identity (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  authority_certificate BLOB NOT NULL,
+  authority_key BLOB NOT NULL,
+  server_certificate BLOB NOT NULL,
+  server_key BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE openvpn_devices (
+  device INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  certificate BLOB NOT NULL,
+  private_key BLOB NOT NULL
+) STRICT;
 )sql"};
 
 constexpr std::int64_t version = migrations.size();

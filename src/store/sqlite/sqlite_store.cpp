@@ -206,6 +206,8 @@ struct SqliteStore::Impl {
         if (auto done = records.write(record); !done) return done;
       for (const auto& peer : credentials.wireguard)
         if (auto done = records.write(peer); !done) return done;
+      for (const auto& device : credentials.openvpn)
+        if (auto done = records.write(device); !done) return done;
       return records.write_book(transaction, now);
     });
   }
@@ -275,6 +277,14 @@ Result<std::optional<WireGuardIdentity>> SqliteStore::load_wireguard_identity() 
 Status SqliteStore::save_wireguard_identity(const WireGuardIdentity& identity) {
   return impl_->within_room({}, [&] { return impl_->records.write(identity); });
 }
+
+Result<std::optional<OpenVpnIdentity>> SqliteStore::load_openvpn_identity() { return impl_->records.openvpn_identity(); }
+
+Status SqliteStore::save_openvpn_identity(const OpenVpnIdentity& identity) {
+  return impl_->within_room({}, [&] { return impl_->records.write(identity); });
+}
+
+Result<std::vector<OpenVpnDevice>> SqliteStore::load_openvpn_devices() { return impl_->records.openvpn_devices(); }
 
 Result<std::vector<WireGuardPeer>> SqliteStore::load_wireguard_peers() { return impl_->records.peers(); }
 

@@ -34,6 +34,9 @@ class SqliteStore final : public Store {
   Status save_wireguard_identity(const WireGuardIdentity& identity) override;
   Result<std::vector<WireGuardPeer>> load_wireguard_peers() override;
   Status save_wireguard_peers(const std::vector<WireGuardPeer>& peers) override;
+  Result<std::optional<OpenVpnIdentity>> load_openvpn_identity() override;
+  Status save_openvpn_identity(const OpenVpnIdentity& identity) override;
+  Result<std::vector<OpenVpnDevice>> load_openvpn_devices() override;
   Status commit_with(const lease::Transaction& transaction, const Credentials& credentials, const ClockReading& now) override;
 
  private:
