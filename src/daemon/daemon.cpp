@@ -72,11 +72,24 @@ Status Daemon::open_store() {
     log_->warn("this gateway begins with an empty book and a key of its own, {}: devices of another gateway need new configurations",
                to_base64(crypto::x25519_public(identity_.private_key)));
 
+  if (auto found = find_own_prefix(known && *known); !found) return found;
   const bool may_end_leases = options_.end_leases || setup_.configuration.changes_may_end_leases;
   auto book = gateway::load_book(*store_, setup_.policy(), {system::boot_id(), clock_.now(), clock_.wall_now()},
                                  may_end_leases ? gateway::OnLosses::accept : gateway::OnLosses::refuse, *log_);
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
+  return {};
+}
+
+Status Daemon::find_own_prefix(bool is_older) {
+  std::vector<lease::Device> devices;
+  if (is_older) {
+    auto state = store_->load({system::boot_id(), clock_.now(), clock_.wall_now()});
+    if (!state) return fail(state.error());
+    devices = std::move(state->devices);
+  }
+  own_tunnel_v6_ = unnamed_tunnel_v6(crypto::x25519_public(identity_.private_key), devices);
+  if (!setup_.configuration.tunnel_v6_named) setup_.configuration.tunnel_v6 = own_tunnel_v6_;
   return {};
 }
 
@@ -172,8 +185,8 @@ Status Daemon::open_gateway() {
       if (tunnel_doors_) tunnel_doors_->announce_addresses();
     });
   };
-  host_ =
-      std::make_unique<GatewayHost>(GatewayHost::Parts{options_.config_file, ssh_ports_, *gateway_, *network_, *redirect_, log_, announce});
+  host_ = std::make_unique<GatewayHost>(
+      GatewayHost::Parts{options_.config_file, ssh_ports_, own_tunnel_v6_, *gateway_, *network_, *redirect_, log_, announce});
   reconfiguration_ = std::make_unique<gateway::Reconfiguration>(gateway::Reconfiguration::Parts{*gateway_, *host_, setup_, clock_, log_});
   return {};
 }
