@@ -13,6 +13,7 @@
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
 #include "daemon/listener_warnings.h"
+#include "daemon/machine_note.h"
 #include "daemon/prove_configuration.h"
 #include "daemon/ruleset_for.h"
 #include "daemon/ssh_ports.h"
@@ -22,6 +23,13 @@
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::daemon {
+namespace {
+
+constexpr std::string_view state_of_another_machine =
+    "this state was used on another machine before: if a gateway runs there with it, both take each other's devices, so end that one";
+
+}  // namespace
+
 Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::shared_ptr<spdlog::logger> log) {
   std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
   // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
@@ -42,6 +50,7 @@ Daemon::~Daemon() {
 
 Status Daemon::read_configuration() {
   ssh_ports_ = ssh_ports();
+  machine_mark_ = machine_mark();
   const auto configuration = load_configuration(options_.config_file, ssh_ports_);
   if (!configuration) return fail(configuration.error());
   auto network = system::LinksAndRoutes::open();
@@ -63,6 +72,11 @@ Status Daemon::open_store() {
   if (!store) return fail(store.error());
   store_ = std::move(*store);
   log_repairs_of_store();
+  if (machine_mark_) {
+    const auto elsewhere = was_elsewhere(options_.state_directory, *machine_mark_);
+    came_from_elsewhere_ = elsewhere.value_or(false);
+    if (came_from_elsewhere_) log_->warn("{}", state_of_another_machine);
+  }
 
   const auto known = store_->load_wireguard_identity();
   auto identity = tunnel::wireguard_devices::gateway_identity(*store_, random_);
@@ -178,6 +192,7 @@ Status Daemon::open_gateway() {
   host_findings_ = std::make_unique<HostFindings>(*gateway_, [this] { return check_host(setup_.configuration, setup_.hosts, true); }, log_);
   if (setup_.configuration.history > Duration::zero() && !history_)
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
+  if (came_from_elsewhere_) gateway_->set_condition("machine", std::string(state_of_another_machine));
   loaded_book_.reset();
   // Posted: the leases follow the addresses in this turn of the loop, and what is told is where they are.
   const auto announce = [this] {

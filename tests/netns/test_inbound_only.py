@@ -98,6 +98,11 @@ def test_a_container_behind_the_device_answers_too(lab, nas):
     with TcpServer(box, nas.ports[1], versions=(4,)), UdpServer(box, nas.ports[1], versions=(4,)):
         assert (tcp_visit(lab.inet, lab.gw_v4, nas.ports[1]) or "").startswith(f"you are {lab.inet_v4} ")
         assert (udp_visit(lab.inet, lab.gw_v4, nas.ports[1]) or "").startswith(f"you are {lab.inet_v4} ")
+    # It masquerades, too, and still nobody behind asks for its ports in its name.
+    nas.host.sh("nft 'add chain ip docker post { type nat hook postrouting priority 100; }; add rule ip docker post ip saddr 172.17.0.0/16 masquerade'")
+    assert box.run("curl", "-s", "--max-time", "1", "http://10.77.0.1:5351/v1/self", check=False).stdout == ""
+    nas.host.run("nft", "flush", "chain", "inet", "drpf-wg0", "ask")
+    assert "nas" in box.run("curl", "-s", "--max-time", "5", "http://10.77.0.1:5351/v1/self").stdout
 
 
 def test_the_gateway_tells_the_device_its_ports(lab, nas):

@@ -190,6 +190,7 @@ def test_pcp_announce_and_an_epoch_that_runs_over_restarts(lab, served):
 
 def test_pcp_over_ipv6(lab, served):
     me = served.device.address(6)
+    assert me.startswith("fd") and not me.startswith("fd77:6472"), "each gateway has a prefix of its own"
     answer = exchange(lab.homes[0], pcp_map(me, 8080, suggested_address="::"), to=served.device.file.gateway6())
     result, _, public, address = pcp_answer(answer)
     assert (result, str(address)) == (0, lab.gw_v6)

@@ -172,6 +172,15 @@ def test_a_host_that_is_no_router_forwards_answers_only_and_only_as_long(make_la
     assert exchange(console.host, b"\0\0", to=ROUTER) is not None
     # Programs of the device itself find the gateway by its routes.
     assert "using gateway : 10.77.0.1" in home.host.run("natpmpc").stdout
+    # What another program takes away is put back, and an interface that is renamed forwards no more.
+    with TcpServer(console.host, 3074):
+        home.host.sh("nft flush ruleset")
+        home.device.process.wait_for_output("repaired: the rules for sharing with lan0", 5)
+        assert tcp_visit(lab.inet, lab.gw_v4, port)
+    home.host.sh("ip link set lan0 down; ip link set lan0 name lan9; ip link set lan9 up")
+    wait_for(lambda: home.host.sysctl("net.ipv4.conf.lan9.forwarding") == "0", 5, "nothing is shared, so nothing is forwarded")
+    home.host.sh("ip link set lan9 down; ip link set lan9 name lan0; ip link set lan0 up")
+    wait_for(lambda: home.host.sysctl("net.ipv4.conf.lan0.forwarding") == "1", 5, "and again")
     home.device.disconnect()
     assert home.host.sysctl("net.ipv4.conf.lan0.forwarding") == "0"
     assert "0.0.0.0/8" not in home.host.run("ip", "route").stdout

@@ -12,7 +12,7 @@
 namespace drpf::client {
 namespace {
 
-constexpr std::string_view refusal_text = "counter reject with icmpx type admin-prohibited\n";
+constexpr std::string_view turned_away = "counter reject with icmpx type admin-prohibited\n";
 constexpr Port announcement_port{5350};  // where programs hear that their mappings are gone (RFC 6886 section 3.2.1, RFC 6887 section 14)
 
 struct FamilyWords {
@@ -113,6 +113,7 @@ std::string source_chains(const TunnelFences& fences) {
     arriving += fmt::format("    iifname != \"lo\" {} saddr {{ {} }} counter drop\n", words.header, own);
     entering += fmt::format("    oifname \"{}\" {} saddr != {{ {} }} counter drop\n", fences.interface, words.header, own);
   }
+  if (fences.named.everything) entering.clear();  // it couples networks: their machines speak through it under addresses of their own
   // After all translations of sources, whose they may be.
   return fmt::format(
       "  chain claiming {{\n    type filter hook prerouting priority -300; policy accept;\n{}  }}\n"
@@ -126,10 +127,10 @@ std::string asking_chain(const TunnelFences& fences) {
       "  chain asking {{\n    type filter hook forward priority -2; policy accept;\n    oifname != \"{}\" accept\n", fences.interface);
   if (!fences.askers.empty()) text += fmt::format("    iifname {{ {} }} accept\n", quoted(fences.askers));
   text += fmt::format("    ct direction reply accept\n    meta l4proto {{ tcp, udp }} th dport {{ {}, {} }} {}",
-                      to_string(upnp_search_port), to_string(gateway_doors_port), refusal_text);
+                      to_string(upnp_search_port), to_string(gateway_doors_port), turned_away);
   for (const auto& words : both_families)
     if (const auto gateways = of_family(fences.gateways, words.family); !gateways.empty())
-      text += fmt::format("    {} daddr {{ {} }} meta l4proto {{ tcp, udp }} th dport != 53 {}", words.header, gateways, refusal_text);
+      text += fmt::format("    {} daddr {{ {} }} meta l4proto {{ tcp, udp }} th dport != 53 {}", words.header, gateways, turned_away);
   return text + "  }\n";
 }
 
@@ -155,7 +156,9 @@ std::string arrival_chains(const TunnelFences& fences) {
     here += accept_here(fences, named, protocol);
     behind += accept_behind(named, protocol);
   }
-  if (fences.shared_ports) behind += fmt::format("    ct status dnat ct original proto-dst {} accept\n", to_string(*fences.shared_ports));
+  if (fences.shared_ports)
+    behind +=
+        fmt::format("    ct status dnat meta l4proto {{ tcp, udp }} ct original proto-dst {} accept\n", to_string(*fences.shared_ports));
   const auto answers = accept_answers();
   // What the gateway tells by itself: that mappings are gone, and where UPnP is, to whoever searched for it.
   return search_chain(fences) +

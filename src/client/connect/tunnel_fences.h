@@ -38,7 +38,7 @@ struct TunnelFences {
 inline constexpr Port gateway_doors_port{5351};
 inline constexpr Port upnp_search_port{1900};
 
-// What bears the tunnel's address comes from this machine; what goes into the tunnel bears it.
+// What bears the tunnel's address comes from this machine; what goes into the tunnel bears it, unless everything may come out of it.
 std::string source_chains(const TunnelFences& fences);
 // What this machine forwards reaches no door of the gateway.
 std::string asking_chain(const TunnelFences& fences);

@@ -2,6 +2,8 @@
 
 #include <net/if.h>
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "protocol/nat_pmp/messages.h"

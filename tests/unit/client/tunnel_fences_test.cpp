@@ -51,11 +51,12 @@ TEST(TunnelFences, OnlyAnswersLeasesAndWhatIsNamedComeOut) {
   EXPECT_THAT(arrival_chains(wish), Not(HasSubstr("61000"))) << "nothing is shared";
   wish.shared_ports = ports(61000, 61999);
   wish.named = *parse_open_ports("22/tcp,8000-8010");
-  EXPECT_THAT(arrival_chains(wish), HasSubstr("ct status dnat ct original proto-dst 61000-61999 accept"));
+  EXPECT_THAT(arrival_chains(wish), HasSubstr("ct status dnat meta l4proto { tcp, udp } ct original proto-dst 61000-61999 accept"));
   EXPECT_THAT(arrival_chains(wish), HasSubstr("ip daddr { 10.77.0.2 } tcp dport { 22, 8000-8010 } accept"));
   EXPECT_THAT(arrival_chains(wish), HasSubstr("ip daddr { 10.77.0.2 } udp dport { 8000-8010 } accept"));
   wish.named = *parse_open_ports("all");
   EXPECT_THAT(arrival_chains(wish), IsEmpty());
+  EXPECT_THAT(source_chains(wish), Not(HasSubstr("saddr !=")));
 }
 
 TEST(TunnelFences, WhatIsLeasedIsASetOfRanges) {
