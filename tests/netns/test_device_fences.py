@@ -14,6 +14,7 @@ from traffic import connect as visit
 
 OWN, GATEWAYS = {4: TUNNEL_DEVICE, 6: TUNNEL_DEVICE_V6}, {4: TUNNEL_GATEWAY, 6: TUNNEL_GATEWAY_V6}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+SHORT = ("-s", "128")  # of whole packets there is room for eight
 MODES = {"full": ("0.0.0.0/0, ::/0", ()), "split": ("198.51.100.16/28, 10.77.0.0/16, fd77::/64, 2001:db8:51::/64", ()),
          "inbound-only": ("0.0.0.0/0, ::/0", ("--inbound-only",))}
 
@@ -75,7 +76,7 @@ def test_nobody_beside_a_device_speaks_in_its_name(lab, stub, mode):  # noqa: F8
                  f"ip route replace {GATEWAYS[4]}/32 via {via[4]}; ip -6 route replace {GATEWAYS[6]}/128 via {via[6]}")
 
     def all_speak(expected):
-        with Capture(home, "home", "udp dst port 53") as seen:
+        with Capture(home, "home", "udp dst port 53", SHORT) as seen:
             # Twice: neighbours find each other in the first round. The device itself comes last.
             for number, host in (*others.items(), *others.items(), (4000, home)):
                 for version in (4, 6):
@@ -99,7 +100,7 @@ def test_machines_behind_a_device_do_not_ask_in_its_name(lab, stub, mode):  # no
         return "leases" in host.run("curl", "-s", "--max-time", "1", f"http://{TUNNEL_GATEWAY}:5351/v1/self", check=False).stdout
 
     def all_ask():
-        with Capture(home, "home", "dst port 5351 or dst port 1900 or dst port 53") as seen:
+        with Capture(home, "home", "dst port 5351 or dst port 1900 or dst port 53", SHORT) as seen:
             for version in (4, 6) if mode != "inbound-only" else (4,):  # there IPv6 has no way in for others
                 for port in (5351, 1900, 53):
                     send(box, GATEWAYS[version], port)
@@ -132,14 +133,14 @@ def test_only_answers_and_leases_come_out_of_the_tunnel(lab, stub, mode):  # noq
     def reached():
         """What of the device and behind it hears the gateway."""
         found = set()
-        with TcpServer(home, 2222), UdpServer(home, 2222):
+        with TcpServer(home, 2222), UdpServer(home, 2222, (4,), OWN[4]), UdpServer(home, 2222, (6,), OWN[6]):
             for version in (4, 6):
                 for name, address in (("inside", OWN[version]), ("device", beyond[version][0])):
                     if tcp_visit(gw, address, 2222, seconds=0.4):
                         found.add((name, version))
                 if udp_visit(gw, OWN[version], 2222, seconds=0.2, tries=1):
                     found.add(("udp", version))
-        with Capture(home, "eth0", "udp port 7777") as seen:
+        with Capture(home, "eth0", "udp port 7777", SHORT) as seen:
             for version in (4, 6):
                 for target in beyond[version][1:]:
                     send(gw, target, 7777)
@@ -150,7 +151,8 @@ def test_only_answers_and_leases_come_out_of_the_tunnel(lab, stub, mode):  # noq
                             if f" > {beyond[version][target]}.7777" in others}
 
     with Mode(home, stub, mode):
-        with TcpServer(home, 20000), UdpServer(home, 20001), TcpServer(lab.inet, 80):
+        # Inbound only, a UDP server answers from where it was asked if it is bound there.
+        with TcpServer(home, 20000), UdpServer(home, 20001, (4,), OWN[4]), UdpServer(home, 20001, (6,), OWN[6]), TcpServer(lab.inet, 80):
             for public in (lab.gw_v4, lab.gw_v6):
                 assert tcp_visit(lab.inet, public, 20000) and udp_visit(lab.inet, public, 20001), "visits to leases come in"
             if mode != "inbound-only":
