@@ -14,5 +14,7 @@ std::string rfc3339_utc(WallTime time);
 // For terminals and logs: control characters, DEL, C1 controls and bytes that are no UTF-8 become \xNN, so that no name that came from
 // outside can move the cursor or colour the screen.
 std::string printable(std::string_view text);
+// The same of a text of several lines.
+std::string printable_lines(std::string_view text);
 
 }  // namespace drpf::api

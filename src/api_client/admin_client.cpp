@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/error_json.h"
+#include "api/json_text.h"
 
 namespace drpf::api_client {
 
@@ -41,8 +42,13 @@ Result<std::string> AdminClient::download(std::string_view target) const {
 std::string text_of(const json::value& object, std::string_view name) {
   const auto* value = member(object, name);
   if (!value || value->is_null()) return {};
-  if (value->is_string()) return std::string(value->get_string().data(), value->get_string().size());
+  if (value->is_string()) return api::printable({value->get_string().data(), value->get_string().size()});
   return json::serialize(*value);
+}
+
+std::string lines_of(const json::value& object, std::string_view name) {
+  const auto* value = member(object, name);
+  return value && value->is_string() ? api::printable_lines({value->get_string().data(), value->get_string().size()}) : std::string();
 }
 
 bool flag_of(const json::value& object, std::string_view name) {

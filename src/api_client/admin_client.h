@@ -29,7 +29,9 @@ class AdminClient {
 };
 
 // Members of an answer; an absent one, or one of another kind, reads as empty.
-std::string text_of(const boost::json::value& object, std::string_view name);  // numbers and booleans as they are written
+// Numbers and booleans as they are written; of strings what a terminal can be shown, whoever wrote them.
+std::string text_of(const boost::json::value& object, std::string_view name);
+std::string lines_of(const boost::json::value& object, std::string_view name);  // a string of several lines
 bool flag_of(const boost::json::value& object, std::string_view name);
 std::uint64_t number_of(const boost::json::value& object, std::string_view name);
 const boost::json::array& list_of(const boost::json::value& object, std::string_view name);

@@ -25,7 +25,7 @@ std::string label(std::string_view value) {
 
 std::string labels_of(const json::value& tested) {
   return fmt::format(R"({{address="{}",port="{}",protocol="{}",device="{}"}})", label(text_of(tested, "public_address")),
-                     text_of(tested, "public_port"), label(text_of(tested, "protocol")), label(text_of(tested, "device")));
+                     text_of(tested, "public_port"), label(text_of(tested, "protocol")), label(lines_of(tested, "device")));
 }
 
 }  // namespace

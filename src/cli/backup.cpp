@@ -69,6 +69,7 @@ int put_back(const RestoreOptions& options) {
     return terminal::print(json::serialize(answer) + "\n");
   }
   auto text = fmt::format("{} holds the backup now: {}\n", options.state, contents_text(restored->summary));
+  text += "Where the gateway that it is of still runs on another machine, end that one first: both would take each other's devices.\n";
   if (!restored->kept.empty()) text += fmt::format("The book that was there is kept: {}\n", restored->kept);
   return terminal::print(text + "Start the gateway: leases whose end has passed are dropped, devices made after the backup are unknown.\n");
 }

@@ -18,6 +18,7 @@ struct ConnectCommandOptions {
   std::vector<std::string> inform;
   std::vector<std::string> follow;
   std::string share;
+  std::string let_in;
   bool no_kill_switch = false;
 };
 
@@ -44,6 +45,14 @@ Status take_follow(const std::vector<std::string>& texts, client::ConnectOptions
   }
   if (to.follow.size() > client::follow_rules_max)
     return fail(invalid("bad_follow", "more than " + std::to_string(client::follow_rules_max) + " programs to follow", "Name fewer."));
+  return {};
+}
+
+Status take_let_in(const std::string& text, client::ConnectOptions& to) {
+  if (text.empty()) return {};
+  auto open = client::parse_open_ports(text);
+  if (!open) return fail(open.error());
+  to.let_in = std::move(*open);
   return {};
 }
 
@@ -87,6 +96,17 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
             .add_option("--share", options.share,
                         "Answer NAT-PMP, PCP and UPnP on this interface, so that a console or another machine there gets a public port")
             ->type_name("IFACE");
+        command
+            .add_option("--let-in", options.let_in,
+                        "What may come out of the tunnel beside answers and visits to leased ports: ports of this machine "
+                        "(22,8000-8010/udp), or all")
+            ->type_name("PORTS");
+        command
+            .add_option("--may-ask", options.connect.askers,
+                        "Machines behind this interface may ask the gateway for ports in this device's name, which else its own programs "
+                        "alone may")
+            ->type_name("IFACE")
+            ->allow_extra_args(false);
         command.add_flag("--no-kill-switch", options.no_kill_switch, "Full tunnel: let traffic out beside the tunnel when it is down");
         auto* status = command.add_flag("--status", options.connect.status, "Only say whether this machine is closed, and why");
         auto* close = command.add_flag("--close", options.connect.close, "Only set the kill switch, as at the start of the machine");
@@ -111,7 +131,8 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         take(options.on_down, connect.hooks.on_down);
         take(options.on_lease, connect.hooks.on_lease);
         take(options.share, connect.share);
-        for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect)}) {
+        for (const auto& taken :
+             {take_inform(options.inform, connect), take_follow(options.follow, connect), take_let_in(options.let_in, connect)}) {
           if (taken) continue;
           terminal::report(taken.error());
           return static_cast<int>(terminal::exit_usage);

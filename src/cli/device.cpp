@@ -137,7 +137,7 @@ int config(const DeviceOptions& options) {
   const auto answer = options.gateway().get(options.config_target());
   if (!answer) return terminal::report(answer.error());
   if (options.json && !*file) return terminal::print(json::serialize(*answer) + "\n");
-  return deliver(api_client::text_of(*answer, "config"), options, *file ? &**file : nullptr);
+  return deliver(api_client::lines_of(*answer, "config"), options, *file ? &**file : nullptr);
 }
 
 int add_device(const DeviceOptions& options) {
@@ -155,14 +155,14 @@ int add_device(const DeviceOptions& options) {
     return terminal::report(answer.error());
   }
   if (options.json) {
-    json::object whole{{"device", *device}, {"config", api_client::text_of(*answer, "config")}};
+    json::object whole{{"device", *device}, {"config", api_client::lines_of(*answer, "config")}};
     if (*file)
-      if (const auto written = (*file)->write(api_client::text_of(*answer, "config")); !written) return terminal::report(written.error());
+      if (const auto written = (*file)->write(api_client::lines_of(*answer, "config")); !written) return terminal::report(written.error());
     return terminal::print(json::serialize(whole) + "\n");
   }
   terminal::remark("device " + options.name + " added to account " + options.account + ", tunnel address " +
                    api_client::text_of(*device, "tunnel_v4"));
-  return deliver(api_client::text_of(*answer, "config"), options, *file ? &**file : nullptr);
+  return deliver(api_client::lines_of(*answer, "config"), options, *file ? &**file : nullptr);
 }
 
 int remove_device(const DeviceOptions& options) {

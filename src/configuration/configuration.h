@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,8 @@ struct Configuration {
   TunnelEngine engine = TunnelEngine::embedded;
   std::string tunnel_interface = "drpf0";
   Prefix tunnel_v4;                 // default 10.77.0.0/16; the gateway owns x.y.z.1 of every /24
-  std::optional<Prefix> tunnel_v6;  // default fd77:6472:7066::/64; none = no IPv6 inside
+  std::optional<Prefix> tunnel_v6;  // none = no IPv6 inside
+  bool tunnel_v6_named = false;     // by the file, "none" too; else it is own_tunnel_v6(), or what an older gateway's devices have
   Port wireguard_port{51820};
   std::uint16_t mtu = 1420;
   Offload offload = Offload::automatic;
@@ -90,6 +92,12 @@ struct Configuration {
 
   bool operator==(const Configuration&) const = default;
 };
+
+// What all gateways had that were told no other.
+Prefix former_tunnel_v6();
+// The tunnel's prefix of the gateway with this public key, as RFC 4193 has it: two gateways have different ones, and nobody who has seen
+// one knows another's.
+Prefix own_tunnel_v6(std::span<const std::uint8_t, 32> key_digest);
 
 // The configuration of a gateway that was told nothing.
 Configuration default_configuration();

@@ -152,6 +152,7 @@ class Reader {
   }
 
   void read_tunnel_v6(TomlTable& table) {
+    out_.tunnel_v6_named = out_.tunnel_v6_named || table.has("ipv6");
     if (table.says("ipv6", "none")) {
       out_.tunnel_v6.reset();
       std::string none;

@@ -23,12 +23,20 @@ class Mapping {
     hosts(root, out);
     entry(root, out);
     limits(root, out);
+    tunnel(root);
     if (!root.contains("plan")) root.insert_or_assign("plan", toml::array{});
     if (auto* plans = root.get_as<toml::array>("plan"))
       plans->push_back(toml::table{{"name", network_.plan}, {"ports_max", 1000}, {"ports_at_connect", 1}, {"port_choice", true}});
   }
 
  private:
+  // The gateway of the lab has a key of its own, and would have a prefix of its own.
+  void tunnel(toml::table& root) const {
+    if (!root.contains("tunnel")) root.insert("tunnel", toml::table{});
+    auto& table = *root.get_as<toml::table>("tunnel");
+    if (!table.contains("ipv6") && given_.tunnel_v6) table.insert("ipv6", to_string(*given_.tunnel_v6));
+  }
+
   static std::uint64_t number_of(std::size_t host) { return host == 0 ? first_host_number : more_hosts_number + host; }
 
   void hosts(toml::table& root, LabConfiguration& out) const {

@@ -13,6 +13,7 @@
 #include "daemon/confinement.h"
 #include "daemon/host_check.h"
 #include "daemon/listener_warnings.h"
+#include "daemon/machine_note.h"
 #include "daemon/prove_configuration.h"
 #include "daemon/ruleset_for.h"
 #include "daemon/ssh_ports.h"
@@ -22,6 +23,13 @@
 #include "tunnel/wireguard_devices/wireguard_way_in.h"
 
 namespace drpf::daemon {
+namespace {
+
+constexpr std::string_view state_of_another_machine =
+    "this state was used on another machine before: if a gateway runs there with it, both take each other's devices, so end that one";
+
+}  // namespace
+
 Result<std::unique_ptr<Daemon>> Daemon::build(const RunOptions& options, std::shared_ptr<spdlog::logger> log) {
   std::unique_ptr<Daemon> daemon(new Daemon(options, std::move(log)));
   // First the file, then what others could be harmed by: each step leaves everything closed if the next one fails.
@@ -42,6 +50,7 @@ Daemon::~Daemon() {
 
 Status Daemon::read_configuration() {
   ssh_ports_ = ssh_ports();
+  machine_mark_ = machine_mark();
   const auto configuration = load_configuration(options_.config_file, ssh_ports_);
   if (!configuration) return fail(configuration.error());
   auto network = system::LinksAndRoutes::open();
@@ -63,6 +72,11 @@ Status Daemon::open_store() {
   if (!store) return fail(store.error());
   store_ = std::move(*store);
   log_repairs_of_store();
+  if (machine_mark_) {
+    const auto elsewhere = was_elsewhere(options_.state_directory, *machine_mark_);
+    came_from_elsewhere_ = elsewhere.value_or(false);
+    if (came_from_elsewhere_) log_->warn("{}", state_of_another_machine);
+  }
 
   const auto known = store_->load_wireguard_identity();
   auto identity = tunnel::wireguard_devices::gateway_identity(*store_, random_);
@@ -72,11 +86,24 @@ Status Daemon::open_store() {
     log_->warn("this gateway begins with an empty book and a key of its own, {}: devices of another gateway need new configurations",
                to_base64(crypto::x25519_public(identity_.private_key)));
 
+  if (auto found = find_own_prefix(known && *known); !found) return found;
   const bool may_end_leases = options_.end_leases || setup_.configuration.changes_may_end_leases;
   auto book = gateway::load_book(*store_, setup_.policy(), {system::boot_id(), clock_.now(), clock_.wall_now()},
                                  may_end_leases ? gateway::OnLosses::accept : gateway::OnLosses::refuse, *log_);
   if (!book) return fail(book.error());
   loaded_book_ = std::make_unique<lease::LeaseBook>(std::move(*book));
+  return {};
+}
+
+Status Daemon::find_own_prefix(bool is_older) {
+  std::vector<lease::Device> devices;
+  if (is_older) {
+    auto state = store_->load({system::boot_id(), clock_.now(), clock_.wall_now()});
+    if (!state) return fail(state.error());
+    devices = std::move(state->devices);
+  }
+  own_tunnel_v6_ = unnamed_tunnel_v6(crypto::x25519_public(identity_.private_key), devices);
+  if (!setup_.configuration.tunnel_v6_named) setup_.configuration.tunnel_v6 = own_tunnel_v6_;
   return {};
 }
 
@@ -173,6 +200,7 @@ Status Daemon::open_gateway() {
   host_findings_ = std::make_unique<HostFindings>(*gateway_, [this] { return check_host(setup_.configuration, setup_.hosts, true); }, log_);
   if (setup_.configuration.history > Duration::zero() && !history_)
     gateway_->set_condition("history", "no history of leases is kept; the log says why");
+  if (came_from_elsewhere_) gateway_->set_condition("machine", std::string(state_of_another_machine));
   loaded_book_.reset();
   // Posted: the leases follow the addresses in this turn of the loop, and what is told is where they are.
   const auto announce = [this] {
@@ -180,8 +208,8 @@ Status Daemon::open_gateway() {
       if (tunnel_doors_) tunnel_doors_->announce_addresses();
     });
   };
-  host_ =
-      std::make_unique<GatewayHost>(GatewayHost::Parts{options_.config_file, ssh_ports_, *gateway_, *network_, *redirect_, log_, announce});
+  host_ = std::make_unique<GatewayHost>(
+      GatewayHost::Parts{options_.config_file, ssh_ports_, own_tunnel_v6_, *gateway_, *network_, *redirect_, log_, announce});
   reconfiguration_ = std::make_unique<gateway::Reconfiguration>(gateway::Reconfiguration::Parts{*gateway_, *host_, setup_, clock_, log_});
   return {};
 }

@@ -58,6 +58,7 @@ class Daemon {
   Status read_configuration();
   Status confine();
   Status open_store();
+  Status find_own_prefix(bool is_older);  // than this start
   Status take_ports();
   Status start_redirect();
   Status start_ways_in();
@@ -79,6 +80,9 @@ class Daemon {
   system::SystemClock clock_;
   crypto::SystemRandom random_;
   configuration::Setup setup_;
+  Prefix own_tunnel_v6_;  // where the file names none
+  std::optional<std::string> machine_mark_;
+  bool came_from_elsewhere_ = false;
   std::vector<Port> ssh_ports_;  // read while every file can be
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::vector<TunnelInterface> tunnel_interfaces_;

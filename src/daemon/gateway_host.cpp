@@ -11,8 +11,9 @@
 namespace drpf::daemon {
 
 Result<configuration::Setup> GatewayHost::propose() {
-  const auto configuration = load_configuration(parts_.config_file, parts_.ssh_ports);
+  auto configuration = load_configuration(parts_.config_file, parts_.ssh_ports);
   if (!configuration) return fail(configuration.error());
+  if (!configuration->tunnel_v6_named) configuration->tunnel_v6 = parts_.own_tunnel_v6;
   return prove_configuration(*configuration, parts_.network, true);
 }
 

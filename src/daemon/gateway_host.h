@@ -20,7 +20,8 @@ class GatewayHost final : public gateway::ReconfigurableHost {
  public:
   struct Parts {
     std::optional<std::string> config_file;
-    std::vector<Port> ssh_ports;  // read while every file could be
+    std::vector<Port> ssh_ports;          // read while every file could be
+    std::optional<Prefix> own_tunnel_v6;  // where the file names none
     const gateway::Gateway& gateway;
     system::LinksAndRoutes& network;
     redirect::NftRedirect& redirect;

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 
 #include "configuration/configuration_file.h"
 #include "configuration/port_uses.h"
+#include "core/bytes.h"
+#include "crypto/wireguard_primitives.h"
 #include "daemon/listeners.h"
 #include "daemon/public_hosts.h"
 #include "daemon/ways_in.h"
@@ -23,6 +26,7 @@ namespace {
 
 using configuration::Configuration;
 
+constexpr std::array<std::uint8_t, 4> own_prefix_label{'i', 'p', 'v', '6'};
 constexpr const char* default_configuration_file = "/etc/drpf/drpf.toml";
 
 Status prove_public_hosts(const Configuration& configuration, const HostFacts& facts) {
@@ -125,6 +129,15 @@ Result<Configuration> load_configuration(const std::optional<std::string>& file,
   if (std::filesystem::exists(default_configuration_file))
     return configuration::read_configuration_file(default_configuration_file, defaults);
   return defaults;
+}
+
+Prefix unnamed_tunnel_v6(const std::array<std::uint8_t, 32>& public_key, const std::vector<lease::Device>& devices) {
+  const auto former = configuration::former_tunnel_v6();
+  if (std::any_of(devices.begin(), devices.end(),
+                  [&](const lease::Device& device) { return device.tunnel_v6 && former.contains(*device.tunnel_v6); }))
+    return former;
+  const std::array<ByteView, 2> digested{ByteView(own_prefix_label), ByteView(public_key)};
+  return configuration::own_tunnel_v6(crypto::blake2s_256(digested));
 }
 
 Status prove_against(const Configuration& configuration, const HostFacts& facts) {

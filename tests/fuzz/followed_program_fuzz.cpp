@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "client/connect/tunnel_fences.h"
 #include "client/follow/follow_rule.h"
 #include "client/follow/lease_requests.h"
 #include "client/follow/program_watch.h"
@@ -34,6 +35,11 @@ void read(std::uint8_t reader, std::string_view text, ByteView bytes) {
   } else if (reader == 'f') {
     if (const auto rules = parse_follow_rules(text))
       for (const auto& rule : *rules) must(is_plain(rule.program) && rule.program.find('/') == std::string::npos);
+  } else if (reader == 'o') {
+    if (const auto open = parse_open_ports(text))
+      for (const auto* ranges : {&open->tcp, &open->udp})
+        for (std::size_t i = 0; i < ranges->size(); ++i)
+          must(!(*ranges)[i].first().is_zero() && (i == 0 || (*ranges)[i - 1].last() < (*ranges)[i].first()));
   } else if (reader == 'i') {
     if (const auto wish = parse_inform_wish(text)) must(is_plain(wish->host) && !wish->port.is_zero() && wish->which > 0);
   } else if (reader == 'w') {

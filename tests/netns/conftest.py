@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TEST_SECONDS_MAX))
-        if wall := item.get_closest_marker("wall"):
+        for wall in item.iter_markers("wall"):
             item.user_properties.append(("wall", json.dumps(wall.args)))  # for the table of ./dev test --walls
     # What shares one lab runs in one worker, one after the other: it must not begin last.
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)

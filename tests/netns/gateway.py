@@ -120,6 +120,10 @@ class WgQuickFile:
     def address(self, version):
         return next(str(ipaddress.ip_interface(text).ip) for text in self.addresses() if ipaddress.ip_interface(text).version == version)
 
+    def gateway6(self):
+        """The gateway's own address inside, in IPv6: each gateway has a prefix of its own."""
+        return str(ipaddress.ip_network(f"{self.address(6)}/64", strict=False)[1])
+
     def without_wg_quick_keys(self):
         """The text that `wg setconf` takes."""
         only_wg_quick = ("address", "dns", "mtu", "table", "preup", "postup", "predown", "postdown", "saveconfig")

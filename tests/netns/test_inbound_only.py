@@ -3,6 +3,7 @@ import json
 import os
 
 import pytest
+from gateway import WgQuickFile
 from namespaces import wait_for
 from traffic import TcpServer, UdpServer, connect, read_line, tcp_visit, udp_visit
 
@@ -14,8 +15,9 @@ class InboundOnlyDevice:
         gateway.add_device("ann", name)
         self.host, self.gateway, self.name = host, gateway, name
         self.path = os.path.join(lab.folder, "wg0.conf")
+        self.file = WgQuickFile(gateway.cli("device", "config", name, "--inbound-only"))
         with open(self.path, "w", encoding="utf-8") as file:
-            file.write(gateway.cli("device", "config", name, "--inbound-only"))
+            file.write(self.file.text)
         os.chmod(self.path, 0o600)
         self.log = os.path.join(lab.folder, "00-wg-quick.log")
         self.before = self.traces()
@@ -96,10 +98,15 @@ def test_a_container_behind_the_device_answers_too(lab, nas):
     with TcpServer(box, nas.ports[1], versions=(4,)), UdpServer(box, nas.ports[1], versions=(4,)):
         assert (tcp_visit(lab.inet, lab.gw_v4, nas.ports[1]) or "").startswith(f"you are {lab.inet_v4} ")
         assert (udp_visit(lab.inet, lab.gw_v4, nas.ports[1]) or "").startswith(f"you are {lab.inet_v4} ")
+    # It masquerades, too, and still nobody behind asks for its ports in its name.
+    nas.host.sh("nft 'add chain ip docker post { type nat hook postrouting priority 100; }; add rule ip docker post ip saddr 172.17.0.0/16 masquerade'")
+    assert box.run("curl", "-s", "--max-time", "1", "http://10.77.0.1:5351/v1/self", check=False).stdout == ""
+    nas.host.run("nft", "flush", "chain", "inet", "drpf-wg0", "ask")
+    assert "nas" in box.run("curl", "-s", "--max-time", "5", "http://10.77.0.1:5351/v1/self").stdout
 
 
 def test_the_gateway_tells_the_device_its_ports(lab, nas):
-    for address in ("10.77.0.1", "[fd77:6472:7066::1]"):
+    for address in ("10.77.0.1", f"[{nas.file.gateway6()}]"):
         answer = json.loads(nas.host.run("curl", "-s", "--max-time", "5", f"http://{address}:5351/v1/self").stdout)
         assert answer["device"] == "nas"
         assert sorted({lease["public_port"] for lease in answer["leases"]}) == nas.ports

@@ -148,12 +148,12 @@ def test_ipv6_has_no_way_back(house):
             four, six = sorted(both_findings(house, laptop.port, "tcp"), key=lambda row: ":" in row["public_address"])
             assert four["finding"] == "answers"
             assert six["finding"] == "no_way_back" and "over IPv4 it answers" in six["sentence"] and "::/0" in six["cure"]
-            laptop.host.run("ip", "-6", "route", "add", "fd77:6472:7066::/64", "dev", laptop.interface)
+            laptop.host.run("ip", "-6", "route", "add", f"{laptop.file.gateway6()}/128", "dev", laptop.interface)
             code, rows = ask(house, laptop.port, "tcp", version=6)
             assert rows[0]["finding"] == "no_way_back" and "answers the gateway itself" in rows[0]["sentence"]
             assert code == 0  # over IPv4 it is open
     finally:
-        laptop.host.run("ip", "-6", "route", "del", "fd77:6472:7066::/64", "dev", laptop.interface, check=False)
+        laptop.host.run("ip", "-6", "route", "del", f"{laptop.file.gateway6()}/128", "dev", laptop.interface, check=False)
         for half in halves:
             laptop.host.run("ip", "-6", "route", "replace", half, "dev", laptop.interface)
 

@@ -10,7 +10,7 @@ from gateway import Gateway, WireGuardDevice
 from namespaces import wait_for
 from traffic import TcpServer, UdpServer, tcp_visit, udp_visit
 
-GATEWAY, GATEWAY_V6 = "10.77.0.1", "fd77:6472:7066::1"
+GATEWAY = "10.77.0.1"
 PORT = 5351
 
 
@@ -190,7 +190,8 @@ def test_pcp_announce_and_an_epoch_that_runs_over_restarts(lab, served):
 
 def test_pcp_over_ipv6(lab, served):
     me = served.device.address(6)
-    answer = exchange(lab.homes[0], pcp_map(me, 8080, suggested_address="::"), to=GATEWAY_V6)
+    assert me.startswith("fd") and not me.startswith("fd77:6472"), "each gateway has a prefix of its own"
+    answer = exchange(lab.homes[0], pcp_map(me, 8080, suggested_address="::"), to=served.device.file.gateway6())
     result, _, public, address = pcp_answer(answer)
     assert (result, str(address)) == (0, lab.gw_v6)
     with TcpServer(lab.homes[0], 8080):
@@ -214,7 +215,7 @@ def test_a_second_device_cannot_end_or_see_the_firsts_mappings(lab, served):
     assert lease_at(served, public, "tcp")["local_port"] == 8080
 
 
-def flood(home, version):
+def flood(home, to):
     """Answers to as many requests as can be sent, and what the limit allows at most."""
     request, answers, began = nat_pmp_map("tcp", 80, 0, 600), 0, time.monotonic()
 
@@ -224,8 +225,8 @@ def flood(home, version):
         except (BlockingIOError, TimeoutError):
             return False
 
-    with home.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as flooding:
-        flooding.connect((GATEWAY if version == 4 else GATEWAY_V6, PORT))
+    with home.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM) as flooding:
+        flooding.connect((to, PORT))
         flooding.setblocking(False)
         for _ in range(30_000):
             try:
@@ -243,7 +244,7 @@ def flood(home, version):
 @pytest.mark.wall("D20", "one device floods the gateway with requests for ports", None)
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_flood_of_requests_is_dropped_before_the_gateway(lab, served, version):
-    answers, allowed = flood(lab.homes[0], version)
+    answers, allowed = flood(lab.homes[0], GATEWAY if version == 4 else served.device.file.gateway6())
     assert 0 < answers <= allowed, "20 requests a second and a burst, by their bytes"
     # Another device is served meanwhile.
     WireGuardDevice(lab.homes[1], served.add_device("bob", "phone"))
@@ -255,9 +256,9 @@ def test_a_flood_of_requests_is_dropped_before_the_gateway(lab, served, version)
 @pytest.mark.parametrize("version", [4, 6])
 def test_without_the_limit_every_request_is_answered(lab, version):
     gateway = Gateway(lab, config="[limits]\nrequests_per_device_per_s = 0\n")
-    WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop"))
+    device = WireGuardDevice(lab.homes[0], gateway.add_device("ann", "laptop"))
     gateway.wait_for_ports("laptop")
-    answers, allowed = flood(lab.homes[0], version)
+    answers, allowed = flood(lab.homes[0], GATEWAY if version == 4 else device.file.gateway6())
     assert answers > allowed
 
 

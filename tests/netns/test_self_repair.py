@@ -28,7 +28,7 @@ class Connected:
 
     def __init__(self, lab, host=None, arguments=("--plain-table",)):
         self.lab = lab
-        self.gateway = Gateway(lab, arguments=arguments)
+        self.gateway = Gateway(lab, f'[tunnel]\nipv6 = "{TUNNELS[6]}"\n', arguments=arguments)
         self.host = host or lab.homes[0]
         self.device = WireGuardDevice(self.host, self.gateway.add_device("ann", "laptop"))
         self.port = self.gateway.wait_for_ports("laptop")[0]

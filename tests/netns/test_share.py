@@ -122,8 +122,12 @@ def test_a_second_machine_has_its_own_and_touches_no_other(home):
 
 def test_the_plans_end_is_told_with_its_own_codes(home):
     console, other = home.console, home.other
-    for number in range(len(home.ports)):
+    share = (len(home.ports) + 1) // 2
+    for number in range(share):
         assert "Mapped public port" in console.natpmpc("-a", 0, 7000 + number, "tcp", 3600)
+    assert "FAILED" in console.natpmpc("-a", 0, 7999, "tcp", 3600), "half of the device's ports are one machine's share"
+    for number in range(len(home.ports) - share):
+        assert "Mapped public port" in other.natpmpc("-a", 0, 7100 + number, "tcp", 3600)
     assert "TRYAGAIN" not in (refused := other.natpmpc("-a", 0, 7000, "tcp", 3600)) and "FAILED" in refused, refused
     assert "code 728" in other.upnpc("-n", "@", 7000, 7000, "TCP", 3600)
 
@@ -168,6 +172,15 @@ def test_a_host_that_is_no_router_forwards_answers_only_and_only_as_long(make_la
     assert exchange(console.host, b"\0\0", to=ROUTER) is not None
     # Programs of the device itself find the gateway by its routes.
     assert "using gateway : 10.77.0.1" in home.host.run("natpmpc").stdout
+    # What another program takes away is put back, and an interface that is renamed forwards no more.
+    with TcpServer(console.host, 3074):
+        home.host.sh("nft flush ruleset")
+        home.device.process.wait_for_output("repaired: the rules for sharing with lan0", 5)
+        assert tcp_visit(lab.inet, lab.gw_v4, port)
+    home.host.sh("ip link set lan0 down; ip link set lan0 name lan9; ip link set lan9 up")
+    wait_for(lambda: home.host.sysctl("net.ipv4.conf.lan9.forwarding") == "0", 5, "nothing is shared, so nothing is forwarded")
+    home.host.sh("ip link set lan9 down; ip link set lan9 name lan0; ip link set lan0 up")
+    wait_for(lambda: home.host.sysctl("net.ipv4.conf.lan0.forwarding") == "1", 5, "and again")
     home.device.disconnect()
     assert home.host.sysctl("net.ipv4.conf.lan0.forwarding") == "0"
     assert "0.0.0.0/8" not in home.host.run("ip", "route").stdout

@@ -255,21 +255,21 @@ class Capture:
         self.process.wait_for_output("listening on")
         self.lines = []
 
-    def _read(self):
+    def so_far(self):
         return [line for line in self.process.output().splitlines() if re.match(r"\d\d:\d\d:\d\d\.", line)]
 
     def wait_for_packets(self, count=1, seconds=5):
-        wait_for(lambda: len(self._read()) >= count, seconds, f"{count} packets captured in {self.host.name}")
+        wait_for(lambda: len(self.so_far()) >= count, seconds, f"{count} packets captured in {self.host.name}")
 
     def __len__(self):
-        return len(self.lines or self._read())
+        return len(self.lines or self.so_far())
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.process.stop(signal.SIGINT)
-        self.lines = self._read()
+        self.lines = self.so_far()
 
 
 def send_raw_v4(host, interface, packet):

@@ -87,6 +87,7 @@ THREATS = {
     "D19": "abuse of a lease",
     "D20": "a lease as a reflector",
     "D21": "taking over the gateway's own process",
+    "D22": "using a device: by its gateway, or by machines behind it",
 }
 CARELESS = "! wg set tun0 peer {a} allowed-ips 0.0.0.0/0,::/0 : wg set tun0 peer {a} allowed-ips {a_own}"
 # A kernel that takes packets with its own addresses as source, as IPv6's always does.
@@ -94,6 +95,7 @@ TAKES_ITS_OWN = "! sysctl -qw net.ipv4.conf.wan.accept_local=1 : sysctl -qw net.
 GATEWAY = "test_walls_gateway.py::test_"
 CONNECT = "test_connect.py::test_"
 DEVICE = "test_device_network.py::test_"
+FENCES = "test_device_fences.py::test_"
 CONFINEMENT = "test_confinement.py::test_as_root_it_reaches_no_file_and_no_socket_of_root"
 LIMITS = ("connections 20 : connections 4096",)
 
@@ -351,6 +353,12 @@ WALLS = (
          GATEWAY + "one_device_does_not_use_the_api_up", (("the streams are two devices'",),), carrier="the API's server"),
     Wall("D10", "packets for the tunnel's address from a device's own network", "dropped by `drpf connect`",
          CONNECT + "packets_for_the_tunnel_address_from_outside_are_dropped", (("`drpf connect` is not there",),), carrier="the device's own rules"),
+    Wall("D9", "a machine beside a device, or behind it, speaks in the device's name", "the tunnel's address is a source on the device itself alone, and what goes into the tunnel bears it",
+         FENCES + "nobody_beside_a_device_speaks_in_its_name", (("the device's `claiming`",),), carrier="the device's own rules"),
+    Wall("D22", "a machine behind a device that masquerades asks for ports in the device's name, or ends them", "of what a device forwards nothing reaches the gateway's doors, unless it is named",
+         FENCES + "machines_behind_a_device_do_not_ask_in_its_name", (("the device's `asking`",),), carrier="the device's own rules"),
+    Wall("D22", "a hostile gateway reaches a device's servers, its neighbours, or the world by its line", "out of a tunnel come answers, visits to leases and what is named",
+         FENCES + "only_answers_and_leases_come_out_of_the_tunnel", (("`--let-in all`",),), carrier="the device's own rules"),
     Wall("D11", "a hostile network's routes lead past the tunnel (TunnelVision, TunnelCrack)", "what does not go into the tunnel does not leave",
          CONNECT + "no_route_of_a_hostile_network_leads_past_the_tunnel", (("`--no-kill-switch`",),), carrier="the device's own rules"),
     Wall("D11", "an error or a kill opens a device, or what it forwards leaves past its tunnel",

@@ -18,6 +18,7 @@
 #include "client/connect/closed_state.h"
 #include "client/connect/confinement.h"
 #include "client/connect/connection.h"
+#include "client/connect/endpoint_choice.h"
 #include "client/connect/instance_lock.h"
 #include "client/connect/other_tunnels.h"
 #include "client/connect/route_plan.h"
@@ -163,6 +164,12 @@ OrStop<void> check_machine(const std::string& interface) {
   return {};
 }
 
+OrStop<void> check_askers(const ConnectOptions& options) {
+  for (const auto& asker : options.askers)
+    if (const auto status = check_interface_name(asker); !status) return stop(exit_usage, status.error());
+  return {};
+}
+
 OrStop<void> check_share(const ConnectOptions& options, const std::string& tunnel) {
   if (!options.share) return {};
   if (const auto status = check_interface_name(*options.share); !status) return stop(exit_usage, status.error());
@@ -214,6 +221,9 @@ OrStop<RoutePlan> plan_of(const ConnectOptions& options, const WgQuickFile& file
   wish.inbound_only = options.inbound_only;
   wish.kill_switch = options.kill_switch;
   wish.ipv6 = has_ipv6();
+  wish.let_in = options.let_in;
+  wish.askers = options.askers;
+  wish.shares = options.share.has_value();
   auto plan = make_route_plan(file, wish);
   for (const auto& text : plan.notes) screen.note(text);
   if (options.share && plan.table == 0) {
@@ -224,6 +234,10 @@ OrStop<RoutePlan> plan_of(const ConnectOptions& options, const WgQuickFile& file
   const auto others = other_tunnels(interface);
   if (!others) return stop(exit_failed, others.error());
   if (const auto fits = check_beside(plan, *others); !fits) return stop(exit_in_use, fits.error());
+  const auto& endpoint = *file.peers.front().endpoint;
+  if (const auto literal = parse_address(endpoint.host))
+    if (const auto usable = usable_endpoints(endpoint, {{*literal, endpoint.port}}, plan, addresses_of_this_machine()); !usable)
+      return stop(exit_malformed, usable.error());
   return plan;
 }
 
@@ -240,6 +254,7 @@ OrStop<void> take_over(const std::string& interface, const std::string& note, Sc
 
 OrStop<void> run(ConnectOptions options, const std::string& interface, Screen& screen) {
   if (auto shared = check_share(options, interface); !shared) return shared;
+  if (auto askers = check_askers(options); !askers) return askers;
   auto programs = watch_programs(options);
   if (!programs) return tl::unexpected<Stop>(programs.error());
   auto file = options.clean_up ? OrStop<WgQuickFile>(WgQuickFile{}) : read_configuration(options, screen);

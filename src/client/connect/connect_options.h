@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "client/connect/tunnel_fences.h"
 #include "client/follow/follow_rule.h"
 #include "client/ports/hook_calls.h"
 #include "client/ports/inform_wish.h"
@@ -22,6 +23,8 @@ struct ConnectOptions {
   std::vector<InformWish> inform;          // programs that are told their listening port
   std::vector<FollowRule> follow;          // programs that are given a public port while they listen
   std::optional<std::string> share;        // interface whose machines may ask for ports, too
+  OpenPorts let_in;                        // may come out of the tunnel beside leases
+  std::vector<std::string> askers;         // interfaces whose machines may ask the gateway in this device's name
   bool json = false;                       // one JSON object per line on standard output instead of text
   system::LogLevel log_level = system::LogLevel::info;  // of what is said on standard error
   bool kill_switch = true;                    // full tunnel only: nothing but the tunnel's own packets (and the LAN) leaves outside of it

@@ -8,11 +8,14 @@
 #include <fmt/format.h>
 
 #include "client/connect/embedded_tunnel.h"
+#include "client/connect/endpoint_choice.h"
 #include "system/service_notification.h"
 #include "system/whole_file.h"
 
 namespace drpf::client {
 namespace {
+
+constexpr std::size_t told_lookups_max = 64;
 
 Duration monotonic_now() {
   timespec time{};
@@ -46,6 +49,11 @@ std::optional<Error> Connection::run() {
   OutsideResolver outside;
   outside.servers = present_name_servers();
   outside.mark = plan_.engine_mark;
+  outside.asked = [this](const Address& server, const std::string& name) {
+    if (told_lookups_.size() < told_lookups_max && told_lookups_.insert(fmt::format("{} {}", to_string(server), name)).second)
+      screen_.note(fmt::format("{} is looked up at {}, outside of the tunnel", name, to_string(server)));
+  };
+  outside_servers_ = outside.servers;
   lookup_.emplace(loop_, std::move(outside));
   if (auto closed = close_first(); !closed) {
     end_with(closed.error());
@@ -96,8 +104,14 @@ void Connection::end_with(Error error) {
 
 // ---- up
 
+void Connection::find(const protocol::wireguard::PeerHost& host, std::function<void(Result<std::vector<Endpoint>>)> done) {
+  lookup_->find(host, [this, host, done = std::move(done)](const Result<std::vector<Endpoint>>& found) {
+    done(found ? usable_endpoints(host, *found, plan_, addresses_of_this_machine()) : found);
+  });
+}
+
 void Connection::look_up_gateway() {
-  lookup_->find(*gateway_peer().endpoint, [this](const Result<std::vector<Endpoint>>& found) {
+  find(*gateway_peer().endpoint, [this](const Result<std::vector<Endpoint>>& found) {
     if (found) return gateway_found(*found);
     leave(found.error().message);
     screen_.note(fmt::format("{}; trying again in {} s", found.error().message,
@@ -120,7 +134,7 @@ void Connection::look_up_others() {
       if (const auto status = tunnel_->add_peer(peer_config(peer)); !status) screen_.error(status.error());
       continue;
     }
-    lookup_->find(*file_.peers[peer].endpoint, [this, peer](const Result<std::vector<Endpoint>>& found) {
+    find(*file_.peers[peer].endpoint, [this, peer](const Result<std::vector<Endpoint>>& found) {
       if (!found) return screen_.note(found.error().message);
       use_endpoint(peer, found->front());
     });
@@ -145,6 +159,7 @@ Status Connection::bring_up() {
     name_servers_set_ = status.has_value();
     if (!status) screen_.note(fmt::format("{}. {}", status.error().message, status.error().cure));
   }
+  tell_of_lookups_outside();
   if (auto status = tunnel_->add_peer(peer_config(0)); !status) return status;
 
   Started started;
@@ -160,6 +175,17 @@ Status Connection::bring_up() {
   tunnel_->initiate(gateway_peer().public_key);
   watches_.push_back(loop_.every(tick, [this] { on_tick(); }));
   return {};
+}
+
+// Private networks stay reachable beside a full tunnel, and the resolver of the network at hand is in one of them.
+void Connection::tell_of_lookups_outside() {
+  if (!plan_.full_tunnel || name_servers_set_) return;
+  for (const auto& server : outside_servers_)
+    if (!server.is_loopback() && stays_outside(server))
+      screen_.note(
+          fmt::format("names are looked up at {}, outside of the tunnel: who runs it learns every name that this machine asks for. "
+                      "A file with DNS = ... has them looked up through the tunnel",
+                      to_string(server)));
 }
 
 std::optional<GatewayDoor> Connection::door() const {
@@ -192,6 +218,7 @@ void Connection::start_share(const GatewayDoor& where) {
   std::copy_n(key.begin(), settings.identity.size(), settings.identity.begin());
   settings.note_path = share_note_path_;
   settings.outer_source = [this] { return outer_source_; };
+  settings.is_in_use = [own = own_addresses(), name = plan_.interface](Port port) { return is_served(name, own, port).value_or(false); };
   share_ = std::make_unique<LanShare>(loop_, clock_, screen_, std::move(settings));
 }
 
@@ -248,6 +275,7 @@ void Connection::on_disconnected() {
   connected_ = false;
   screen_.disconnected("nothing heard for 180 s", clock_.wall_now());
   leave("nothing was heard of the gateway for 180 s");
+  let_in({});
   if (report_) {
     report_->ports.clear();
     screen_.ports(*report_, clock_.wall_now());
@@ -262,6 +290,7 @@ void Connection::on_disconnected() {
 
 void Connection::on_report(Report report) {
   contact_.answers(true);
+  let_in(report.ports);
   if (share_) share_->reported(report);
   report.ports = own_ports(report.ports);
   report_ = std::move(report);
@@ -326,7 +355,7 @@ void Connection::try_again() {
   tunnel_->initiate(gateway_peer().public_key);
   if (lookup_out_) return;
   lookup_out_ = true;
-  lookup_->find(*gateway_peer().endpoint, [this](const Result<std::vector<Endpoint>>& found) {
+  find(*gateway_peer().endpoint, [this](const Result<std::vector<Endpoint>>& found) {
     lookup_out_ = false;
     if (!found || contact_.answers()) return;
     const auto& next = (*found)[++attempt_ % found->size()];

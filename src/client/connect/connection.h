@@ -2,8 +2,10 @@
 // threads say is posted.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,10 +54,14 @@ class Connection {
   void look_up_gateway();
   void gateway_found(const std::vector<Endpoint>& endpoints);
   void look_up_others();
+  void tell_of_lookups_outside();
+  // Of what was found the addresses that can be a gateway's.
+  void find(const protocol::wireguard::PeerHost& host, std::function<void(Result<std::vector<Endpoint>>)> done);
   Status bring_up();
   Status close_first();  // before anything is asked or sent
   void keep_network(repair::HostWatch::Occasion occasion);
   void keep_name_servers();
+  void let_in(const std::vector<PublishedPort>& ports);  // visits to these and no others
   void leave(std::string_view word) const { leave_word(word_path_, word); }
   void start_watch();
   void start_share(const GatewayDoor& where);
@@ -100,6 +106,8 @@ class Connection {
   std::unique_ptr<repair::HostWatch> host_watch_;
   NameServers name_servers_;
   bool name_servers_set_ = false;
+  std::vector<Address> outside_servers_;  // that this machine asks without the tunnel
+  std::set<std::string> told_lookups_;    // of the gateway's name, past the tunnel
 
   std::vector<std::optional<Endpoint>> endpoints_;  // of each peer, as last looked up
   std::size_t attempt_ = 0;                         // which of the gateway's addresses is tried

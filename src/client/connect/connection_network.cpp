@@ -31,7 +31,20 @@ void Connection::keep_network(repair::HostWatch::Occasion occasion) {
   }
   if (mended->interface_moved && watch_) watch_->restart();  // its connection is bound to the former one
   if (tunnel_) keep_name_servers();
+  if (share_) share_->tick();
   if (occasion.network) on_network_change();
+}
+
+void Connection::let_in(const std::vector<PublishedPort>& ports) {
+  OpenPorts leased;
+  for (const auto& port : ports) (port.protocol == Protocol::tcp ? leased.tcp : leased.udp).emplace_back(port.local_port);
+  leased.tcp = joined(std::move(leased.tcp));
+  leased.udp = joined(std::move(leased.udp));
+  if (leased == plan_.leased) return;
+  let_leases_in(plan_, std::move(leased));
+  keep_network({});
+  host_watch_->forget_authors();  // the next repair is not of our own making
+  host_watch_->look_soon();
 }
 
 void Connection::keep_name_servers() {

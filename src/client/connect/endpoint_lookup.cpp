@@ -61,6 +61,7 @@ class EndpointLookup::OutsideQuestions {
     const auto id = static_cast<std::uint16_t>(random.u32());
     const auto query = protocol::dns::encode_query(id, name_, family);
     if (query) socket_ = send_question({outside_.servers[server_], outside_.port}, outside_.mark, *query);
+    if (socket_.valid() && outside_.asked) outside_.asked(outside_.servers[server_], name_);
     if (socket_.valid()) answer_ = loop_.watch_readable(socket_.get(), [this, id, family] { take(id, family); });
     next_ = loop_.after(socket_.valid() ? Duration(outside_time_max) : Duration::zero(), [this] { ask(); });
   }

@@ -21,6 +21,7 @@ struct OutsideResolver {
   std::vector<Address> servers;
   std::uint32_t mark = 0;  // SO_MARK that leads packets outside; 0 = none is needed
   Port port{53};
+  std::function<void(const Address& server, const std::string& name)> asked{};  // it is asked now, past the tunnel
 };
 
 class EndpointLookup {

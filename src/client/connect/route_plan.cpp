@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "client/share/relay_ports.h"
 #include "core/interface_name.h"
 #include "core/text.h"
 
@@ -90,7 +91,7 @@ std::vector<Prefix> outside_of(Family family) {
   return out;
 }
 
-std::string joined(const std::vector<Prefix>& prefixes) {
+std::string listed(const std::vector<Prefix>& prefixes) {
   std::vector<std::string> texts;
   for (const auto& prefix : prefixes) texts.push_back(to_string(prefix));
   return fmt::format("{}", fmt::join(texts, ", "));
@@ -101,8 +102,8 @@ std::string joined(const std::vector<Prefix>& prefixes) {
 // as local (TunnelCrack), leads into the reject. The answers that another tunnel of drpf connect has marked are kept in by that one's own
 // rules. `refused`: what is said of the rest.
 std::string kill_switch_chains(const RoutePlan& plan, std::string_view refused) {
-  const auto outside = fmt::format("    ip daddr {{ {} }} accept\n    ip6 daddr {{ {} }} accept\n", joined(outside_of(Family::v4)),
-                                   joined(outside_of(Family::v6)));
+  const auto outside = fmt::format("    ip daddr {{ {} }} accept\n    ip6 daddr {{ {} }} accept\n", listed(outside_of(Family::v4)),
+                                   listed(outside_of(Family::v6)));
   const auto answers = fmt::format("    meta mark and {:#x} == {:#x} accept\n", mark_family_mask, reply_mark_base);
   return fmt::format(
       "  chain {5} {{\n    type filter hook output priority 0; policy accept;\n"
@@ -142,6 +143,21 @@ std::string leaving_chain(const RoutePlan& plan, bool answers) {
       text +=
           fmt::format("{} {} saddr {{ {} }} counter drop\n", elsewhere, family == Family::v4 ? "ip" : "ip6", fmt::join(addresses, ", "));
   return text + "  }\n";
+}
+
+TunnelFences fences_of(const RoutePlan& plan, const RouteWish& wish, const std::optional<Address>& gateway) {
+  TunnelFences fences;
+  fences.interface = plan.interface;
+  for (const auto& address : plan.addresses) {
+    fences.own.push_back(address.address);
+    if (!address.address.is_v6()) continue;
+    if (const auto first = Prefix(address.address, 64).nth(1); first != address.address) fences.gateways.push_back(first);
+  }
+  if (gateway) fences.gateways.push_back(*gateway);
+  fences.named = wish.let_in;
+  fences.askers = wish.askers;
+  if (wish.shares) fences.shared_ports = relay_ports;
+  return fences;
 }
 
 PlannedRoute last_resort(const Prefix& to, std::uint32_t table) { return {.to = to, .table = table, .last_resort = true}; }
@@ -218,7 +234,7 @@ std::string plan_split_tunnel(RoutePlan& plan, const std::vector<Prefix>& prefix
     if (own.empty()) continue;
     const auto [word, type, name] =
         family == Family::v4 ? std::tuple("ip", "ipv4_addr", "inside4") : std::tuple("ip6", "ipv6_addr", "inside6");
-    sets += fmt::format("  set {} {{ type {}; flags interval; auto-merge; elements = {{ {} }}; }}\n", name, type, joined(own));
+    sets += fmt::format("  set {} {{ type {}; flags interval; auto-merge; elements = {{ {} }}; }}\n", name, type, listed(own));
     refused += fmt::format("    {} daddr @{} {}", word, name, refusal_text);
   }
   return sets + kill_switch_chains(plan, refused);
@@ -261,6 +277,11 @@ std::uint32_t reply_mark(std::string_view interface) { return reply_mark_base | 
 std::string firewall_table_name(std::string_view interface) { return fmt::format("{}{}", firewall_table_prefix, interface); }
 bool is_connect_table(std::uint32_t table) { return (table & mark_family_mask) == table_base; }
 
+bool stays_outside(const Address& address) {
+  const auto networks = outside_of(address.family());
+  return std::any_of(networks.begin(), networks.end(), [&](const auto& network) { return network.contains(address); });
+}
+
 std::optional<Address> gateway_address(const WgQuickFile& file) {
   for (const auto& own : file.addresses) {
     if (!own.address.is_v4()) continue;
@@ -268,6 +289,12 @@ std::optional<Address> gateway_address(const WgQuickFile& file) {
     if (gateway != own.address) return gateway;
   }
   return std::nullopt;
+}
+
+void let_leases_in(RoutePlan& plan, OpenPorts leased) {
+  plan.leased = std::move(leased);
+  plan.firewall = fmt::format("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n{1}{2}}}\n", firewall_table_name(plan.interface),
+                              leased_sets(plan.leased), plan.chains);
 }
 
 RoutePlan make_route_plan(const WgQuickFile& file, const RouteWish& wish) {
@@ -281,7 +308,9 @@ RoutePlan make_route_plan(const WgQuickFile& file, const RouteWish& wish) {
   const auto gateway = gateway_address(file);
   // Half of everything is as good as everything: written as 0.0.0.0/1 and 128.0.0.0/1 it would catch the engine's own packets, too.
   const bool everything = std::any_of(prefixes.begin(), prefixes.end(), [](const auto& prefix) { return prefix.length() <= 1; });
-  std::string chains = guard_chain(plan) + leaving_chain(plan, wish.inbound_only);
+  const auto fences = fences_of(plan, wish, gateway);
+  std::string chains =
+      guard_chain(plan) + leaving_chain(plan, wish.inbound_only) + source_chains(fences) + asking_chain(fences) + arrival_chains(fences);
   if (wish.inbound_only) {
     plan.stays = true;
     plan_inbound_only(plan, gateway);
@@ -303,8 +332,8 @@ RoutePlan make_route_plan(const WgQuickFile& file, const RouteWish& wish) {
     chains += plan_split_tunnel(plan, prefixes);
   }
 
-  const auto table = firewall_table_name(plan.interface);
-  plan.firewall = fmt::format("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n{1}}}\n", table, chains);
+  plan.chains = std::move(chains);
+  let_leases_in(plan, {});
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/connect/tunnel_fences.h"
 #include "core/address.h"
 #include "core/result.h"
 #include "protocol/wireguard/wg_quick_file.h"
@@ -62,6 +63,8 @@ struct RoutePlan {
   std::vector<PlannedRoute> routes;  // all through the interface
   std::vector<PlannedRule> rules;
   std::vector<PlannedSetting> settings;
+  OpenPorts leased;      // what this device holds now; see let_leases_in()
+  std::string chains;    // of the firewall, but for what is leased
   std::string firewall;  // nft text that replaces our table as a whole
   bool full_tunnel = false;
   bool kill_switch = false;  // nothing leaves past the tunnel
@@ -73,7 +76,10 @@ struct RouteWish {
   std::string interface;
   bool inbound_only = false;
   bool kill_switch = true;
-  bool ipv6 = true;  // this machine has it, whether the tunnel does or not
+  bool ipv6 = true;                 // this machine has it, whether the tunnel does or not
+  OpenPorts let_in;                 // may come out of the tunnel beside leases
+  std::vector<std::string> askers;  // interfaces whose machines may ask the gateway in this device's name
+  bool shares = false;              // rules of sharing judge what comes for a machine behind this one
 };
 
 // Letters, digits, '_', '-' and '.', 1 to 15 of them, beginning with a letter or digit: what a device, an nft table and a file may all be
@@ -95,8 +101,14 @@ inline constexpr std::string_view kill_switch_chain = "outside";  // of the fire
 inline constexpr std::uint32_t mark_family_mask = 0xffff0000;
 bool is_connect_table(std::uint32_t table);  // of whatever interface
 
+// Whether a full tunnel leaves the way to this address beside it: private and link-local networks.
+bool stays_outside(const Address& address);
+
 // The gateway's own address inside the tunnel: the device's IPv4 address with 1 as its last byte. None without IPv4.
 std::optional<Address> gateway_address(const protocol::wireguard::WgQuickFile& file);
+
+// The local ports of the leases that this device has from now on: what else comes out of the tunnel is refused by the firewall's text.
+void let_leases_in(RoutePlan& plan, OpenPorts leased);
 
 RoutePlan make_route_plan(const protocol::wireguard::WgQuickFile& file, const RouteWish& wish);
 

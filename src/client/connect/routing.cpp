@@ -39,6 +39,16 @@ std::vector<std::uint32_t> tables_of(const std::vector<system::Route>& routes, s
 
 }  // namespace
 
+std::vector<Address> addresses_of_this_machine() {
+  std::vector<Address> out;
+  auto kernel = system::LinksAndRoutes::open();
+  if (!kernel) return out;
+  const auto present = kernel->addresses();
+  if (!present) return out;
+  for (const auto& one : *present) out.push_back(one.address);
+  return out;
+}
+
 bool has_ipv6() {
   const auto disabled = system::read_sysctl("net.ipv6.conf.all.disable_ipv6");
   return disabled && *disabled == "0";
@@ -126,13 +136,15 @@ Status Routing::keep_firewall(const RoutePlan& plan, Mended& mended) {
     auto keeper = ruleset::Keeper::open(firewall_table_name(interface_), keeping());
     if (!keeper) return fail(keeper.error());
     firewall_.emplace(std::move(*keeper));
+    mended.firewall = true;
   } else {
     const auto seen = firewall_->look();
     if (!seen) return fail(seen.error());
-    if (*seen != ruleset::Keeper::Seen::altered) return {};
+    mended.firewall = *seen == ruleset::Keeper::Seen::altered;
+    if (!mended.firewall && firewall_text_ == plan.firewall) return {};
   }
-  mended.firewall = true;
   auto put = firewall_->put({plan.firewall});
+  if (put) firewall_text_ = plan.firewall;
   if (!put && firewall_->as_put().empty()) firewall_.reset();  // never put: not to be taken for something that others changed
   return put;
 }

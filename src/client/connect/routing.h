@@ -55,11 +55,14 @@ class Routing {
   std::string note_path_;
   std::vector<std::pair<std::string, std::string>> former_;  // what the note says, where none can be written
   std::optional<ruleset::Keeper> firewall_;
+  std::string firewall_text_;  // as it was put last
   std::optional<system::LinksAndRoutes> kernel_;
   MakeAgain make_again_;
   int index_ = 0;
 };
 
+// Of all interfaces that there are now; none where they cannot be looked at.
+std::vector<Address> addresses_of_this_machine();
 // False where IPv6 is switched off or absent: then a plan must not speak of it.
 bool has_ipv6();
 

@@ -43,13 +43,22 @@ std::optional<Port> port_in(std::string_view text) {
   return Port{value};
 }
 
-std::optional<FollowedPorts> ports_in(std::string_view text) {
+bool is_reachable(const FollowedSocket& socket, const FollowContext& context) {
+  if (socket.interface != 0 && socket.interface != context.interface) return false;
+  return socket.address.is_unspecified() || std::find(context.own.begin(), context.own.end(), socket.address) != context.own.end();
+}
+
+}  // namespace
+
+std::optional<FollowedPorts> parse_followed_ports(std::string_view text) {
   FollowedPorts ports;
+  const auto slash = text.find('/');
+  if (slash != std::string_view::npos && text.substr(slash) != "/tcp" && text.substr(slash) != "/udp") return std::nullopt;
   if (text.ends_with("/tcp"))
     ports.udp = false;
   else if (text.ends_with("/udp"))
     ports.tcp = false;
-  text = text.substr(0, text.find('/'));
+  text = text.substr(0, slash);
   const auto dash = text.find('-');
   const auto first = port_in(text.substr(0, dash));
   const auto last = dash == std::string_view::npos ? first : port_in(text.substr(dash + 1));
@@ -57,13 +66,6 @@ std::optional<FollowedPorts> ports_in(std::string_view text) {
   ports.ports = PortRange(*first, *last);
   return ports;
 }
-
-bool is_reachable(const FollowedSocket& socket, const FollowContext& context) {
-  if (socket.interface != 0 && socket.interface != context.interface) return false;
-  return socket.address.is_unspecified() || std::find(context.own.begin(), context.own.end(), socket.address) != context.own.end();
-}
-
-}  // namespace
 
 Result<FollowRule> parse_follow_rule(std::string_view text) {
   FollowRule rule;
@@ -80,10 +82,8 @@ Result<FollowRule> parse_follow_rule(std::string_view text) {
     auto part = rest.substr(0, plus);
     const bool never = part.starts_with('!');
     if (never) part.remove_prefix(1);
-    const auto slash = part.find('/');
-    const bool protocol_known = slash == std::string_view::npos || part.substr(slash) == "/tcp" || part.substr(slash) == "/udp";
-    const auto ports = ports_in(part);
-    if (!ports || !protocol_known) return wrong_rule(text, fmt::format("'{}' is no port or range from 1 to 65535", part));
+    const auto ports = parse_followed_ports(part);
+    if (!ports) return wrong_rule(text, fmt::format("'{}' is no port or range from 1 to 65535", part));
     (never ? rule.never : rule.only).push_back(*ports);
     if (plus == std::string_view::npos) return rule;
     rest.remove_prefix(plus + 1);

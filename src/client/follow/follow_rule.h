@@ -23,6 +23,9 @@ struct FollowedPorts {
   bool operator==(const FollowedPorts&) const = default;
 };
 
+// A port or a range, with "/tcp" or "/udp" for one protocol.
+std::optional<FollowedPorts> parse_followed_ports(std::string_view text);
+
 struct FollowRule {
   std::string program;  // the process's name or its program's file name, exactly
   std::vector<FollowedPorts> only;

@@ -55,7 +55,10 @@ void Follower::offline() { ports_.offline(); }
 void Follower::go_on() {
   if (ending_) return;
   if (const auto job = ports_.next(clock_.now())) carry_out(*job);
-  for (const auto& news : ports_.take_news()) show(news);
+  if (const auto count = pace_.take_left_out(clock_.now()); count > 0)
+    screen_.note(fmt::format("programs open and close sockets so fast that {} news of them were not shown", count));
+  for (const auto& news : ports_.take_news())
+    if (pace_.allow(clock_.now())) show(news);
 }
 
 void Follower::carry_out(const FollowJob& job) {

@@ -7,6 +7,7 @@
 
 #include "client/connect/gateway_door.h"
 #include "client/follow/follow_rule.h"
+#include "client/follow/news_pace.h"
 #include "client/follow/port_follower.h"
 #include "client/follow/program_watch.h"
 #include "client/ports/screen.h"
@@ -44,7 +45,8 @@ class Follower {
   GatewayDoor door_;
   FollowContext context_;
   PortFollower ports_;
-  net::Watch request_;   // of the job that is out
+  net::Watch request_;  // of the job that is out
+  NewsPace pace_;
   bool ending_ = false;  // nothing is asked any more
 };
 

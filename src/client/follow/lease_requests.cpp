@@ -179,6 +179,7 @@ net::Watch ask_for_relay(net::EventLoop& loop, const GatewayDoor& door, const Re
   (ask.protocol == Protocol::tcp ? asked.tcp : asked.udp) = true;
   asked.suggested_port = ask.suggested_port;
   asked.only_suggested = ask.only_suggested;
+  asked.avoid = {ask.avoid.begin(), ask.avoid.end()};
   asked.lifetime = ask.lifetime;
   return post(loop, door, asked, [given = std::move(given), protocol = ask.protocol](const Result<FollowLease>& lease) {
     if (!lease) return given(fail(lease.error()));

@@ -35,14 +35,19 @@ bool is_here(const InformWish& wish) {
 }
 
 bool somebody_listens(const std::string& interface, const std::vector<Address>& own, Port port) {
+  return is_served(interface, own, port, false).value_or(true);  // who cannot look has nothing to complain of
+}
+
+Result<bool> is_served(const std::string& interface, const std::vector<Address>& own, Port port, bool udp_too) {
   const auto number = ::if_nametoindex(interface.c_str());
   auto sockets = system::SocketDiagnosis::open();
-  if (!sockets) return true;  // who cannot look has nothing to complain of
+  if (!sockets) return fail(sockets.error());
   const auto listening = sockets->listening();
-  if (!listening) return true;
+  if (!listening) return fail(listening.error());
   return std::any_of(listening->begin(), listening->end(), [&](const system::OwnedSocket& socket) {
     const auto& local = socket.listening.local;
-    return socket.listening.protocol == Protocol::tcp && local.port == port && (socket.interface == 0 || socket.interface == number) &&
+    return (udp_too || socket.listening.protocol == Protocol::tcp) && local.port == port &&
+           (socket.interface == 0 || socket.interface == number) &&
            (local.address.is_unspecified() || std::find(own.begin(), own.end(), local.address) != own.end());
   });
 }

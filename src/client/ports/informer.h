@@ -84,6 +84,8 @@ bool is_here(const InformWish& wish);
 // Whether somebody in this network namespace listens on this TCP port and is reached by the tunnel: at all of the machine's addresses or at
 // one of these, and bound to no other interface.
 bool somebody_listens(const std::string& interface, const std::vector<Address>& own, Port port);
+// The same of both protocols; an error where nobody may look.
+Result<bool> is_served(const std::string& interface, const std::vector<Address>& own, Port port, bool udp_too = true);
 
 // The door of the wish's program. Looks the name of its host up, each time anew.
 net::Watch open_door(net::EventLoop& loop, const InformWish& wish, DoorOpened opened);

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 #include <boost/json.hpp>
 
+#include "api/json_text.h"
 #include "core/utc_text.h"
 
 namespace drpf::client {
@@ -36,7 +37,7 @@ Screen::Screen(bool json, system::LogLevel level, std::FILE* out, std::FILE* not
       notes_{notes, system::leads_to_journal(::fileno(notes))} {}
 
 void Screen::write(const Output& to, system::LogLevel level, std::string_view text) {
-  fmt::print(to.file, "{}{}\n", to.is_journal ? system::journal_prefix(level) : "", text);
+  fmt::print(to.file, "{}{}\n", to.is_journal ? system::journal_prefix(level) : "", api::printable_lines(text));
   std::fflush(to.file);
 }
 

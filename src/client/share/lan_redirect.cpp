@@ -1,8 +1,10 @@
 #include "client/share/lan_redirect.h"
 
+#include <net/if.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fstream>
 
@@ -25,6 +27,18 @@ std::string forwarding_of(std::string interface) {
   return fmt::format("net.ipv4.conf.{}.forwarding", interface);
 }
 
+// "lan0 7": by its number an interface is found under another name, too.
+std::string note_of(const std::string& interface) { return fmt::format("{} {}\n", interface, ::if_nametoindex(interface.c_str())); }
+
+std::string interface_in(std::istream& note) {
+  std::string interface;
+  unsigned index = 0;
+  note >> interface >> index;
+  std::array<char, IF_NAMESIZE> renamed{};
+  if (index != 0 && ::if_indextoname(index, renamed.data()) != nullptr) interface = renamed.data();
+  return interface;
+}
+
 NftData lead_key(const RelayRedirection& r) { return NftData().protocol(r.protocol).port(r.relay_port); }
 NftData live_key(const RelayRedirection& r) { return NftData().address(r.machine.address).protocol(r.protocol).port(r.machine.port); }
 
@@ -33,8 +47,7 @@ NftData live_key(const RelayRedirection& r) { return NftData().address(r.machine
 Result<bool> LanRedirect::clear(const std::string& tunnel, const std::string& note_path) {
   bool found = false;
   if (std::ifstream note(note_path); note) {
-    std::string interface;
-    note >> interface;
+    const auto interface = interface_in(note);
     // Only an interface's forwarding: the file is not a way to write anywhere else.
     if (check_interface_name(interface)) (void)system::write_sysctl(forwarding_of(interface), "0");
     ::unlink(note_path.c_str());
@@ -59,11 +72,26 @@ Result<LanRedirect> LanRedirect::start(const LanWish& wish, const std::string& n
   if (!keeper) return fail(keeper.error());
   if (auto put = keeper->put({share_ruleset(wish)}); !put) return fail(put.error());
   if (!wish.forwards_already) {
-    if (auto noted = system::replace_file(note_path, wish.lan + "\n"); !noted) return fail(noted.error());
+    if (auto noted = system::replace_file(note_path, note_of(wish.lan)); !noted) return fail(noted.error());
     if (auto set = system::write_sysctl(forwarding_of(wish.lan), "1"); !set) return fail(set.error());
   }
   if (auto set = system::write_sysctl(forwarding_of(wish.tunnel), "1"); !set) return fail(set.error());
-  return LanRedirect(std::move(*keeper), wish.tunnel_v4);
+  return LanRedirect(std::move(*keeper), wish);
+}
+
+Result<bool> LanRedirect::keep() {
+  const auto seen = keeper_.look();
+  if (!seen) return fail(seen.error());
+  const bool altered = *seen == ruleset::Keeper::Seen::altered;
+  if (altered)
+    if (auto put = keeper_.put({share_ruleset(wish_)}); !put) return fail(put.error());
+  bool stopped = false;
+  for (const auto& interface : {wish_.lan, wish_.tunnel}) {
+    if (forwards(interface) || (interface == wish_.lan && wish_.forwards_already)) continue;
+    if (auto set = system::write_sysctl(forwarding_of(interface), "1"); !set) return fail(set.error());
+    stopped = true;
+  }
+  return altered || stopped;
 }
 
 Status LanRedirect::put(const RelayRedirection& redirection, Duration lifetime) {
@@ -118,7 +146,7 @@ Status LanRedirect::remove(const RelayRedirection& redirection) {
 void LanRedirect::end_connections(const RelayRedirection& redirection) {
   auto connections = system::Conntrack::open();
   if (!connections) return;  // the set `live` stops them as well
-  const Endpoint at{tunnel_v4_, redirection.relay_port};
+  const Endpoint at{wish_.tunnel_v4, redirection.relay_port};
   (void)connections->delete_where([&](const system::ConntrackEntry& entry) {
     return entry.original.destination == at && entry.original.protocol == static_cast<std::uint8_t>(redirection.protocol);
   });

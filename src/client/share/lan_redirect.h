@@ -24,15 +24,19 @@ class LanRedirect final : public RelayRedirect {
   static Result<bool> clear(const std::string& tunnel, const std::string& note_path);
   static bool forwards(const std::string& interface);
 
+  // Puts rules and forwarding back where somebody else has changed them. True if there was anything to mend; what led anywhere leads
+  // nowhere then, until it is put again.
+  Result<bool> keep();
+
   Status put(const RelayRedirection& redirection, Duration lifetime) override;
   Status remove(const RelayRedirection& redirection) override;
 
  private:
-  LanRedirect(ruleset::Keeper keeper, const Address& tunnel_v4) : keeper_(std::move(keeper)), tunnel_v4_(tunnel_v4) {}
+  LanRedirect(ruleset::Keeper keeper, LanWish wish) : keeper_(std::move(keeper)), wish_(std::move(wish)) {}
   void end_connections(const RelayRedirection& redirection);
 
   ruleset::Keeper keeper_;
-  Address tunnel_v4_;
+  LanWish wish_;
 };
 
 }  // namespace drpf::client

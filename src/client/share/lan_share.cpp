@@ -2,6 +2,8 @@
 
 #include <net/if.h>
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "protocol/nat_pmp/messages.h"
@@ -39,7 +41,8 @@ LanShare::LanShare(net::EventLoop& loop, const Clock& clock, Screen& screen, Lan
       settings_(std::move(settings)),
       started_(clock.now()),
       upstream_(loop, settings_.gateway),
-      mappings_(upstream_, redirect_, clock, [this](const Address& address) { return network_.is_neighbour(address); }),
+      mappings_(
+          upstream_, redirect_, clock, [this](const Address& address) { return network_.is_neighbour(address); }, settings_.is_in_use),
       upnp_(mappings_, settings_.identity,
             [this](const Address&) {
               protocol::upnp::Link link;
@@ -87,8 +90,22 @@ void LanShare::tick() {
     if (!opened) close();
     if (!opened && told_ != opened.error().message) screen_.error(opened.error());
     told_ = opened ? std::string() : opened.error().message;
+  } else {
+    keep();
   }
   mappings_.tick();
+}
+
+void LanShare::keep() {
+  const auto mended = redirect_.kernel->keep();
+  if (!mended) {
+    if (std::exchange(told_, mended.error().message) != mended.error().message) screen_.error(mended.error());
+    return;
+  }
+  told_.clear();
+  if (!*mended) return;
+  mappings_.put_again();
+  screen_.note(fmt::format("repaired: the rules for sharing with {}", settings_.lan));
 }
 
 Status LanShare::open() {

@@ -28,6 +28,7 @@ struct LanShareSettings {
   protocol::upnp::Identity identity{};
   std::string note_path;
   std::function<std::optional<Address>()> outer_source;  // by which address this machine reaches the gateway
+  std::function<bool(Port)> is_in_use;                   // by a server of this machine
 };
 
 class LanShare {
@@ -39,7 +40,7 @@ class LanShare {
 
   void reported(const Report& report);
   void offline() { mappings_.offline(); }
-  void tick();
+  void tick();  // also when something of the network has changed
 
  private:
   // The kernel's side may fail to open; then nothing is redirected and each request fails.
@@ -52,6 +53,7 @@ class LanShare {
 
   LanNetwork look() const;
   Status open();
+  void keep();
   void close();
   void announce();
   void show(bool opened, const RelayLease& lease, const Endpoint& machine);

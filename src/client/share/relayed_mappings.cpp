@@ -1,6 +1,7 @@
 #include "client/share/relayed_mappings.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -31,8 +32,14 @@ tl::unexpected<Error> not_now() {
 
 }  // namespace
 
-RelayedMappings::RelayedMappings(RelayUpstream& upstream, RelayRedirect& redirect, const Clock& clock, IsNeighbour is_neighbour)
-    : upstream_(upstream), redirect_(redirect), clock_(clock), is_neighbour_(std::move(is_neighbour)), epoch_(clock.now()) {}
+RelayedMappings::RelayedMappings(RelayUpstream& upstream, RelayRedirect& redirect, const Clock& clock, IsNeighbour is_neighbour,
+                                 IsInUse is_in_use)
+    : upstream_(upstream),
+      redirect_(redirect),
+      clock_(clock),
+      is_neighbour_(std::move(is_neighbour)),
+      is_in_use_(std::move(is_in_use)),
+      epoch_(clock.now()) {}
 
 // ---- what the servers ask
 
@@ -76,6 +83,24 @@ std::size_t RelayedMappings::count_of(const Address& client) const {
   return static_cast<std::size_t>(
       std::count_if(entries_.begin(), entries_.end(), [&](const auto& one) { return one.second.wish.client == client; }) +
       std::count_if(requests_.begin(), requests_.end(), [&](const auto& one) { return one->wish.client == client; }));
+}
+
+// Of the ports that the device holds and that lead to itself: those that its own servers use, and all where the machine has its share,
+// which is half of what the device holds. What the plan has beyond is for whoever asks.
+std::vector<Port> RelayedMappings::not_for(const Address& client) const {
+  std::set<Port> numbers;
+  std::set<Port> its_own;
+  for (const auto& port : reported_) numbers.insert(port.public_port);
+  for (const auto& [key, entry] : entries_)
+    if (entry.wish.client == client) its_own.insert(key.second);
+  const bool has_its_share = its_own.size() >= std::max<std::size_t>((numbers.size() + 1) / 2, 1);
+  std::vector<Port> avoid;
+  for (const auto number : numbers) {
+    const bool leads_here = std::any_of(reported_.begin(), reported_.end(),
+                                        [&](const auto& port) { return port.public_port == number && port.local_port == number; });
+    if (leads_here && !its_own.contains(number) && (has_its_share || (is_in_use_ && is_in_use_(number)))) avoid.push_back(number);
+  }
+  return avoid;
 }
 
 // One for each program, whatever the protocol: the gateway gives the two protocols of one local port the same number.
@@ -137,6 +162,7 @@ void RelayedMappings::ask(const std::shared_ptr<Request>& request, Duration life
     ask.suggested_port = wish.suggested_port;
   else if (!wish.to_public_number)
     ask.suggested_port = wish.internal_port;
+  ask.avoid = not_for(wish.client);
   ask.lifetime = std::chrono::duration_cast<std::chrono::seconds>(lifetime);
   upstream_.ask(ask, [this, request, lifetime, here = std::weak_ptr<bool>(here_)](Result<RelayLease> lease) {
     if (!here.expired()) given(request, lifetime, std::move(lease));
@@ -288,6 +314,12 @@ void RelayedMappings::renew(Entry& entry, Duration lifetime) {
       new_epoch();
     }
   });
+}
+
+void RelayedMappings::put_again() {
+  const auto now = clock_.now();
+  for (const auto& [key, entry] : entries_)
+    if (entry.deadline > now) (void)redirect_.put(redirection(entry), entry.deadline - now);  // else it is asked for again by the machine
 }
 
 void RelayedMappings::tick() {

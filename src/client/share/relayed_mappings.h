@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/ports/published_ports.h"
+#include "client/share/relay_ports.h"
 #include "core/address.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -19,9 +20,6 @@
 
 namespace drpf::client {
 
-// Where leases for others arrive. Above the ports that the kernel gives out by itself and above every pool of the gateway's defaults, so
-// that no program of this machine means them.
-inline constexpr PortRange relay_ports{Port{61000}, Port{61999}};
 inline constexpr std::size_t relayed_max = 256;             // mappings of all machines together
 inline constexpr std::size_t relayed_per_machine_max = 32;  // mappings of one of them
 inline constexpr std::size_t relay_requests_max = 64;       // asked of the gateway and not answered yet
@@ -44,6 +42,7 @@ struct RelayAsk {
   Port relay_port;
   std::optional<Port> suggested_port;
   bool only_suggested = false;
+  std::vector<Port> avoid{};  // of the device's own: not for this
   std::chrono::seconds lifetime{};
 };
 
@@ -82,12 +81,17 @@ class RelayedMappings final : public protocol::port_mapping::Mappings {
   // Is this a machine of the local network? Told by its address alone.
   using IsNeighbour = std::function<bool(const Address&)>;
 
-  RelayedMappings(RelayUpstream& upstream, RelayRedirect& redirect, const Clock& clock, IsNeighbour is_neighbour);
+  // Does a server of this machine use this port? Then no other machine is given the public port that leads to it.
+  using IsInUse = std::function<bool(Port)>;
+
+  RelayedMappings(RelayUpstream& upstream, RelayRedirect& redirect, const Clock& clock, IsNeighbour is_neighbour, IsInUse is_in_use = {});
 
   // What the gateway says, and that it does not answer.
   void reported(const std::vector<PublishedPort>& ports, const std::optional<Address>& external_v4);
   void offline() { online_ = false; }
   void tick();
+  // Whatever led to machines does so again.
+  void put_again();
   // All of them; the machines hear that they have to ask again.
   void end_all();
 
@@ -131,11 +135,13 @@ class RelayedMappings final : public protocol::port_mapping::Mappings {
   Mapped mapped(const Entry& entry) const;
   RelayRedirection redirection(const Entry& entry) const;
   std::size_t count_of(const Address& client) const;
+  std::vector<Port> not_for(const Address& client) const;
 
   RelayUpstream& upstream_;
   RelayRedirect& redirect_;
   const Clock& clock_;
   IsNeighbour is_neighbour_;
+  IsInUse is_in_use_;
   std::function<void()> changed_;
   Tell tell_;
   std::map<Key, Entry> entries_;

@@ -149,7 +149,7 @@ Status Ground::connect(Actor& actor, Family outer) {
   if (outer == Family::v6) target += "?endpoint=" + net::percent_encode(to_string(gateway_public(Family::v6)));
   const auto answer = admin.get(target);
   if (!answer) return fail(answer.error());
-  Result<lab::DeviceFile> file = lab::read_device_file(api_client::text_of(*answer, "config"));
+  Result<lab::DeviceFile> file = lab::read_device_file(api_client::lines_of(*answer, "config"));
   if (!file) return fail(file.error());
   actor.file = std::move(*file);
   Result<system::Process> tunnel = lab::start_drpf_connect(actor.machine, *executable, actor.name, actor.file,

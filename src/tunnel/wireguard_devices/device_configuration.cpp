@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint16_t keepalive_s = 25;  // shorter than what NAT routers keep an idle UDP flow for
 constexpr std::uint16_t tcp_headers_v4 = 40;
 constexpr std::uint16_t tcp_headers_v6 = 60;
+constexpr unsigned gateway_doors_port = 5351;
+constexpr unsigned upnp_search_port = 1900;
 constexpr unsigned rule_priority = 6472;  // before the main table (32766), whatever else is set up later
 constexpr std::uint32_t mark_base = 0x64720000;
 constexpr unsigned visitors_max = 65536;  // UDP visitors remembered at once, per family
@@ -50,6 +52,7 @@ class InboundOnlyHooks {
     comment("Answers to visitors go back through the tunnel; everything else keeps its own way. This needs nftables.");
     clear_leftovers();
     firewall();
+    fences();
     routes(words_v4, configuration_.gateway_v4);
     if (configuration_.tunnel_v6) routes(words_v6, configuration_.gateway_v6);
     comment("Programs that ask a router for ports find the gateway by this. It leads no traffic anywhere.");
@@ -92,6 +95,22 @@ class InboundOnlyHooks {
     if (configuration_.tunnel_v6) udp(words_v6, *configuration_.tunnel_v6);
     comment("Visitors come in by the tunnel although the way back to them is another: no strict reverse path check on this interface.");
     up("echo 2 2>/dev/null >/proc/sys/net/ipv4/conf/%i/rp_filter || true");
+  }
+
+  // What drpf connect has as its fences, but for what may come out of the tunnel: there is nobody here who would learn of leases.
+  void fences() {
+    comment("The tunnel's address is this machine's alone: nobody beside or behind it speaks in its name, or asks for its ports.");
+    chain("claim", "filter hook prerouting priority -300");
+    chain("enter", "filter hook postrouting priority 150");
+    chain("ask", "filter hook forward priority -2");
+    const auto source = [this](const FamilyWords& words, const Address& own) {
+      rule("claim", fmt::format("iifname != \"lo\" {} saddr {} drop", words.ip, to_string(own)));
+      rule("enter", fmt::format("oifname \"%i\" {} saddr != {} drop", words.ip, to_string(own)));
+    };
+    source(words_v4, configuration_.tunnel_v4);
+    if (configuration_.tunnel_v6) source(words_v6, *configuration_.tunnel_v6);
+    rule("ask", fmt::format("oifname \"%i\" ct direction original meta l4proto {{ tcp, udp }} th dport {{ {}, {} }} drop",
+                            upnp_search_port, gateway_doors_port));
   }
 
   // Segments must fit the tunnel, which is narrower than the way that the kernel believes it is on.

@@ -30,6 +30,12 @@ TEST(Printable, ShowsWhatIsNoUtf8) {
   EXPECT_EQ(printable("\xf4\x90\x80\x80"), R"(\xf4\x90\x80\x80)");
 }
 
+TEST(Printable, KeepsTheLinesOfATextAndNothingElse) {
+  EXPECT_EQ(printable_lines("a\n\x1b[2Jb\n"), "a\n\\x1b[2Jb\n");
+  EXPECT_EQ(printable_lines(""), "");
+  EXPECT_EQ(printable_lines("\r\n"), "\\x0d\n");
+}
+
 TEST(Rfc3339, IsUtcWithWholeSeconds) {
   EXPECT_EQ(rfc3339_utc(WallTime(std::chrono::seconds(0))), "1970-01-01T00:00:00Z");
   EXPECT_EQ(rfc3339_utc(WallTime(std::chrono::milliseconds(1'772'366'400'999))), "2026-03-01T12:00:00Z");

@@ -125,6 +125,38 @@ TEST_F(RelayedMappingsTest, BothProtocolsOfAProgramShareTheRelayPortAndTwoMachin
   EXPECT_NE(gateway.asked[0].ask.relay_port, gateway.asked[2].ask.relay_port);
 }
 
+TEST_F(RelayedMappingsTest, NoMachineIsGivenAPortThatAServerOfTheDeviceUsesNorMoreThanItsShare) {
+  RelayedMappings shared(
+      gateway, kernel, clock, [](const Address& address) { return address == console || address == other; },
+      [](Port port) { return port == Port{20001}; });
+  const auto own = [this](std::uint16_t number) { return published(Port{number}, Port{number}); };
+  shared.reported({own(20000), own(20001), own(20002), own(20003)}, outside);
+  shared.map(wish(console, 1), [](const auto&) {});
+  EXPECT_THAT(gateway.asked.back().ask.avoid, testing::ElementsAre(Port{20001}));
+  gateway.give(Port{20003});
+  shared.map(wish(console, 2), [](const auto&) {});
+  EXPECT_THAT(gateway.asked.back().ask.avoid, testing::ElementsAre(Port{20001}));
+  const auto relay = gateway.asked.back().ask.relay_port;
+  gateway.give(Port{20002});
+  shared.reported({own(20000), own(20001), published(Port{20002}, relay), published(Port{20003}, relay_ports.first())}, outside);
+  shared.map(wish(console, 3), [](const auto&) {});
+  EXPECT_THAT(gateway.asked.back().ask.avoid, testing::ElementsAre(Port{20000}, Port{20001})) << "half of four it has: only a new one";
+  shared.map(wish(other, 3), [](const auto&) {});
+  EXPECT_THAT(gateway.asked.back().ask.avoid, testing::ElementsAre(Port{20001})) << "others have theirs";
+}
+
+TEST_F(RelayedMappingsTest, WhatSomebodyFlushedLeadsToItsMachineAgain) {
+  map(wish(console, 3074));
+  gateway.give(Port{20004});
+  const auto before = kernel.standing;
+  kernel.standing.clear();
+  clock.time += 100s;
+  mappings.put_again();
+  ASSERT_THAT(kernel.standing, SizeIs(1));
+  EXPECT_EQ(kernel.standing.begin()->first, before.begin()->first);
+  EXPECT_EQ(kernel.standing.begin()->second.second, 3500s) << "for what is left of it";
+}
+
 TEST_F(RelayedMappingsTest, AskedTwiceBeforeTheAnswerIsAskedOnce) {
   map(wish(console, 3074));
   map(wish(console, 3074));

@@ -90,6 +90,7 @@ api_connections_max = 20
   expected.tunnel_interface = "wgdrpf";
   expected.tunnel_v4 = *parse_prefix("10.99.0.0/20");
   expected.tunnel_v6 = *parse_prefix("fd99::/108");
+  expected.tunnel_v6_named = true;
   expected.wireguard_port = Port{443};
   expected.mtu = 1380;
   expected.offload = Offload::no_uso;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "configuration/configuration.h"
 #include "configuration/configuration_file.h"
 
 namespace drpf::daemon {
@@ -89,6 +90,23 @@ TEST(ProveConfigurationAtAReload, SocketsOfOurOwnGatewayAreNotAnotherPrograms) {
   EXPECT_FALSE(prove_against(configuration::default_configuration(), facts));
   facts.running = true;
   EXPECT_TRUE(prove_against(configuration::default_configuration(), facts));
+}
+
+TEST(TheTunnelsOwnPrefix, IsMadeOfTheKeyAndAnOlderGatewayKeepsItsOwn) {
+  std::array<std::uint8_t, 32> key{1};
+  const auto prefix = unnamed_tunnel_v6(key, {});
+  EXPECT_EQ(prefix, unnamed_tunnel_v6(key, {})) << "over restarts";
+  EXPECT_EQ(prefix.length(), 64U);
+  EXPECT_TRUE(parse_prefix("fd00::/8")->contains(prefix));
+  EXPECT_NE(prefix, configuration::former_tunnel_v6());
+  key[31] = 1;
+  EXPECT_NE(prefix, unnamed_tunnel_v6(key, {})) << "another gateway";
+
+  lease::Device device;
+  device.tunnel_v4 = *parse_address("10.77.0.2");
+  EXPECT_NE(unnamed_tunnel_v6(key, {device}), configuration::former_tunnel_v6());
+  device.tunnel_v6 = configuration::former_tunnel_v6().nth(2);
+  EXPECT_EQ(unnamed_tunnel_v6(key, {device}), configuration::former_tunnel_v6());
 }
 
 }  // namespace
