@@ -48,7 +48,7 @@ packages_of() {  # group
         iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev miniupnpc firewalld python3-dbus ufw dbus-daemon
       ;;
     kernel) echo qemu-system-x86 busybox-static kmod cpio ;;
-    bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables openvpn haproxy openssh-server openssh-client openssl ;;
+    bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables openvpn haproxy openssh-server openssh-client openssl tinyproxy squid dante-server ;;
   esac
 }
 

@@ -18,6 +18,7 @@ struct ConnectCommandOptions {
   std::vector<std::string> inform;
   std::vector<std::string> follow;
   std::string share;
+  std::vector<std::string> proxy;
   bool no_kill_switch = false;
 };
 
@@ -44,6 +45,15 @@ Status take_follow(const std::vector<std::string>& texts, client::ConnectOptions
   }
   if (to.follow.size() > client::follow_rules_max)
     return fail(invalid("bad_follow", "more than " + std::to_string(client::follow_rules_max) + " programs to follow", "Name fewer."));
+  return {};
+}
+
+Status take_proxy(const std::vector<std::string>& texts, client::ConnectOptions& to) {
+  for (const auto& text : texts) {
+    const auto endpoint = parse_endpoint(text);
+    if (!endpoint) return fail(endpoint.error());
+    to.proxy.listen.push_back(*endpoint);
+  }
   return {};
 }
 
@@ -87,6 +97,9 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
             .add_option("--share", options.share,
                         "Answer NAT-PMP, PCP and UPnP on this interface, so that a console or another machine there gets a public port")
             ->type_name("IFACE");
+        command.add_option("--proxy", options.proxy, "Let machines near this address use the tunnel by a proxy (docs/proxy.md)")
+            ->type_name("ADDRESS:PORT")
+            ->allow_extra_args(false);
         command.add_flag("--no-kill-switch", options.no_kill_switch, "Full tunnel: let traffic out beside the tunnel when it is down");
         auto* status = command.add_flag("--status", options.connect.status, "Only say whether this machine is closed, and why");
         auto* close = command.add_flag("--close", options.connect.close, "Only set the kill switch, as at the start of the machine");
@@ -111,7 +124,7 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         take(options.on_down, connect.hooks.on_down);
         take(options.on_lease, connect.hooks.on_lease);
         take(options.share, connect.share);
-        for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect)}) {
+        for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect), take_proxy(options.proxy, connect)}) {
           if (taken) continue;
           terminal::report(taken.error());
           return static_cast<int>(terminal::exit_usage);

@@ -30,6 +30,7 @@
 #include "gateway/reconfiguration.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
+#include "proxy/run.h"
 #include "redirect/nft_redirect.h"
 #include "store/sqlite/sqlite_lease_history.h"
 #include "store/sqlite/sqlite_store.h"
@@ -79,6 +80,7 @@ class Daemon {
   system::SystemClock clock_;
   crypto::SystemRandom random_;
   configuration::Setup setup_;
+  std::optional<proxy::ProxyBeside> proxy_;  // a process of its own, if there is one
   std::vector<Port> ssh_ports_;  // read while every file can be
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::vector<TunnelInterface> tunnel_interfaces_;

@@ -8,6 +8,7 @@
 #include "client/follow/follow_rule.h"
 #include "client/ports/hook_calls.h"
 #include "client/ports/inform_wish.h"
+#include "proxy/settings.h"
 #include "system/log.h"
 
 namespace drpf::client {
@@ -22,6 +23,7 @@ struct ConnectOptions {
   std::vector<InformWish> inform;          // programs that are told their listening port
   std::vector<FollowRule> follow;          // programs that are given a public port while they listen
   std::optional<std::string> share;        // interface whose machines may ask for ports, too
+  proxy::Settings proxy;                   // of a process of its own beside this one, for other machines
   bool json = false;                       // one JSON object per line on standard output instead of text
   system::LogLevel log_level = system::LogLevel::info;  // of what is said on standard error
   bool kill_switch = true;                    // full tunnel only: nothing but the tunnel's own packets (and the LAN) leaves outside of it

@@ -267,6 +267,15 @@ TEST(ConfigurationFile, NamesAFileThatIsNotThereOrTooLarge) {
   EXPECT_EQ(read_configuration_file(folder / "good.toml")->api_port, Port{99});
 }
 
+TEST(ConfigurationFile, TheProxyListensWhereNobodyFromOutsideComes) {
+  const auto read = parse_configuration("[proxy]\nlisten = [\"192.168.7.1:3128\", \"[fd00::1]:3128\"]\nreach_private = [\"10.0.0.0/8\"]\n", "f");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->proxy.listen.size(), 2U);
+  EXPECT_EQ(read->proxy.reach_private, std::vector{*parse_prefix("10.0.0.0/8")});
+  for (const auto* const address : {"0.0.0.0:3128", "198.51.100.1:3128", "[::]:3128", "192.168.7.1:0", "192.168.7.1"})
+    EXPECT_FALSE(parse_configuration(fmt::format("[proxy]\nlisten = [\"{}\"]\n", address), "f")) << address;
+}
+
 TEST(ConfigurationFile, TheExampleThatIsShippedIsTheDefaultConfiguration) {
   const auto read = read_configuration_file(DRPF_SOURCE_DIR "/packaging/drpf.toml");
   ASSERT_TRUE(read) << read.error().message;
