@@ -124,7 +124,8 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         take(options.on_down, connect.hooks.on_down);
         take(options.on_lease, connect.hooks.on_lease);
         take(options.share, connect.share);
-        for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect), take_proxy(options.proxy, connect)}) {
+        for (const auto& taken :
+             {take_inform(options.inform, connect), take_follow(options.follow, connect), take_proxy(options.proxy, connect)}) {
           if (taken) continue;
           terminal::report(taken.error());
           return static_cast<int>(terminal::exit_usage);

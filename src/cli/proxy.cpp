@@ -41,9 +41,10 @@ Result<proxy::Settings> settings_of(const ProxyOptions& options) {
     if (!configuration) return fail(configuration.error());
     settings = std::move(configuration->proxy);
   }
-  for (const auto& taken : {take_all(options.listen, parse_endpoint, settings.listen), take_all(options.allow, parse_prefix, settings.allow),
-                            take_all(options.reach_private, parse_prefix, settings.reach_private),
-                            take_all(options.connect_ports, parse_port, settings.connect_ports)})
+  for (const auto& taken :
+       {take_all(options.listen, parse_endpoint, settings.listen), take_all(options.allow, parse_prefix, settings.allow),
+        take_all(options.reach_private, parse_prefix, settings.reach_private),
+        take_all(options.connect_ports, parse_port, settings.connect_ports)})
     if (!taken) return fail(taken.error());
   if (!options.bind_on.empty()) {
     const auto address = parse_address(options.bind_on);

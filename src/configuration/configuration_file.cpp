@@ -326,7 +326,8 @@ class Reader {
     read_each(table, "listen", parse_endpoint, settings.listen, "192.168.7.1:3128");
     for (const auto& endpoint : settings.listen)
       if (!proxy::is_private_listener(endpoint.address) || endpoint.port.is_zero())
-        table.fault("listen", fmt::format("the proxy does not listen on {}: everybody on the Internet could use it there", to_string(endpoint)),
+        table.fault("listen",
+                    fmt::format("the proxy does not listen on {}: everybody on the Internet could use it there", to_string(endpoint)),
                     "name an address of the local network or of the tunnel, and a port");
     read_each(table, "allow", parse_prefix, settings.allow, "192.168.7.0/24");
     read_each(table, "reach_private", parse_prefix, settings.reach_private, "192.168.0.0/16");

@@ -81,7 +81,7 @@ class Daemon {
   crypto::SystemRandom random_;
   configuration::Setup setup_;
   std::optional<proxy::ProxyBeside> proxy_;  // a process of its own, if there is one
-  std::vector<Port> ssh_ports_;  // read while every file can be
+  std::vector<Port> ssh_ports_;              // read while every file can be
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::vector<TunnelInterface> tunnel_interfaces_;
   std::unique_ptr<ProbeInterface> probe_interface_;

@@ -353,7 +353,8 @@ class Builder {
       const std::string ip = family == Family::v4 ? "ip" : "ip6";
       std::string sources;
       for (const auto& source : ruleset_.proxy_sources)
-        if (source.family() == family && !source.address().is_loopback() && !is_inside_another(source)) sources += (sources.empty() ? "" : ", ") + to_string(source);
+        if (source.family() == family && !source.address().is_loopback() && !is_inside_another(source))
+          sources += (sources.empty() ? "" : ", ") + to_string(source);
       std::string listeners;
       for (const auto& listener : ruleset_.proxy_listeners)
         if (listener.address.family() == family && !is_inside_tunnel(listener.address) && !listener.address.is_loopback())

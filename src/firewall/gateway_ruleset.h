@@ -45,8 +45,9 @@ struct GatewayRuleset {
   std::vector<PortRange> input_tcp;   // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
 
-  std::vector<Endpoint> proxy_listeners;  // of the proxy beside the gateway: on addresses of the tunnel for devices, on others for a local network
-  std::vector<Prefix> proxy_sources;      // who may use it
+  std::vector<Endpoint>
+      proxy_listeners;  // of the proxy beside the gateway: on addresses of the tunnel for devices, on others for a local network
+  std::vector<Prefix> proxy_sources;  // who may use it
 
   std::optional<ProbeDoor> probe;
 

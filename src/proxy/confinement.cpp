@@ -26,9 +26,9 @@ constexpr std::array users{"drpf-proxy", "nobody"};
 // What the resolver of the C library reads.
 std::vector<FileRule> files_of_resolver() {
   std::vector<FileRule> rules{{"/dev/null", FileUse::write}};
-  for (const auto* const path :
-       {"/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf",
-        "/etc/services", "/etc/passwd", "/etc/localtime", "/usr/share/zoneinfo", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"})
+  for (const auto* const path : {"/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/hosts", "/etc/host.conf",
+                                 "/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/passwd", "/etc/localtime",
+                                 "/usr/share/zoneinfo", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"})
     rules.push_back({path, FileUse::read});
   return rules;
 }

@@ -25,7 +25,8 @@ Dialled trouble_of(int error, const Endpoint& peer) {
   out.trouble = DialTrouble::unreachable;
   if (error == ECONNREFUSED) out.trouble = DialTrouble::refused;
   if (error == ETIMEDOUT) out.trouble = DialTrouble::late;
-  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL) out.trouble = DialTrouble::no_room;
+  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL)
+    out.trouble = DialTrouble::no_room;
   out.why = fmt::format("{} cannot be reached: {}", drpf::to_string(peer), std::strerror(error));
   return out;
 }

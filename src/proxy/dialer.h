@@ -1,5 +1,5 @@
-// The one way out: a name or an address becomes a connection, if the policy allows every address that it stands for. What is connected to is
-// what was checked.
+// The one way out: a name or an address becomes a connection, if the policy allows every address that it stands for. What is connected to
+// is what was checked.
 #pragma once
 
 #include <chrono>

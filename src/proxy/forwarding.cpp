@@ -32,9 +32,28 @@ bool is_hop_by_hop(std::string_view name) {
 
 // A sender that could have these taken off would change what the message means to whoever reads it next.
 bool must_not_be_taken_off(std::string_view name) {
-  return is_one_of(name, {"Host", "Content-Length", "Transfer-Encoding", "Authorization", "Cookie", "Set-Cookie", "Via", "Forwarded",
-                          "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Cache-Control", "Content-Type",
-                          "Content-Encoding", "Content-Range", "Range", "Expect", "Date", "Trailer", "Location", "Origin"});
+  return is_one_of(name, {"Host",
+                          "Content-Length",
+                          "Transfer-Encoding",
+                          "Authorization",
+                          "Cookie",
+                          "Set-Cookie",
+                          "Via",
+                          "Forwarded",
+                          "X-Forwarded-For",
+                          "X-Forwarded-Host",
+                          "X-Forwarded-Proto",
+                          "X-Real-IP",
+                          "Cache-Control",
+                          "Content-Type",
+                          "Content-Encoding",
+                          "Content-Range",
+                          "Range",
+                          "Expect",
+                          "Date",
+                          "Trailer",
+                          "Location",
+                          "Origin"});
 }
 
 std::optional<protocol::http::Fault> fault_of_connection(const Words& connection) {
@@ -82,7 +101,8 @@ bool wants_to_go_on(const Fields& fields, const Words& connection, unsigned mino
 Parsed<std::optional<unsigned>> forwards_left(const protocol::http::RequestHead& head) {
   if (head.method != "OPTIONS" || protocol::http::count(head.fields, "Max-Forwards") == 0) return std::optional<unsigned>();
   const auto* text = protocol::http::single(head.fields, "Max-Forwards");
-  if (text == nullptr || text->empty() || text->size() > 4 || !std::all_of(text->begin(), text->end(), [](char c) { return c >= '0' && c <= '9'; }))
+  if (text == nullptr || text->empty() || text->size() > 4 ||
+      !std::all_of(text->begin(), text->end(), [](char c) { return c >= '0' && c <= '9'; }))
     return refuse(400, "Max-Forwards is not one number");
   return std::optional<unsigned>(static_cast<unsigned>(std::stoul(*text)));
 }
@@ -110,8 +130,7 @@ Parsed<ForwardedRequest> forward_request(const protocol::http::RequestHead& head
   out.body = *framing;
   out.client_minor = head.minor;
   out.keep_alive = wants_to_go_on(head.fields, connection, head.minor);
-  out.may_repeat = framing->kind == Framing::Kind::none &&
-                   is_one_of(head.method, {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND"});
+  out.may_repeat = framing->kind == Framing::Kind::none && is_one_of(head.method, {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND"});
   const bool all = head.method == "OPTIONS" && target.path == "/" && head.target.find('/', head.target.find("//") + 2) == std::string::npos;
   out.head = fmt::format("{} {} HTTP/1.1\r\n", head.method, all ? "*" : target.path);
   append(out.head, "Host", authority_without_default(target));
@@ -130,7 +149,8 @@ Parsed<ForwardedRequest> forward_request(const protocol::http::RequestHead& head
     append(out.head, "TE", "trailers");
     own_connection.emplace_back("TE");
   }
-  if (const auto upgrade = upgrade_of(head.fields, connection); !upgrade.empty() && out.body.kind == Framing::Kind::none && head.minor >= 1) {
+  if (const auto upgrade = upgrade_of(head.fields, connection);
+      !upgrade.empty() && out.body.kind == Framing::Kind::none && head.minor >= 1) {
     append(out.head, "Upgrade", upgrade);
     own_connection.emplace_back("Upgrade");
     out.upgrade = true;

@@ -28,11 +28,11 @@ protocol::http::Parsed<ForwardedRequest> forward_request(const protocol::http::R
 struct ForwardedResponse {
   std::string head;
   protocol::http::Framing body;
-  bool chunked = false;          // how the body is written
-  bool keep_client = false;      // after it
-  bool keep_upstream = false;    // after it
-  bool switches = false;         // 101: what follows is another protocol
-  bool interim = false;          // another answer follows
+  bool chunked = false;        // how the body is written
+  bool keep_client = false;    // after it
+  bool keep_upstream = false;  // after it
+  bool switches = false;       // 101: what follows is another protocol
+  bool interim = false;        // another answer follows
 };
 
 protocol::http::Parsed<ForwardedResponse> forward_response(const protocol::http::ResponseHead& head, std::string_view method,

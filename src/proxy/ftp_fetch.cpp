@@ -53,14 +53,16 @@ std::optional<Login> read_login(std::string_view credentials) {
   if (credentials.empty()) return login;
   const auto colon = credentials.find(':');
   const auto user = protocol::ftp::decoded_segment(credentials.substr(0, colon));
-  const auto password = colon == std::string_view::npos ? std::optional<std::string>("") : protocol::ftp::decoded_segment(credentials.substr(colon + 1));
+  const auto password =
+      colon == std::string_view::npos ? std::optional<std::string>("") : protocol::ftp::decoded_segment(credentials.substr(colon + 1));
   if (!user || !password || user->empty()) return std::nullopt;
   return Login{*user, *password};
 }
 
 std::string listing_page(const HttpTarget& target, std::string_view listing) {
   const auto title = html_escaped("ftp://" + authority_of(target.host, target.port.value()) + target.path);
-  auto page = fmt::format("<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>{0}</title></head><body>\n<h1>{0}</h1>\n<table>\n", title);
+  auto page =
+      fmt::format("<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>{0}</title></head><body>\n<h1>{0}</h1>\n<table>\n", title);
   // Names below this folder, whether or not its address ends with a slash.
   const auto folder = target.path.ends_with('/') ? target.path : target.path + "/";
   page += fmt::format("<tr><td><a href=\"{}../\">..</a></td></tr>\n", html_escaped(folder));
@@ -74,8 +76,8 @@ std::string listing_page(const HttpTarget& target, std::string_view listing) {
         link += fmt::format("%{:02X}", byte);
     }
     const auto* slash = entry.folder ? "/" : "";
-    page += fmt::format("<tr><td><a href=\"{}{}{}\">{}{}</a></td><td>{}</td><td>{}</td></tr>\n", html_escaped(folder), link, slash, html_escaped(entry.name), slash,
-                        html_escaped(entry.size), html_escaped(entry.when));
+    page += fmt::format("<tr><td><a href=\"{}{}{}\">{}{}</a></td><td>{}</td><td>{}</td></tr>\n", html_escaped(folder), link, slash,
+                        html_escaped(entry.name), slash, html_escaped(entry.size), html_escaped(entry.when));
   }
   return page + "</table></body></html>\n";
 }
@@ -227,8 +229,11 @@ class FtpFetch {
       co_return std::move(failure_);
     }
     const bool chunked = !size && head_.minor >= 1;
-    auto answer_head = fmt::format("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{}Via: 1.1 drpf\r\nConnection: close\r\n\r\n",
-                                   size ? fmt::format("Content-Length: {}\r\n", *size) : chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    auto answer_head =
+        fmt::format("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{}Via: 1.1 drpf\r\nConnection: close\r\n\r\n",
+                    size      ? fmt::format("Content-Length: {}\r\n", *size)
+                    : chunked ? "Transfer-Encoding: chunked\r\n"
+                              : "");
     if (head_only) co_return co_await answer(std::move(answer_head));
     const bool open = co_await open_data();
     if (!open) co_return std::move(failure_);
@@ -321,7 +326,8 @@ class FtpFetch {
 
 }  // namespace
 
-Task<FtpOutcome> fetch_by_ftp(Parts& parts, Client& client, const protocol::http::RequestHead& head, const HttpTarget& target, Access& access) {
+Task<FtpOutcome> fetch_by_ftp(Parts& parts, Client& client, const protocol::http::RequestHead& head, const HttpTarget& target,
+                              Access& access) {
   FtpFetch fetch(parts, client, head, target, access);
   auto outcome = co_await fetch.run();
   co_return outcome;

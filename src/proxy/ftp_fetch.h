@@ -1,4 +1,5 @@
-// An ftp:// address for a client that speaks HTTP: a file, a folder as a page, or a file that is put there. Decides nothing about addresses.
+// An ftp:// address for a client that speaks HTTP: a file, a folder as a page, or a file that is put there. Decides nothing about
+// addresses.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@ struct FtpOutcome {
 };
 
 // The answer ends the client's connection.
-Task<FtpOutcome> fetch_by_ftp(Parts& parts, Client& client, const protocol::http::RequestHead& head, const HttpTarget& target, Access& access);
+Task<FtpOutcome> fetch_by_ftp(Parts& parts, Client& client, const protocol::http::RequestHead& head, const HttpTarget& target,
+                              Access& access);
 
 }  // namespace drpf::proxy

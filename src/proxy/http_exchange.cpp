@@ -42,7 +42,8 @@ std::optional<ExchangeOutcome> HttpExchange::upload() {
   if (!up_.finished() && !deaf_ && to.out.size() < waiting_bytes_max) {
     if (from.in.empty() && from.channel.readable()) {
       const auto progress = from.read_some();
-      if (progress == Progress::ended || progress == Progress::failed) return end(What::closed, 0, "the client has gone in the middle of its body");
+      if (progress == Progress::ended || progress == Progress::failed)
+        return end(What::closed, 0, "the client has gone in the middle of its body");
     }
     if (!from.in.empty()) {
       from.take(up_.feed(from.in, to.out));

@@ -68,10 +68,10 @@ class HttpExchange {
   protocol::http::BodyFlow down_;
   std::optional<ForwardedResponse> response_;
   unsigned status_ = 0;
-  bool answered_ = false;    // with at least one byte
-  bool ended_ = false;       // upstream has nothing more to say
-  bool broken_ = false;      // by an error
-  bool deaf_ = false;        // upstream takes nothing more
+  bool answered_ = false;  // with at least one byte
+  bool ended_ = false;     // upstream has nothing more to say
+  bool broken_ = false;    // by an error
+  bool deaf_ = false;      // upstream takes nothing more
   bool moved_ = false;
   Deadline last_moved_;
 };

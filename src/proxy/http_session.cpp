@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/http/message_head.h"
 #include "proxy/conversation.h"
 #include "proxy/forwarding.h"
 #include "proxy/ftp_fetch.h"
@@ -13,7 +14,6 @@
 #include "proxy/pages.h"
 #include "proxy/target.h"
 #include "proxy/tunnel.h"
-#include "protocol/http/message_head.h"
 
 namespace drpf::proxy {
 namespace {
@@ -117,7 +117,8 @@ class HttpSession {
     if (!framing) co_return co_await fail(framing.error().status, framing.error().why);
     if (framing->kind != protocol::http::Framing::Kind::none) co_return co_await fail(400, "CONNECT has no body");
     Stream upstream;
-    auto dialled = co_await parts_.dialer.dial(Way::tunnel, target.host, target.port, parts_.poller.now() + parts_.limits.connect, upstream);
+    auto dialled =
+        co_await parts_.dialer.dial(Way::tunnel, target.host, target.port, parts_.poller.now() + parts_.limits.connect, upstream);
     if (!dialled.ok()) co_return co_await refuse(std::move(dialled));
     upstream_.reset();
     access_.peer = dialled.peer.address;
@@ -153,8 +154,8 @@ class HttpSession {
       const bool reused = upstream_ != nullptr && upstream_->leads_to(target) && upstream_->is_alive();
       if (!reused) {
         upstream_ = std::make_unique<Upstream>();
-        auto dialled =
-            co_await parts_.dialer.dial(Way::http, target.host, target.port, parts_.poller.now() + parts_.limits.connect, upstream_->stream);
+        auto dialled = co_await parts_.dialer.dial(Way::http, target.host, target.port, parts_.poller.now() + parts_.limits.connect,
+                                                   upstream_->stream);
         if (!dialled.ok()) co_return co_await refuse(std::move(dialled));
         upstream_->host = target.host;
         upstream_->port = target.port;

@@ -47,8 +47,10 @@ Result<std::vector<Prefix>> sources_of(const Settings& settings, const std::vect
     }
     const auto found = std::find_if(own.begin(), own.end(), [&](const auto& one) { return one.address == address; });
     if (found == own.end())
-      return fail(unavailable("address_unknown", fmt::format("this host does not have the address {}, so who may use the proxy there is unknown", to_string(address)),
-                              "check the address (`ip address`), or say who may: --allow 192.168.7.0/24"));
+      return fail(
+          unavailable("address_unknown",
+                      fmt::format("this host does not have the address {}, so who may use the proxy there is unknown", to_string(address)),
+                      "check the address (`ip address`), or say who may: --allow 192.168.7.0/24"));
     add(Prefix(address, found->prefix_length));
   }
   return sources;

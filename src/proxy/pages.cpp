@@ -15,33 +15,30 @@ constexpr std::string_view page_begin =
     "<style>body{font-family:sans-serif;max-width:45em;margin:3em auto;padding:0 1em}</style></head><body>\n";
 constexpr std::string_view page_end = "<hr><p>drpf proxy</p></body></html>\n";
 
-std::string netmask_of(unsigned length) {
-  return drpf::to_string(Address::v4(length == 0 ? 0 : ~std::uint32_t{0} << (32 - length)));
-}
+std::string netmask_of(unsigned length) { return drpf::to_string(Address::v4(length == 0 ? 0 : ~std::uint32_t{0} << (32 - length))); }
 
 std::string authority_text(const Endpoint& endpoint) { return authority_of(endpoint.address, endpoint.port.value()); }
 
 }  // namespace
 
 std::string_view reason_of(unsigned status) {
-  static constexpr std::array<std::pair<unsigned, std::string_view>, 17> reasons{
-      {{200, "OK"},
-       {400, "Bad Request"},
-       {403, "Forbidden"},
-       {404, "Not Found"},
-       {405, "Method Not Allowed"},
-       {407, "Proxy Authentication Required"},
-       {408, "Request Timeout"},
-       {414, "URI Too Long"},
-       {417, "Expectation Failed"},
-       {431, "Request Header Fields Too Large"},
-       {500, "Internal Server Error"},
-       {501, "Not Implemented"},
-       {502, "Bad Gateway"},
-       {503, "Service Unavailable"},
-       {504, "Gateway Timeout"},
-       {505, "HTTP Version Not Supported"},
-       {429, "Too Many Requests"}}};
+  static constexpr std::array<std::pair<unsigned, std::string_view>, 17> reasons{{{200, "OK"},
+                                                                                  {400, "Bad Request"},
+                                                                                  {403, "Forbidden"},
+                                                                                  {404, "Not Found"},
+                                                                                  {405, "Method Not Allowed"},
+                                                                                  {407, "Proxy Authentication Required"},
+                                                                                  {408, "Request Timeout"},
+                                                                                  {414, "URI Too Long"},
+                                                                                  {417, "Expectation Failed"},
+                                                                                  {431, "Request Header Fields Too Large"},
+                                                                                  {500, "Internal Server Error"},
+                                                                                  {501, "Not Implemented"},
+                                                                                  {502, "Bad Gateway"},
+                                                                                  {503, "Service Unavailable"},
+                                                                                  {504, "Gateway Timeout"},
+                                                                                  {505, "HTTP Version Not Supported"},
+                                                                                  {429, "Too Many Requests"}}};
   for (const auto& [code, reason] : reasons)
     if (code == status) return reason;
   return "Error";
@@ -50,12 +47,18 @@ std::string_view reason_of(unsigned status) {
 std::string html_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '&') out += "&amp;";
-    else if (c == '"') out += "&quot;";
-    else if (c == '\'') out += "&#39;";
-    else out += c;
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (c == '"')
+      out += "&quot;";
+    else if (c == '\'')
+      out += "&#39;";
+    else
+      out += c;
   }
   return out;
 }
@@ -69,8 +72,10 @@ std::string failure_page(unsigned status, std::string_view why, std::string_view
   auto body = fmt::format("{}<h1>{} {}</h1>\n<p>{}.</p>\n", page_begin, status, reason_of(status), html_escaped(why));
   if (!cure.empty()) body += fmt::format("<p>What helps, on the machine of the proxy: {}.</p>\n", html_escaped(cure));
   body += page_end;
-  return fmt::format("HTTP/1.1 {} {}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\nCache-Control: no-store\r\n\r\n{}",
-                     status, reason_of(status), body.size(), head_only ? std::string_view() : std::string_view(body));
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\nCache-Control: "
+      "no-store\r\n\r\n{}",
+      status, reason_of(status), body.size(), head_only ? std::string_view() : std::string_view(body));
 }
 
 std::string proxy_configuration_file(const Policy& policy, const Endpoint& proxy) {

@@ -132,7 +132,8 @@ std::optional<Refusal> Policy::refuses_port(Way way, Port port) const {
 
 std::optional<Refusal> Policy::refuses_name(const std::string& name) const {
   if (name != "localhost" && !name.ends_with(".localhost") && name != "localhost.localdomain") return std::nullopt;
-  const bool opened = std::any_of(reach_private.begin(), reach_private.end(), [](const Prefix& one) { return one.address().is_loopback(); });
+  const bool opened =
+      std::any_of(reach_private.begin(), reach_private.end(), [](const Prefix& one) { return one.address().is_loopback(); });
   if (opened) return std::nullopt;
   return Refusal{fmt::format("{} is the proxy's own host", name), "drpf proxy --reach-private 127.0.0.1"};
 }

@@ -116,7 +116,8 @@ Status serve(const Settings& settings, Opened opened, std::string_view ready, sp
   policy.listeners = opened.endpoints;
   const auto wanted = 2 * limits.connections + descriptors_beside_connections;
   if (const auto allowed = system::allow_descriptors(wanted); allowed < wanted)
-    log.warn("this process may open {} files, and {} connections may need {}; raise the limit (ulimit -n)", allowed, limits.connections, wanted);
+    log.warn("this process may open {} files, and {} connections may need {}; raise the limit (ulimit -n)", allowed, limits.connections,
+             wanted);
   Channel signals;
   if (!signals.open(*poller, ending_signals())) return fail(failure("signals", "cannot wait for signals"));
   signals.nothing_to_read();

@@ -6,8 +6,8 @@
 
 namespace drpf::proxy {
 
-// `expected`: only who comes from there is let in; 0.0.0.0 and ::, which programs send that do not know, are anybody. Granted when a visitor
-// came and has gone; with anything else the client has not been answered.
+// `expected`: only who comes from there is let in; 0.0.0.0 and ::, which programs send that do not know, are anybody. Granted when a
+// visitor came and has gone; with anything else the client has not been answered.
 Task<protocol::socks::Outcome> serve_bind(Parts& parts, Client& client, SocksVersion version, Host expected, Access& access);
 
 }  // namespace drpf::proxy

@@ -102,8 +102,10 @@ class Association {
       for (auto& outside : outside_) {
         if (!outside.is_open() || !outside.readable()) continue;
         for (int i = 0; i < datagrams_at_once; ++i)
-          if (const auto received = receive(outside)) take_in(*received);
-          else break;
+          if (const auto received = receive(outside))
+            take_in(*received);
+          else
+            break;
       }
       Poller::Turn turn(poller);
       co_await turn;

@@ -24,13 +24,19 @@ std::string socks_reply(SocksVersion version, Outcome outcome, const Endpoint& b
 
 Outcome outcome_of(DialTrouble trouble) {
   switch (trouble) {
-    case DialTrouble::none: return Outcome::granted;
-    case DialTrouble::not_allowed: return Outcome::not_allowed;
+    case DialTrouble::none:
+      return Outcome::granted;
+    case DialTrouble::not_allowed:
+      return Outcome::not_allowed;
     case DialTrouble::unknown_name:
-    case DialTrouble::unreachable: return Outcome::host_unreachable;
-    case DialTrouble::refused: return Outcome::refused;
-    case DialTrouble::late: return Outcome::ttl_expired;
-    case DialTrouble::no_room: return Outcome::failed;
+    case DialTrouble::unreachable:
+      return Outcome::host_unreachable;
+    case DialTrouble::refused:
+      return Outcome::refused;
+    case DialTrouble::late:
+      return Outcome::ttl_expired;
+    case DialTrouble::no_room:
+      return Outcome::failed;
   }
   return Outcome::failed;
 }
@@ -131,8 +137,7 @@ class SocksSession {
 
   Task<void> connect(Host host, Port port) {
     Stream upstream;
-    auto dialled =
-        co_await parts_.dialer.dial(Way::socks, std::move(host), port, parts_.poller.now() + parts_.limits.connect, upstream);
+    auto dialled = co_await parts_.dialer.dial(Way::socks, std::move(host), port, parts_.poller.now() + parts_.limits.connect, upstream);
     if (!dialled.ok()) co_return co_await refuse(outcome_of(dialled.trouble));
     access_.peer = dialled.peer.address;
     client_.stream.out = socks_reply(version_, Outcome::granted, local_end(upstream.channel.fd()).value_or(Endpoint{}));

@@ -1,5 +1,5 @@
-// One side of a conversation: a watched stream with what was read and is not used yet. Reads and writes what is possible now; waiting is the
-// conversation's. Its buffers are there while something is in them.
+// One side of a conversation: a watched stream with what was read and is not used yet. Reads and writes what is possible now; waiting is
+// the conversation's. Its buffers are there while something is in them.
 #pragma once
 
 #include <cstddef>

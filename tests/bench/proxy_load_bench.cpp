@@ -163,8 +163,11 @@ int requests(const Way& way, double seconds, std::size_t at_once) {
   }
   const std::chrono::duration<double> took = Clock::now() - begun;
   std::sort(took_ms.begin(), took_ms.end());
-  const auto at = [&](double part) { return took_ms.empty() ? 0.0 : took_ms[static_cast<std::size_t>(part * static_cast<double>(took_ms.size() - 1))]; };
-  std::printf("{\"per_second\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"failed\": %zu}\n", static_cast<double>(took_ms.size()) / took.count(), at(0.5), at(0.99), failed);
+  const auto at = [&](double part) {
+    return took_ms.empty() ? 0.0 : took_ms[static_cast<std::size_t>(part * static_cast<double>(took_ms.size() - 1))];
+  };
+  std::printf("{\"per_second\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"failed\": %zu}\n",
+              static_cast<double>(took_ms.size()) / took.count(), at(0.5), at(0.99), failed);
   return 0;
 }
 
@@ -257,7 +260,8 @@ int serve(const Where& where) {
       } else {
         std::array<char, 4096> buffer;
         const auto size = ::recv(served->fd, buffer.data(), buffer.size(), 0);
-        served->endless = size > 0 && std::string_view(buffer.data(), static_cast<std::size_t>(size)).find("/bulk") != std::string_view::npos;
+        served->endless =
+            size > 0 && std::string_view(buffer.data(), static_cast<std::size_t>(size)).find("/bulk") != std::string_view::npos;
         ends = !served->endless;
         if (served->endless) {
           ::send(served->fd, large_head.data(), large_head.size(), MSG_NOSIGNAL);

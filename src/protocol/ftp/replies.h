@@ -1,5 +1,5 @@
-// What an FTP server says (RFC 959, RFC 2428), as a client reads it: replies, the port of a data connection, lines of a listing. Sends nothing.
-// Pure.
+// What an FTP server says (RFC 959, RFC 2428), as a client reads it: replies, the port of a data connection, lines of a listing. Sends
+// nothing. Pure.
 #pragma once
 
 #include <cstddef>

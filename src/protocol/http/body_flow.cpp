@@ -8,11 +8,28 @@
 namespace drpf::protocol::http {
 
 bool may_trail(std::string_view name) {
-  static constexpr std::array<std::string_view, 22> never{
-      "content-length",  "transfer-encoding", "host",          "connection",      "keep-alive",    "upgrade",     "te",
-      "trailer",         "cache-control",     "max-forwards",  "authorization",   "cookie",        "set-cookie",  "expect",
-      "www-authenticate", "proxy-authenticate", "content-type", "content-encoding", "content-range", "proxy-authorization", "via",
-      "range"};
+  static constexpr std::array<std::string_view, 22> never{"content-length",
+                                                          "transfer-encoding",
+                                                          "host",
+                                                          "connection",
+                                                          "keep-alive",
+                                                          "upgrade",
+                                                          "te",
+                                                          "trailer",
+                                                          "cache-control",
+                                                          "max-forwards",
+                                                          "authorization",
+                                                          "cookie",
+                                                          "set-cookie",
+                                                          "expect",
+                                                          "www-authenticate",
+                                                          "proxy-authenticate",
+                                                          "content-type",
+                                                          "content-encoding",
+                                                          "content-range",
+                                                          "proxy-authorization",
+                                                          "via",
+                                                          "range"};
   return std::none_of(never.begin(), never.end(), [&](std::string_view one) { return is_same_word(one, name); });
 }
 

@@ -1,4 +1,5 @@
-// The chunked transfer coding (RFC 9112 section 7.1), read strictly: what has two readings ends it. Keeps nothing but the line it is in. Pure.
+// The chunked transfer coding (RFC 9112 section 7.1), read strictly: what has two readings ends it. Keeps nothing but the line it is in.
+// Pure.
 #pragma once
 
 #include <cstddef>

@@ -268,7 +268,8 @@ TEST(ConfigurationFile, NamesAFileThatIsNotThereOrTooLarge) {
 }
 
 TEST(ConfigurationFile, TheProxyListensWhereNobodyFromOutsideComes) {
-  const auto read = parse_configuration("[proxy]\nlisten = [\"192.168.7.1:3128\", \"[fd00::1]:3128\"]\nreach_private = [\"10.0.0.0/8\"]\n", "f");
+  const auto read =
+      parse_configuration("[proxy]\nlisten = [\"192.168.7.1:3128\", \"[fd00::1]:3128\"]\nreach_private = [\"10.0.0.0/8\"]\n", "f");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->proxy.listen.size(), 2U);
   EXPECT_EQ(read->proxy.reach_private, std::vector{*parse_prefix("10.0.0.0/8")});

@@ -25,7 +25,8 @@ TEST(FtpReplies, OneLineOrMany) {
 }
 
 TEST(FtpReplies, WhatIsNoReply) {
-  for (const std::string bad : {"hello\r\n", "22 x\r\n", "099 x\r\n", "700 x\r\n", "220x\r\n", "\r\n", std::string("220-") + std::string(reply_bytes_max, 'x')}) {
+  for (const std::string bad :
+       {"hello\r\n", "22 x\r\n", "099 x\r\n", "700 x\r\n", "220x\r\n", "\r\n", std::string("220-") + std::string(reply_bytes_max, 'x')}) {
     const auto read = read_reply(bad);
     EXPECT_FALSE(read.reply) << bad;
     EXPECT_EQ(read.trouble, ReplyTrouble::malformed) << bad;
@@ -35,9 +36,11 @@ TEST(FtpReplies, WhatIsNoReply) {
 TEST(FtpReplies, PortsOfDataConnections) {
   EXPECT_EQ(extended_passive_port("Entering Extended Passive Mode (|||6446|)"), Port{6446});
   EXPECT_EQ(extended_passive_port("(!!!99!)"), Port{99});
-  for (const auto* const bad : {"", "(|||0|)", "(|||65536|)", "(||6446|)", "(|||6446", "(111644|)", "(|||a|)", "(||||)"}) EXPECT_FALSE(extended_passive_port(bad)) << bad;
+  for (const auto* const bad : {"", "(|||0|)", "(|||65536|)", "(||6446|)", "(|||6446", "(111644|)", "(|||a|)", "(||||)"})
+    EXPECT_FALSE(extended_passive_port(bad)) << bad;
   EXPECT_EQ(passive_port("Entering Passive Mode (127,0,0,1,25,46)."), Port{6446});
-  for (const auto* const bad : {"", "(1,2,3,4,5)", "(1,2,3,4,5,6,7)", "(1,2,3,4,256,1)", "(1,2,3,4,0,0)", "(1,2,3,4,5,", "x"}) EXPECT_FALSE(passive_port(bad)) << bad;
+  for (const auto* const bad : {"", "(1,2,3,4,5)", "(1,2,3,4,5,6,7)", "(1,2,3,4,256,1)", "(1,2,3,4,0,0)", "(1,2,3,4,5,", "x"})
+    EXPECT_FALSE(passive_port(bad)) << bad;
   EXPECT_EQ(size_of_file("1024"), 1024U);
   EXPECT_FALSE(size_of_file("1024 bytes"));
   EXPECT_FALSE(size_of_file("9999999999999999999"));
@@ -45,8 +48,10 @@ TEST(FtpReplies, PortsOfDataConnections) {
 
 TEST(FtpReplies, ListingsOfUnixAndWindows) {
   const auto entries = read_listing(
-      "total 8\r\ndrwxr-xr-x 2 ftp ftp 4096 Nov 30 12:00 a folder\r\n-rw-r--r-- 1 ftp ftp 12 Jan  1 2025 file.txt\r\nlrwxrwxrwx 1 ftp ftp 4 Jan  1 2025 link -> file\r\n"
-      "11-30-26  12:00PM       <DIR>          Windows\r\n11-30-26  12:00PM                  7 b.txt\r\n\r\nsomething else\r\ndrwxr-xr-x 2 ftp ftp 4096 Nov 30 12:00 ..\r\n");
+      "total 8\r\ndrwxr-xr-x 2 ftp ftp 4096 Nov 30 12:00 a folder\r\n-rw-r--r-- 1 ftp ftp 12 Jan  1 2025 file.txt\r\nlrwxrwxrwx 1 ftp ftp "
+      "4 Jan  1 2025 link -> file\r\n"
+      "11-30-26  12:00PM       <DIR>          Windows\r\n11-30-26  12:00PM                  7 b.txt\r\n\r\nsomething else\r\ndrwxr-xr-x 2 "
+      "ftp ftp 4096 Nov 30 12:00 ..\r\n");
   ASSERT_EQ(entries.size(), 6U);
   EXPECT_EQ(entries[0].name, "a folder");
   EXPECT_TRUE(entries[0].folder);

@@ -69,9 +69,9 @@ TEST(HttpBodyFlow, OneThatIsCutOffSaysSo) {
 }
 
 TEST(HttpBodyFlow, ChunksWithTwoReadingsFailWhereverTheyWereCut) {
-  for (const std::string bad : {"g\r\n", "\r\n", "0x5\r\nhello\r\n", "5 \r\nhello\r\n", " 5\r\nhello\r\n", "5\nhello\r\n", "5\r\nhelloX\r\n",
-                                "5\r\nhello\n", "5\r\nhelloXX", "5\r\r\nhello", "1000000000000000\r\n", "5;\x01\r\n", "0\r\nX : y\r\n\r\n", "0\r\n\n",
-                                "0\r\nfolded: a\r\n b\r\n\r\n"})
+  for (const std::string bad : {"g\r\n", "\r\n", "0x5\r\nhello\r\n", "5 \r\nhello\r\n", " 5\r\nhello\r\n", "5\nhello\r\n",
+                                "5\r\nhelloX\r\n", "5\r\nhello\n", "5\r\nhelloXX", "5\r\r\nhello", "1000000000000000\r\n", "5;\x01\r\n",
+                                "0\r\nX : y\r\n\r\n", "0\r\n\n", "0\r\nfolded: a\r\n b\r\n\r\n"})
     for (const std::size_t at_once : {std::size_t{1}, std::size_t{3}, bad.size()}) {
       const auto flowed = flow({Kind::chunked, 0}, true, bad, at_once);
       EXPECT_TRUE(flowed.failed) << bad << " by " << at_once;

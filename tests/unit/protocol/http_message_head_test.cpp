@@ -42,8 +42,9 @@ TEST(HttpMessageHead, AResponseIsTakenApart) {
   EXPECT_EQ(head->status, 404U);
   EXPECT_EQ(head->reason, "Not \xc3\xa4 Found");
   EXPECT_EQ(parse_response_head("HTTP/1.0 200\r\n\r\n")->reason, "");
-  for (const auto* const bad : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 600 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n",
-                                "ICY 200 OK\r\n\r\n", "HTTP/1.1 200 OK\n\n", "HTTP/1.1 200 O\x01K\r\n\r\n", "HTTP/1.1\r\n\r\n", "\r\n\r\n"})
+  for (const auto* const bad : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 600 OK\r\n\r\n",
+                                "HTTP/1.1  200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 200 OK\n\n", "HTTP/1.1 200 O\x01K\r\n\r\n",
+                                "HTTP/1.1\r\n\r\n", "\r\n\r\n"})
     EXPECT_FALSE(parse_response_head(bad)) << bad;
 }
 

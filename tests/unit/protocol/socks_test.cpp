@@ -56,20 +56,31 @@ TEST(Socks, AGreetingOffersMethods) {
 }
 
 TEST(Socks, ALoginIsUserAndPassword) {
-  const auto message = bytes("\x01\x05" "alice" "\x03" "pw1"sv);
+  const auto message = bytes(
+      "\x01\x05"
+      "alice"
+      "\x03"
+      "pw1"sv);
   const auto read = read_login(message);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->value.user, "alice");
   EXPECT_EQ(read->value.password, "pw1");
   expect_incomplete_wherever_cut(read_login, message);
-  EXPECT_EQ(read_login(bytes("\x01\x02" "a\0" "\x00"sv)).error(), Trouble::malformed);
+  EXPECT_EQ(read_login(bytes("\x01\x02"
+                             "a\0"
+                             "\x00"sv))
+                .error(),
+            Trouble::malformed);
 }
 
 TEST(Socks, Version5HasThreeKindsOfAddress) {
   const auto v4 = bytes("\x05\x01\x00\x01\xc6\x33\x64\x07\x01\xbb"sv);
   EXPECT_EQ(read_request5(v4)->value, (Request5{Command::connect, {Address::v4(0xc6336407), 443}}));
   expect_incomplete_wherever_cut(read_request5, v4);
-  const auto name = bytes("\x05\x02\x00\x03\x09" "a.example" "\x00\x50"sv);
+  const auto name = bytes(
+      "\x05\x02\x00\x03\x09"
+      "a.example"
+      "\x00\x50"sv);
   EXPECT_EQ(read_request5(name)->value, (Request5{Command::bind, {std::string("a.example"), 80}}));
   expect_incomplete_wherever_cut(read_request5, name);
   const auto v6 = bytes("\x05\x03\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x35"sv);
@@ -81,7 +92,11 @@ TEST(Socks, Version5RefusesWithTheCodeThatThereIs) {
   EXPECT_EQ(read_request5(bytes("\x05\x01\x00\x02"sv)).error(), Trouble::unknown_address);
   EXPECT_EQ(read_request5(bytes("\x05\x09\x00\x01\x01\x02\x03\x04\x00\x50"sv)).error(), Trouble::unknown_command);
   EXPECT_EQ(read_request5(bytes("\x05\x01\x00\x03\x00\x00\x50"sv)).error(), Trouble::malformed);
-  EXPECT_EQ(read_request5(bytes("\x05\x01\x00\x03\x02" "a\0" "\x00\x50"sv)).error(), Trouble::malformed);
+  EXPECT_EQ(read_request5(bytes("\x05\x01\x00\x03\x02"
+                                "a\0"
+                                "\x00\x50"sv))
+                .error(),
+            Trouble::malformed);
 }
 
 TEST(Socks, RepliesAreThoseOfTheirVersion) {

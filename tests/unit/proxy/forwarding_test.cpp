@@ -48,12 +48,14 @@ TEST(Forwarding, TheFramingIsOurOwn) {
             "POST / HTTP/1.1\r\nHost: a.example:8080\r\nVia: 1.1 drpf\r\nContent-Length: 7\r\n\r\n");
   const auto chunked = forwarded(std::string(post) + "Transfer-Encoding: CHUNKED\r\nTrailer: X\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
   EXPECT_EQ(chunked.head,
-            "POST / HTTP/1.1\r\nHost: a.example:8080\r\nTrailer: X\r\nVia: 1.1 drpf\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
+            "POST / HTTP/1.1\r\nHost: a.example:8080\r\nTrailer: X\r\nVia: 1.1 drpf\r\nTransfer-Encoding: chunked\r\nTE: "
+            "trailers\r\nConnection: TE\r\n\r\n");
   EXPECT_FALSE(chunked.may_repeat);
 }
 
 TEST(Forwarding, WebSocketsMayBeAskedFor) {
-  const auto request = forwarded("GET http://a.example/ws HTTP/1.1\r\n" + host + "Connection: keep-alive, Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n");
+  const auto request =
+      forwarded("GET http://a.example/ws HTTP/1.1\r\n" + host + "Connection: keep-alive, Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n");
   EXPECT_TRUE(request.upgrade);
   EXPECT_THAT(request.head, HasSubstr("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"));
   EXPECT_TRUE(answered("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", request).switches);
@@ -63,14 +65,17 @@ TEST(Forwarding, WebSocketsMayBeAskedFor) {
 }
 
 TEST(Forwarding, OptionsOfAllAndOfAPath) {
-  EXPECT_THAT(forwarded("OPTIONS http://a.example HTTP/1.1\r\n" + host + "Max-Forwards: 3\r\n\r\n").head, HasSubstr("OPTIONS * HTTP/1.1\r\n"));
-  EXPECT_THAT(forwarded("OPTIONS http://a.example HTTP/1.1\r\n" + host + "Max-Forwards: 3\r\n\r\n").head, HasSubstr("\r\nMax-Forwards: 2\r\n"));
+  EXPECT_THAT(forwarded("OPTIONS http://a.example HTTP/1.1\r\n" + host + "Max-Forwards: 3\r\n\r\n").head,
+              HasSubstr("OPTIONS * HTTP/1.1\r\n"));
+  EXPECT_THAT(forwarded("OPTIONS http://a.example HTTP/1.1\r\n" + host + "Max-Forwards: 3\r\n\r\n").head,
+              HasSubstr("\r\nMax-Forwards: 2\r\n"));
   EXPECT_THAT(forwarded("OPTIONS http://a.example/ HTTP/1.1\r\n" + host + "\r\n").head, HasSubstr("OPTIONS / HTTP/1.1\r\n"));
 }
 
 TEST(Forwarding, TheAnswersFramingIsOurOwnToo) {
   const auto request = forwarded("GET http://a.example/ HTTP/1.1\r\n" + host + "\r\n");
-  const auto length = answered("HTTP/1.1 200 OK\r\nContent-Length: 05\r\nConnection: keep-alive\r\nKeep-Alive: 9\r\nSet-Cookie: a\r\n\r\n", request);
+  const auto length =
+      answered("HTTP/1.1 200 OK\r\nContent-Length: 05\r\nConnection: keep-alive\r\nKeep-Alive: 9\r\nSet-Cookie: a\r\n\r\n", request);
   EXPECT_EQ(length.head, "HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nVia: 1.1 drpf\r\nContent-Length: 5\r\n\r\n");
   EXPECT_TRUE(length.keep_client && length.keep_upstream && !length.chunked);
   const auto until_close = answered("HTTP/1.0 200 OK\r\n\r\n", request);

@@ -20,7 +20,8 @@ const std::vector<system::InterfaceAddress> own{{"eth0", *parse_address("192.168
 TEST(Listeners, ArePrivate) {
   EXPECT_TRUE(prove_listeners(listening_on({"192.168.7.1:3128", "[fd07::1]:3128", "127.0.0.1:1080"})));
   EXPECT_EQ(prove_listeners(listening_on({})).error().kind, Error::Kind::usage);
-  for (const auto* const bad : {"0.0.0.0:3128", "198.51.100.1:3128", "[::]:3128"}) EXPECT_EQ(prove_listeners(listening_on({bad})).error().code, "listener_not_private");
+  for (const auto* const bad : {"0.0.0.0:3128", "198.51.100.1:3128", "[::]:3128"})
+    EXPECT_EQ(prove_listeners(listening_on({bad})).error().code, "listener_not_private");
 }
 
 TEST(Listeners, ServeTheirOwnNetworks) {

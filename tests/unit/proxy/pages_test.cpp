@@ -40,8 +40,9 @@ TEST(Pages, TheConfigurationFileKeepsWhatIsNearOutOfTheProxy) {
 
 TEST(Pages, SettingsHaveTheRealAddressForEachProgram) {
   const auto text = settings_text(proxy, {});
-  for (const auto* const part : {"Windows", "macOS", "GNOME", "Firefox", "curl --proxy http://192.168.7.1:3128", "git config --global http.proxy",
-                                 "Acquire::http::Proxy \"http://192.168.7.1:3128\"", "http://192.168.7.1:3128/proxy.pac", "443, 563, 8443"})
+  for (const auto* const part :
+       {"Windows", "macOS", "GNOME", "Firefox", "curl --proxy http://192.168.7.1:3128", "git config --global http.proxy",
+        "Acquire::http::Proxy \"http://192.168.7.1:3128\"", "http://192.168.7.1:3128/proxy.pac", "443, 563, 8443"})
     EXPECT_THAT(text, HasSubstr(part));
   EXPECT_THAT(settings_text({*parse_address("fd00::1"), Port{3128}}, {}), HasSubstr("http://[fd00::1]:3128"));
 }
@@ -53,7 +54,8 @@ TEST(AccessLog, LinesAreSquids) {
             "1286536309.450     12 192.168.7.2 TCP_MISS/200 1024 GET http://a.example/ - HIER_DIRECT/198.51.100.7 -\n");
   access.method = access.url = "";
   access.peer.reset();
-  EXPECT_EQ(access_line(access, at, {}), "1286536309.450      0 192.168.7.2 TCP_MISS/200 1024 NONE error:invalid-request - HIER_NONE/- -\n");
+  EXPECT_EQ(access_line(access, at, {}),
+            "1286536309.450      0 192.168.7.2 TCP_MISS/200 1024 NONE error:invalid-request - HIER_NONE/- -\n");
 }
 
 }  // namespace

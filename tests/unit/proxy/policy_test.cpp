@@ -28,8 +28,8 @@ TEST(Policy, NoDisguiseOfAPrivateAddressIsLetThrough) {
 
 TEST(Policy, PublicAddressesAre) {
   const Policy policy;
-  for (const auto* const address : {"8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.167.255.255", "223.255.255.255", "2606:4700::1", "2a00::1",
-                                    "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"})
+  for (const auto* const address : {"8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.167.255.255", "223.255.255.255", "2606:4700::1",
+                                    "2a00::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"})
     EXPECT_FALSE(policy.refuses(to(address), false)) << address;
 }
 
@@ -97,8 +97,10 @@ TEST(Policy, WhoMayUseIt) {
 }
 
 TEST(Policy, WhereItMayListen) {
-  for (const auto* const address : {"127.0.0.1", "192.168.7.1", "10.77.0.1", "::1", "fd00::1"}) EXPECT_TRUE(is_private_listener(*parse_address(address)));
-  for (const auto* const address : {"0.0.0.0", "::", "198.51.100.1", "8.8.8.8", "2a00::1"}) EXPECT_FALSE(is_private_listener(*parse_address(address)));
+  for (const auto* const address : {"127.0.0.1", "192.168.7.1", "10.77.0.1", "::1", "fd00::1"})
+    EXPECT_TRUE(is_private_listener(*parse_address(address)));
+  for (const auto* const address : {"0.0.0.0", "::", "198.51.100.1", "8.8.8.8", "2a00::1"})
+    EXPECT_FALSE(is_private_listener(*parse_address(address)));
 }
 
 TEST(Policy, WhatAddressesCarry) {

@@ -49,8 +49,9 @@ TEST(RefusedRequests, EachHasItsAnswer) {
 // The same requests without their fault go through, so that it is the fault that is refused.
 TEST(RefusedRequests, WhatIsPlainIsNot) {
   for (const std::string good :
-       {"GET http://o.example:8080/ HTTP/1.1\r\nHost: o.example:8080\r\n\r\n", "GET http://O.example./ HTTP/1.1\r\nHost: o.EXAMPLE:80\r\n\r\n",
-        "GET http://o.example HTTP/1.0\r\n\r\n", "POST http://o.example/ HTTP/1.1\r\nHost: o.example\r\nContent-Length: 5\r\n\r\nhello",
+       {"GET http://o.example:8080/ HTTP/1.1\r\nHost: o.example:8080\r\n\r\n",
+        "GET http://O.example./ HTTP/1.1\r\nHost: o.EXAMPLE:80\r\n\r\n", "GET http://o.example HTTP/1.0\r\n\r\n",
+        "POST http://o.example/ HTTP/1.1\r\nHost: o.example\r\nContent-Length: 5\r\n\r\nhello",
         "POST http://o.example/ HTTP/1.1\r\nHost: o.example\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
         "CONNECT o.example:443 HTTP/1.1\r\nHost: o.example:443\r\n\r\n", "CONNECT o.example:443 HTTP/1.1\r\nHost: o.example\r\n\r\n",
         "CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n", "OPTIONS http://o.example HTTP/1.1\r\nHost: o.example\r\nMax-Forwards: 2\r\n\r\n",

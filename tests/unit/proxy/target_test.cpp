@@ -10,7 +10,8 @@ using protocol::http::parse_request_head;
 std::string said(const std::string& text) {
   const auto target = target_of(*parse_request_head(text));
   if (!target) return std::string(target.error().why);
-  return authority_of(target->host, target->port.value()) + " " + target->path + (target->credentials.empty() ? "" : " as " + target->credentials);
+  return authority_of(target->host, target->port.value()) + " " + target->path +
+         (target->credentials.empty() ? "" : " as " + target->credentials);
 }
 
 TEST(Target, AbsoluteForm) {
@@ -39,8 +40,9 @@ TEST(Host, PlainFormsOnly) {
   EXPECT_EQ(to_string(*parse_host("2001:db8::1", true)), "2001:db8::1");
   EXPECT_TRUE(std::holds_alternative<std::string>(*parse_host("1.example")));
   EXPECT_TRUE(std::holds_alternative<std::string>(*parse_host("a_b.example")));
-  for (const auto* const bad : {"", ".", "a..b", ".a", "127.1", "0x7f.1", "1.2.3.4.5", "1.2.3.08", "256.1.1.1", "a b", "a%b", "a/b", "a@b", "[::1", "::1", "[1.2.3.4]",
-                                "[fe80::1%lo]", "\xc3\xa4.example", "a\\b", "99999999999"})
+  for (const auto* const bad :
+       {"",    ".",   "a..b", ".a",   "127.1", "0x7f.1",    "1.2.3.4.5",    "1.2.3.08",         "256.1.1.1", "a b",
+        "a%b", "a/b", "a@b",  "[::1", "::1",   "[1.2.3.4]", "[fe80::1%lo]", "\xc3\xa4.example", "a\\b",      "99999999999"})
     EXPECT_FALSE(parse_host(bad)) << bad;
   EXPECT_FALSE(parse_host(std::string(64, 'a') + ".example"));
   EXPECT_FALSE(parse_host(std::string(254, 'a')));
