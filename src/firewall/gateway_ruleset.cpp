@@ -11,6 +11,7 @@
 #include "core/interface_name.h"
 #include "firewall/closed_networks.h"
 #include "firewall/port_plan.h"
+#include "firewall/proxy_rules.h"
 
 namespace drpf::firewall {
 namespace {
@@ -300,7 +301,7 @@ class Builder {
         add("input", fmt::format("upnp_search{}", family.suffix),
             fmt::format("iifname {} {} daddr {{ {}, {} }} udp dport {} accept", tunnel_, family.ip, family.tunnel,
                         family.suffix == "4" ? upnp_group4 : upnp_group6, ssdp_port));
-      if (const auto ports = proxy_ports(family.tunnel); !ports.empty())
+      if (const auto ports = proxy_ports(ruleset_, *parse_prefix(family.tunnel)); !ports.empty())
         add("input", fmt::format("proxy_device{}", family.suffix), fmt::format("{} tcp dport {{ {} }} accept", to_gateway, ports));
       add("input", fmt::format("device_echo{}", family.suffix),
           fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway, family.icmp));
@@ -324,45 +325,9 @@ class Builder {
     };
     path_error("4", quoted_endpoint4);
     path_error("6", quoted_endpoint6);
-    proxy_for_local_networks();
+    for (const auto& [name, text] : proxy_rules(ruleset_)) add("input", name, text);
     if (!ruleset_.input_tcp.empty()) add("input", "services_tcp", fmt::format("tcp dport {} accept", port_set(ruleset_.input_tcp)));
     if (!ruleset_.input_udp.empty()) add("input", "services_udp", fmt::format("udp dport {} accept", port_set(ruleset_.input_udp)));
-  }
-
-  bool is_inside_tunnel(const Address& address) const {
-    return (ruleset_.tunnel_v4 && ruleset_.tunnel_v4->contains(address)) || (ruleset_.tunnel_v6 && ruleset_.tunnel_v6->contains(address));
-  }
-
-  // Of the listeners on the gateway's own addresses of the tunnel.
-  std::string proxy_ports(const std::string& tunnel) const {
-    const auto prefix = parse_prefix(tunnel);
-    std::string ports;
-    for (const auto& listener : ruleset_.proxy_listeners)
-      if (prefix && prefix->contains(listener.address)) ports += (ports.empty() ? "" : ", ") + to_string(listener.port);
-    return ports;
-  }
-
-  // The kernel takes no intervals that overlap.
-  bool is_inside_another(const Prefix& source) const {
-    const auto& all = ruleset_.proxy_sources;
-    return std::any_of(all.begin(), all.end(), [&](const Prefix& other) { return other != source && other.contains(source); });
-  }
-
-  void proxy_for_local_networks() {
-    for (const auto family : {Family::v4, Family::v6}) {
-      const std::string ip = family == Family::v4 ? "ip" : "ip6";
-      std::string sources;
-      for (const auto& source : ruleset_.proxy_sources)
-        if (source.family() == family && !source.address().is_loopback() && !is_inside_another(source))
-          sources += (sources.empty() ? "" : ", ") + to_string(source);
-      std::string listeners;
-      for (const auto& listener : ruleset_.proxy_listeners)
-        if (listener.address.family() == family && !is_inside_tunnel(listener.address) && !listener.address.is_loopback())
-          listeners += fmt::format("{}{} . {}", listeners.empty() ? "" : ", ", to_string(listener.address), to_string(listener.port));
-      if (!sources.empty() && !listeners.empty())
-        add("input", fmt::format("proxy_local{}", family == Family::v4 ? 4 : 6),
-            fmt::format("{} saddr {{ {} }} {} daddr . tcp dport {{ {} }} accept", ip, sources, ip, listeners));
-    }
   }
 
   void rewriting() {

@@ -120,10 +120,14 @@ class SocksSession {
 
   Task<void> carry_out(Command command, protocol::socks::Target target) {
     const auto host = host_of(target.host);
-    if (!host) co_return co_await refuse(Outcome::address_unknown);
+    if (!host) {
+      co_await refuse(Outcome::address_unknown);
+      co_return;
+    }
     access_.method = command == Command::connect ? "CONNECT" : command == Command::bind ? "BIND" : "ASSOCIATE";
     access_.url = authority_of(*host, target.port);
-    if (command == Command::connect) co_return co_await connect(*host, Port{target.port});
+    const Port port{target.port};
+    if (command == Command::connect) co_return co_await connect(*host, port);
     const bool offered = command == Command::bind ? parts_.services.bind_on.has_value() : parts_.services.datagrams;
     if (!offered) co_return co_await refuse(Outcome::command_unknown);
     auto outcome = Outcome::granted;

@@ -74,18 +74,13 @@ class [[nodiscard]] Task {
   void start() { handle_.resume(); }
   bool done() const { return !handle_ || handle_.done(); }
 
-  auto operator co_await() && noexcept {
-    struct Awaiter {
-      Handle handle;
-      bool await_ready() const noexcept { return false; }
-      std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiting) noexcept {
-        handle.promise().continuation = waiting;
-        return handle;
-      }
-      T await_resume() { return handle.promise().take(); }
-    };
-    return Awaiter{handle_};
+  // To be waited for once.
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiting) noexcept {
+    handle_.promise().continuation = waiting;
+    return handle_;
   }
+  T await_resume() { return handle_.promise().take(); }
 
  private:
   Handle handle_;

@@ -1,0 +1,50 @@
+#include "firewall/proxy_rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace drpf::firewall {
+namespace {
+
+bool is_inside_tunnel(const GatewayRuleset& ruleset, const Address& address) {
+  return (ruleset.tunnel_v4 && ruleset.tunnel_v4->contains(address)) || (ruleset.tunnel_v6 && ruleset.tunnel_v6->contains(address));
+}
+
+// The kernel takes no intervals that overlap.
+bool is_inside_another(const GatewayRuleset& ruleset, const Prefix& source) {
+  const auto& all = ruleset.proxy_sources;
+  return std::any_of(all.begin(), all.end(), [&](const Prefix& other) { return other != source && other.contains(source); });
+}
+
+std::string rule_of(const GatewayRuleset& ruleset, Family family) {
+  const std::string ip = family == Family::v4 ? "ip" : "ip6";
+  std::string sources;
+  for (const auto& source : ruleset.proxy_sources)
+    if (source.family() == family && !source.address().is_loopback() && !is_inside_another(ruleset, source))
+      sources += (sources.empty() ? "" : ", ") + to_string(source);
+  std::string listeners;
+  for (const auto& listener : ruleset.proxy_listeners)
+    if (listener.address.family() == family && !is_inside_tunnel(ruleset, listener.address) && !listener.address.is_loopback())
+      listeners += fmt::format("{}{} . {}", listeners.empty() ? "" : ", ", to_string(listener.address), to_string(listener.port));
+  if (sources.empty() || listeners.empty()) return {};
+  return fmt::format("{} saddr {{ {} }} {} daddr . tcp dport {{ {} }} accept", ip, sources, ip, listeners);
+}
+
+}  // namespace
+
+std::string proxy_ports(const GatewayRuleset& ruleset, const Prefix& tunnel) {
+  std::string ports;
+  for (const auto& listener : ruleset.proxy_listeners)
+    if (tunnel.contains(listener.address)) ports += (ports.empty() ? "" : ", ") + to_string(listener.port);
+  return ports;
+}
+
+std::vector<std::pair<std::string, std::string>> proxy_rules(const GatewayRuleset& ruleset) {
+  std::vector<std::pair<std::string, std::string>> rules{{"proxy_local4", rule_of(ruleset, Family::v4)},
+                                                         {"proxy_local6", rule_of(ruleset, Family::v6)}};
+  std::erase_if(rules, [](const auto& rule) { return rule.second.empty(); });
+  return rules;
+}
+
+}  // namespace drpf::firewall
