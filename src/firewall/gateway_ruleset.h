@@ -13,6 +13,7 @@
 #include "core/address.h"
 #include "core/port.h"
 #include "core/result.h"
+#include "firewall/proxy_rules.h"
 #include "lease/types.h"
 
 namespace drpf::firewall {
@@ -45,9 +46,7 @@ struct GatewayRuleset {
   std::vector<PortRange> input_tcp;   // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
 
-  std::vector<Endpoint>
-      proxy_listeners;  // of the proxy beside the gateway: on addresses of the tunnel for devices, on others for a local network
-  std::vector<Prefix> proxy_sources;  // who may use it
+  ProxyDoor proxy;
 
   std::optional<ProbeDoor> probe;
 
