@@ -39,26 +39,22 @@ Resolved ask_system(const std::string& name) {
 }  // namespace
 
 Resolver::Resolver(Poller& poller) : poller_(poller) {
-  for (std::size_t i = 0; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  for (std::size_t i = 0; i < threads; ++i) std::thread([desk = desk_] { work(*desk); }).detach();
 }
 
-// Who is in the middle of a question ends with it.
 Resolver::~Resolver() {
-  {
-    const std::lock_guard guard(lock_);
-    ended_ = true;
-  }
-  news_.notify_all();
-  for (auto& worker : workers_) worker.join();
+  const std::lock_guard guard(desk_->lock);
+  desk_->ended = true;
+  desk_->news.notify_all();
 }
 
-void Resolver::work() {
-  std::unique_lock guard(lock_);
+void Resolver::work(Desk& desk) {
+  std::unique_lock guard(desk.lock);
   while (true) {
-    news_.wait(guard, [this] { return ended_ || !questions_.empty(); });
-    if (ended_) return;
-    const auto question = std::move(questions_.front());
-    questions_.pop_front();
+    desk.news.wait(guard, [&] { return desk.ended || !desk.questions.empty(); });
+    if (desk.ended) return;
+    const auto question = std::move(desk.questions.front());
+    desk.questions.pop_front();
     guard.unlock();
     auto answer = ask_system(question->name);
     guard.lock();
@@ -86,17 +82,17 @@ Task<Resolved> Resolver::look_up(std::string name, Deadline deadline) {
   if (!question->told.valid() || !told.open(poller_, system::Fd(::fcntl(question->told.get(), F_DUPFD_CLOEXEC, 0)))) co_return none;
   told.nothing_to_read();
   {
-    const std::lock_guard guard(lock_);
-    if (questions_.size() >= waiting_max) co_return none;
-    questions_.push_back(question);
+    const std::lock_guard guard(desk_->lock);
+    if (desk_->questions.size() >= waiting_max) co_return none;
+    desk_->questions.push_back(question);
   }
-  news_.notify_one();
+  desk_->news.notify_one();
   Wait answer(poller_, {to_read(told)}, deadline);
   co_await answer;
   {
-    const std::lock_guard guard(lock_);
+    const std::lock_guard guard(desk_->lock);
     if (!question->answered) {
-      std::erase(questions_, question);
+      std::erase(desk_->questions, question);
       co_return none;
     }
   }

@@ -54,17 +54,21 @@ class Resolver {
     Deadline until;
   };
 
-  void work();
+  // Shared with the threads, which may still be in the middle of a question when this has gone: getaddrinfo(3) cannot be called away from.
+  struct Desk {
+    std::mutex lock;  // of what follows, and of answers
+    std::condition_variable news;
+    std::deque<std::shared_ptr<Question>> questions;  // shared with the thread that asks: who waits may go away meanwhile
+    bool ended = false;
+  };
+
+  static void work(Desk& desk);
   void keep(const std::string& name, const Resolved& answer);
 
   Poller& poller_;
   std::map<std::string, Kept> kept_;
 
-  std::mutex lock_;  // of what follows, and of answers
-  std::condition_variable news_;
-  std::deque<std::shared_ptr<Question>> questions_;  // shared with the thread that asks: who waits may go away meanwhile
-  bool ended_ = false;
-  std::vector<std::thread> workers_;
+  std::shared_ptr<Desk> desk_ = std::make_shared<Desk>();
 };
 
 }  // namespace drpf::proxy

@@ -111,13 +111,13 @@ Status serve(const Settings& settings, Opened opened, std::string_view ready, sp
   if (!poller) return fail(poller.error());
   auto routes = system::RouteLookup::open();
   if (!routes) return fail(routes.error());
-  const auto limits = limits_of(settings);
+  auto limits = limits_of(settings);
   auto policy = policy_of(settings, std::move(opened.sources));
   policy.listeners = opened.endpoints;
   const auto wanted = 2 * limits.connections + descriptors_beside_connections;
   if (const auto allowed = system::allow_descriptors(wanted); allowed < wanted)
-    log.warn("this process may open {} files, and {} connections may need {}; raise the limit (ulimit -n)", allowed, limits.connections,
-             wanted);
+    limits.connections =
+        std::max<std::size_t>(allowed > descriptors_beside_connections ? (allowed - descriptors_beside_connections) / 2 : 0, 1);
   Channel signals;
   if (!signals.open(*poller, ending_signals())) return fail(failure("signals", "cannot wait for signals"));
   signals.nothing_to_read();

@@ -195,6 +195,15 @@ def read_all(connection):
     return whole
 
 
+def read_exactly(connection, size):
+    whole = b""
+    while len(whole) < size:
+        part = connection.recv(size - len(whole))
+        assert part, whole
+        whole += part
+    return whole
+
+
 def read_until(connection, end):
     whole = b""
     while end not in whole:

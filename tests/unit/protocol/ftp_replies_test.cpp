@@ -25,8 +25,8 @@ TEST(FtpReplies, OneLineOrMany) {
 }
 
 TEST(FtpReplies, WhatIsNoReply) {
-  for (const std::string bad :
-       {"hello\r\n", "22 x\r\n", "099 x\r\n", "700 x\r\n", "220x\r\n", "\r\n", std::string("220-") + std::string(reply_bytes_max, 'x')}) {
+  for (const auto& bad : {std::string("hello\r\n"), std::string("22 x\r\n"), std::string("099 x\r\n"), std::string("700 x\r\n"),
+                                std::string("220x\r\n"), std::string("\r\n"), std::string("220-") + std::string(reply_bytes_max, 'x')}) {
     const auto read = read_reply(bad);
     EXPECT_FALSE(read.reply) << bad;
     EXPECT_EQ(read.trouble, ReplyTrouble::malformed) << bad;

@@ -41,7 +41,7 @@ TEST(Socks, Version4RefusesWhatHasNoEndOrNoMeaning) {
   EXPECT_EQ(read_request4(bytes("\x04\x09\0\x50\1\2\3\4\0"sv)).error(), Trouble::unknown_command);
   EXPECT_EQ(read_request4(bytes("\x05\x01\0\x50\1\2\3\4\0"sv)).error(), Trouble::malformed);
   EXPECT_EQ(read_request4(bytes("\x04\x01\0\x50\0\0\0\1\0\0"sv)).error(), Trouble::malformed);  // 4a without a name
-  EXPECT_EQ(read_request4(bytes("\x04\x01\0\x50\1\2\3\4" + std::string(256, 'u'))).error(), Trouble::malformed);
+  EXPECT_EQ(read_request4(bytes(std::string("\x04\x01\0\x50\1\2\3\4", 8) + std::string(256, 'u'))).error(), Trouble::malformed);
 }
 
 TEST(Socks, AGreetingOffersMethods) {
