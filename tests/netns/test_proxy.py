@@ -47,7 +47,7 @@ def socks5(host, port, command=1):
 
 @pytest.mark.quick
 def test_curl_goes_by_every_way_that_it_knows(lab):
-    second = lab.start("--listen", "10.9.9.1:3128", "--allow", "5.6.7.0/24", host=lab.inet)
+    second = lab.start("--listen", "10.9.9.1:3128", "--allow", "5.6.7.0/24", "--reach-private", ORIGIN, host=lab.inet)
     chain = lab.start("--listen", f"{PROXY}:3129", "--reach-private", "10.9.0.0/16")
     at = f"{PROXY}:{PORT}"
     ways = [f"--proxy http://{at} http://o.example/hello", f"--proxy http://{at} https://o.example/hello", f"--proxytunnel --proxy http://{at} https://{ORIGIN}/hello",
@@ -157,6 +157,31 @@ def test_what_goes_wrong_upstream_is_seen(lab):
     unknown = lab.ask(b"GET http://nobody.invalid/ HTTP/1.1\r\nHost: nobody.invalid\r\n\r\n", port=3130)
     assert unknown.startswith((b"HTTP/1.1 502", b"HTTP/1.1 504")) and b"nobody.invalid" in unknown, unknown
     short.stop()
+
+
+def test_ftp_addresses_are_fetched_listed_and_stored(lab, tmp_path):
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a folder" / "file & more.txt").write_text("hello by ftp")
+    os.chmod(tmp_path, 0o777)
+    lab.inet.popen("/usr/bin/python3", "-m", "pyftpdlib", "-i", ORIGIN, "-p", "21", "-w", "-d", tmp_path)
+    wait_for(lambda: ":21 " in lab.inet.sh("ss -Hltn"), what="the FTP server listens")
+    curl = f"curl -sS --max-time 10 -w ' %{{http_code}}' --proxy http://{PROXY}:{PORT}"
+    script = "; echo; ".join(f"{curl} {words}" for words in ("'ftp://o.example/a%20folder/file%20%26%20more.txt'", "'ftp://o.example/a%20folder/'", "'ftp://o.example/a%20folder'",
+                                                            "-T /etc/hostname ftp://o.example/stored", "ftp://o.example/nothing", "'ftp://o.example/%0d%0aDELE%20stored'",
+                                                            "-I ftp://o.example/stored", "ftp://anonymous:secret@o.example/stored"))
+    file, listing, folder, stored, nothing, command, head, login = answers_of(lab.lan.sh(script))
+    assert file == "hello by ftp 200"
+    for page in (listing, folder):
+        assert 'href="/a%20folder/file%20%26%20more.txt">file &amp; more.txt' in page and page.endswith(" 200"), page
+    assert stored.endswith(" 200") and (tmp_path / "stored").read_bytes() == open("/etc/hostname", "rb").read(), stored
+    assert nothing.endswith(" 404") and command.endswith(" 400") and login.endswith(" 200"), (nothing, command, login)
+    assert f"Content-Length: {os.path.getsize('/etc/hostname')}" in head, head
+    assert "secret" not in lab.gw.sh(f"cat {LOG}")
+
+
+def answers_of(text):
+    """What each curl printed: it ends with a status."""
+    return [part.strip("\n") for part in re.split(r"(?<= \d{3})\n", text)]
 
 
 @pytest.mark.parametrize("way", ["CONNECT", "SOCKS", "upgrade"])
