@@ -13,7 +13,7 @@ import sys
 import source_files
 
 # Top to bottom: a folder may include those below it, never those above.
-ORDER = ["cli", "lab", "daemon", "survey", "guard", "client", "gateway", "configuration", "terminal", "api_client", "repair", "api", "net", "tunnel", "redirect",
+ORDER = ["cli", "lab", "daemon", "survey", "guard", "client", "gateway", "configuration", "proxy", "terminal", "api_client", "repair", "api", "net", "tunnel", "redirect",
          "ruleset", "store", "probe", "system", "scan", "firewall", "protocol", "crypto", "lease", "registry", "core"]
 RANK = {folder: position for position, folder in enumerate(ORDER)}
 
@@ -28,6 +28,10 @@ FORBIDDEN = {
     ("client", "gateway"): "the device's side asks the gateway by its API, as everybody does",
     ("client", "configuration"): "the gateway's configuration is not the device's affair",
     ("client", "store"): "the device keeps no book",
+    ("proxy", "tunnel"): "a proxy connects like any program; by which way packets go is not its affair",
+    ("proxy", "redirect"): "a proxy connects like any program; it knows no rule set",
+    ("proxy", "store"): "a proxy keeps nothing",
+    ("proxy", "lease"): "a proxy knows addresses and ports; whose they are is not its affair",
     ("survey", "client"): "a scan needs no tunnel",
     ("survey", "gateway"): "a scan sees a gateway from outside, by its API",
     ("survey", "configuration"): "a scan sees a gateway from outside, by its API",

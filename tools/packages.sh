@@ -45,10 +45,10 @@ packages_of() {  # group
     test)
       echo openvpn libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev \
         libfuzzer-19-dev llvm-19 python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-scapy tcpdump conntrack \
-        iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev miniupnpc firewalld python3-dbus ufw dbus-daemon
+        iputils-ping util-linux sqlite3 postfix swaks iptables qbittorrent-nox transmission-daemon natpmpc libnatpmp-dev libminiupnpc-dev miniupnpc firewalld python3-dbus ufw dbus-daemon python3-pyftpdlib
       ;;
     kernel) echo qemu-system-x86 busybox-static kmod cpio ;;
-    bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables openvpn haproxy openssh-server openssh-client openssl ;;
+    bench) echo iperf3 libbenchmark-dev miniupnpd miniupnpd-nftables openvpn haproxy openssh-server openssh-client openssl tinyproxy squid dante-server ;;
   esac
 }
 

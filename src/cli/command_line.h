@@ -49,6 +49,7 @@ int print_answer(const Result<boost::json::value>& answer, bool json, const std:
 void add_gateway_command(CLI::App& root, CommandLine& line);
 void add_connect_command(CLI::App& root, CommandLine& line);
 void add_firewall_commands(CLI::App& root, CommandLine& line);
+void add_proxy_command(CLI::App& root, CommandLine& line);
 void add_demo_command(CLI::App& root, CommandLine& line);
 void add_account_commands(CLI::App& root, CommandLine& line);
 void add_device_commands(CLI::App& root, CommandLine& line);

@@ -73,6 +73,7 @@ int run(int argc, char** argv) {
   add_backup_commands(root, line);
   add_connect_command(root, line);
   add_firewall_commands(root, line);
+  add_proxy_command(root, line);
   add_completion_command(root, line);
   add_version_command(root, line);
   root.set_version_flag("--version", "drpf " DRPF_VERSION);

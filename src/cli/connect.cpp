@@ -19,6 +19,7 @@ struct ConnectCommandOptions {
   std::vector<std::string> follow;
   std::string share;
   std::string let_in;
+  std::vector<std::string> proxy;
   bool no_kill_switch = false;
 };
 
@@ -53,6 +54,15 @@ Status take_let_in(const std::string& text, client::ConnectOptions& to) {
   auto open = client::parse_open_ports(text);
   if (!open) return fail(open.error());
   to.let_in = std::move(*open);
+  return {};
+}
+
+Status take_proxy(const std::vector<std::string>& texts, client::ConnectOptions& to) {
+  for (const auto& text : texts) {
+    const auto endpoint = parse_endpoint(text);
+    if (!endpoint) return fail(endpoint.error());
+    to.proxy.listen.push_back(*endpoint);
+  }
   return {};
 }
 
@@ -107,6 +117,9 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
                         "alone may")
             ->type_name("IFACE")
             ->allow_extra_args(false);
+        command.add_option("--proxy", options.proxy, "Let machines near this address use the tunnel by a proxy (docs/proxy.md)")
+            ->type_name("ADDRESS:PORT")
+            ->allow_extra_args(false);
         command.add_flag("--no-kill-switch", options.no_kill_switch, "Full tunnel: let traffic out beside the tunnel when it is down");
         auto* status = command.add_flag("--status", options.connect.status, "Only say whether this machine is closed, and why");
         auto* close = command.add_flag("--close", options.connect.close, "Only set the kill switch, as at the start of the machine");
@@ -131,8 +144,8 @@ void add_connect_command(CLI::App& root, CommandLine& line) {
         take(options.on_down, connect.hooks.on_down);
         take(options.on_lease, connect.hooks.on_lease);
         take(options.share, connect.share);
-        for (const auto& taken :
-             {take_inform(options.inform, connect), take_follow(options.follow, connect), take_let_in(options.let_in, connect)}) {
+        for (const auto& taken : {take_inform(options.inform, connect), take_follow(options.follow, connect),
+                                  take_let_in(options.let_in, connect), take_proxy(options.proxy, connect)}) {
           if (taken) continue;
           terminal::report(taken.error());
           return static_cast<int>(terminal::exit_usage);

@@ -11,6 +11,7 @@
 #include "core/port.h"
 #include "core/time.h"
 #include "lease/types.h"
+#include "proxy/settings.h"
 #include "tunnel/offload.h"
 
 namespace drpf::configuration {
@@ -86,6 +87,7 @@ struct Configuration {
   Port api_port{5351};     // TCP, on the tunnel addresses of the gateway, for devices
   bool upnp = true;        // under /upnp on that port, found by SSDP
   Duration audit_every{};  // how often the leases are looked at from outside; 0 = never
+  proxy::Settings proxy;   // of a process of its own; it listens nowhere unless the file says where
   Limits limits;
   std::string user = "drpf";  // that a gateway started by root goes on as, if there is such a user
   bool user_named = false;    // by the file: then there must be one

@@ -15,6 +15,7 @@
 #include "core/text.h"
 #include "firewall/port_plan.h"
 #include "lease/validation.h"
+#include "proxy/policy.h"
 #include "tunnel/wireguard/crypto_workers.h"
 
 namespace drpf::configuration {
@@ -25,6 +26,7 @@ using namespace std::chrono_literals;
 constexpr Duration day = std::chrono::hours(24);
 constexpr std::size_t hosts_max = 64;
 constexpr std::size_t private_networks_max = 64;
+constexpr std::size_t proxy_list_max = 64;
 constexpr Port port_mapping_port{5351};  // NAT-PMP and PCP: RFC 6886 section 1.1, RFC 6887 section 19.1
 constexpr Port ssdp_port{1900};
 constexpr std::uint16_t mtu_smallest = 576;
@@ -65,6 +67,7 @@ class Reader {
     prove_sockets_apart();
     section("leases", [this](TomlTable& table) { read_leases(table); });
     section("audit", [this](TomlTable& table) { table.duration("every", out_.audit_every, 0s, 30 * day); });
+    section("proxy", [this](TomlTable& table) { read_proxy(table); });
     section("limits", [this](TomlTable& table) { read_limits(table); });
     section("daemon", [this](TomlTable& table) {
       out_.user_named = table.has("user");
@@ -326,6 +329,44 @@ class Reader {
     if (!known)
       table.fault("default_plan", fmt::format("there is no plan '{}'", out_.default_plan),
                   "add a [[plan]] with this name, or name another");
+  }
+
+  template <class Value, class Parse>
+  static void read_each(TomlTable& table, std::string_view key, Parse parse, std::vector<Value>& to, std::string_view example) {
+    std::vector<std::string> texts;
+    table.texts(key, texts);
+    if (table.has(key)) to.clear();
+    if (texts.size() > proxy_list_max)
+      return table.fault(key, fmt::format("there are more than {}", proxy_list_max), "name fewer, or larger ones");
+    for (const auto& text : texts) {
+      const auto value = parse(text);
+      if (!value) return table.fault(key, fmt::format("'{}' is not possible here", text), fmt::format("write it like {}", example));
+      to.push_back(*value);
+    }
+  }
+
+  void read_proxy(TomlTable& table) {
+    auto& settings = out_.proxy;
+    read_each(table, "listen", parse_endpoint, settings.listen, "192.168.7.1:3128");
+    for (const auto& endpoint : settings.listen)
+      if (!proxy::is_private_listener(endpoint.address) || endpoint.port.is_zero())
+        table.fault("listen",
+                    fmt::format("the proxy does not listen on {}: everybody on the Internet could use it there", to_string(endpoint)),
+                    "name an address of the local network or of the tunnel, and a port");
+    read_each(table, "allow", parse_prefix, settings.allow, "192.168.7.0/24");
+    read_each(table, "reach_private", parse_prefix, settings.reach_private, "192.168.0.0/16");
+    table.ports("connect_ports", settings.connect_ports);
+    table.boolean("udp", settings.udp);
+    std::string text;
+    table.text("bind_on", text);
+    if (table.has("bind_on")) {
+      const auto address = parse_address(text);
+      if (!address) return table.fault("bind_on", "this is not an address", "write it like 192.168.7.1");
+      settings.bind_on = *address;
+    }
+    table.text("access_log", text);
+    if (table.has("access_log")) settings.access_log = text;
+    table.duration("answer_timeout", settings.answer_timeout, 1s, 1h);
   }
 
   void read_limits(TomlTable& table) {

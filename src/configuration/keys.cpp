@@ -31,6 +31,16 @@ constexpr Key live_limit(std::string_view name) {
 }
 
 template <auto member>
+constexpr bool same_of_proxy(const Configuration& now, const Configuration& then) {
+  return now.proxy.*member == then.proxy.*member;
+}
+
+template <auto member>
+constexpr Key restart_of_proxy(std::string_view name) {
+  return {"[proxy]", name, TakenUp::restart, same_of_proxy<member>};
+}
+
+template <auto member>
 constexpr Key restart_of_limit(std::string_view name) {
   return {"[limits]", name, TakenUp::restart, same_limit<member>};
 }
@@ -93,6 +103,14 @@ constexpr std::array all_keys{
     live<&C::plans>("[[plan]]", "lease_lifetime"),
     restart<&C::api_port>("[api]", "port"),
     restart<&C::upnp>("[api]", "upnp"),
+    restart_of_proxy<&proxy::Settings::listen>("listen"),
+    restart_of_proxy<&proxy::Settings::allow>("allow"),
+    restart_of_proxy<&proxy::Settings::reach_private>("reach_private"),
+    restart_of_proxy<&proxy::Settings::connect_ports>("connect_ports"),
+    restart_of_proxy<&proxy::Settings::udp>("udp"),
+    restart_of_proxy<&proxy::Settings::bind_on>("bind_on"),
+    restart_of_proxy<&proxy::Settings::access_log>("access_log"),
+    restart_of_proxy<&proxy::Settings::answer_timeout>("answer_timeout"),
     live_limit<&Limits::connections_per_device>("connections_per_device"),
     live_limit<&Limits::packets_per_lease_per_s>("packets_per_lease_per_s"),
     live_limit<&Limits::connection_table_alarm>("connection_table_alarm"),

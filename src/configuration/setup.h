@@ -12,6 +12,7 @@ struct Setup {
   Configuration configuration;
   std::vector<FoundHost> hosts;
   std::vector<Listener> listeners;
+  std::vector<Prefix> proxy_sources = {};  // who may use the proxy, where there is one
 
   lease::Policy policy() const { return make_policy(configuration, hosts, listeners); }
 };

@@ -65,7 +65,16 @@ Status Daemon::read_configuration() {
   return {};
 }
 
-Status Daemon::confine() { return daemon::confine(setup_.configuration, options_, *log_, openvpn_program_); }
+Status Daemon::confine() {
+  if (!setup_.configuration.proxy.listen.empty()) {
+    auto settings = setup_.configuration.proxy;
+    settings.allow = setup_.proxy_sources;
+    auto started = proxy::start_beside(settings, {}, *log_);
+    if (!started) return fail(started.error());
+    proxy_ = std::move(*started);
+  }
+  return daemon::confine(setup_.configuration, options_, *log_, openvpn_program_);
+}
 
 Status Daemon::open_store() {
   auto store = store::sqlite::SqliteStore::open(options_.state_directory);

@@ -30,6 +30,7 @@
 #include "gateway/reconfiguration.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
+#include "proxy/run.h"
 #include "redirect/nft_redirect.h"
 #include "store/sqlite/sqlite_lease_history.h"
 #include "store/sqlite/sqlite_store.h"
@@ -83,7 +84,9 @@ class Daemon {
   Prefix own_tunnel_v6_;  // where the file names none
   std::optional<std::string> machine_mark_;
   bool came_from_elsewhere_ = false;
-  std::vector<Port> ssh_ports_;  // read while every file can be
+  std::vector<Port> ssh_ports_;              // read while every file can be
+  std::optional<proxy::ProxyBeside> proxy_;  // a process of its own, if there is one
+  std::vector<Port> ssh_ports_;              // read while every file can be
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::vector<TunnelInterface> tunnel_interfaces_;
   std::unique_ptr<ProbeInterface> probe_interface_;

@@ -16,6 +16,7 @@
 #include "daemon/ways_in.h"
 #include "firewall/port_plan.h"
 #include "lease/validation.h"
+#include "proxy/listeners.h"
 #include "system/privileges.h"
 #include "system/sysctl.h"
 #include "system/tun.h"
@@ -120,6 +121,14 @@ Port unprivileged_from() {
   return Port{number};
 }
 
+// What is behind the tunnel comes with it.
+Result<std::vector<Prefix>> find_proxy_sources(const Configuration& configuration, const HostFacts& facts) {
+  if (configuration.proxy.listen.empty()) return std::vector<Prefix>{};
+  std::vector<Prefix> coming{configuration.tunnel_v4};
+  if (configuration.tunnel_v6) coming.push_back(*configuration.tunnel_v6);
+  return proxy::sources_of(configuration.proxy, facts.addresses, coming);
+}
+
 }  // namespace
 
 Result<Configuration> load_configuration(const std::optional<std::string>& file, const std::vector<Port>& ssh_ports) {
@@ -172,6 +181,9 @@ Result<configuration::Setup> prove_configuration(const Configuration& configurat
   facts.listeners = out.listeners = std::move(*listeners);
   if (auto proven = prove_against(configuration, facts); !proven) return fail(proven.error());
   if (auto valid = lease::validate(out.policy()); !valid) return fail(valid.error());
+  auto proxy_sources = find_proxy_sources(configuration, facts);
+  if (!proxy_sources) return fail(proxy_sources.error());
+  out.proxy_sources = std::move(*proxy_sources);
   return out;
 }
 

@@ -38,6 +38,7 @@ firewall::GatewayRuleset ruleset_for(const configuration::Setup& setup) {
   }
   for (const auto port : configuration.input_tcp) ruleset.input_tcp.emplace_back(port);
   for (const auto port : configuration.input_udp) ruleset.input_udp.emplace_back(port);
+  ruleset.proxy = {configuration.proxy.listen, setup.proxy_sources};
   ruleset.open_networks = configuration.private_networks;
   for (const auto& server : configuration.dns) ruleset.open_networks.push_back(Prefix::host(server));  // devices are told to ask them
   ruleset.connections_per_device = configuration.limits.connections_per_device;

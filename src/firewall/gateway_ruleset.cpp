@@ -295,6 +295,8 @@ class Builder {
         add("input", fmt::format("upnp_search{}", family.suffix),
             fmt::format("iifname {} {} daddr {{ {}, {} }} udp dport {} accept", tunnel_, family.ip, family.tunnel,
                         family.suffix == "4" ? upnp_group4 : upnp_group6, ssdp_port));
+      if (const auto ports = proxy_ports(ruleset_.proxy, *parse_prefix(family.tunnel)); !ports.empty())
+        add("input", fmt::format("proxy_device{}", family.suffix), fmt::format("{} tcp dport {{ {} }} accept", to_gateway, ports));
       add("input", fmt::format("device_echo{}", family.suffix),
           fmt::format("{} {} type echo-request limit rate 1000/second burst 200 packets accept", to_gateway, family.icmp));
     }
@@ -317,6 +319,7 @@ class Builder {
     };
     path_error("4", quoted_endpoint4);
     path_error("6", quoted_endpoint6);
+    for (const auto& [name, text] : proxy_rules(ruleset_.proxy, {ruleset_.tunnel_v4, ruleset_.tunnel_v6})) add("input", name, text);
     if (!ruleset_.input_tcp.empty()) add("input", "services_tcp", fmt::format("tcp dport {} accept", port_set(ruleset_.input_tcp)));
     if (!ruleset_.input_udp.empty()) add("input", "services_udp", fmt::format("udp dport {} accept", port_set(ruleset_.input_udp)));
   }

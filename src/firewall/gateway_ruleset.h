@@ -14,6 +14,7 @@
 #include "core/port.h"
 #include "core/result.h"
 #include "firewall/gateway_sets.h"
+#include "firewall/proxy_rules.h"
 #include "lease/types.h"
 
 namespace drpf::firewall {
@@ -46,6 +47,8 @@ struct GatewayRuleset {
   bool upnp = true;                         // UDP 1900 for searches; its HTTP is on the API's port
   std::vector<PortRange> input_tcp;         // services of this host that stay reachable from outside the tunnel
   std::vector<PortRange> input_udp;
+
+  ProxyDoor proxy;
 
   std::optional<ProbeDoor> probe;
 

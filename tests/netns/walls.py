@@ -427,6 +427,10 @@ NOT_WALLS = {
     "echo4": "accepts what the chain's policy would drop",
     "echo6": "accepts what the chain's policy would drop",
     "wireguard": "accepts what the chain's policy would drop",
+    "proxy_device4": "accepts what the chain's policy would drop",
+    "proxy_device6": "accepts what the chain's policy would drop",
+    "proxy_local4": "accepts what the chain's policy would drop; the proxy itself looks at who comes",
+    "proxy_local6": "accepts what the chain's policy would drop; the proxy itself looks at who comes",
     "services_tcp": "accepts what the chain's policy would drop",
     "services_udp": "accepts what the chain's policy would drop",
 }

@@ -14,6 +14,7 @@
 #include <iterator>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "client/connect/closed_state.h"
 #include "client/connect/confinement.h"
@@ -27,6 +28,7 @@
 #include "client/ports/screen.h"
 #include "client/share/lan_redirect.h"
 #include "protocol/wireguard/wg_quick_file.h"
+#include "proxy/run.h"
 #include "system/process.h"
 
 namespace drpf::client {
@@ -270,6 +272,12 @@ OrStop<void> run(ConnectOptions options, const std::string& interface, Screen& s
   if (options.clean_up) return clean_up(interface, note, screen);
   if (auto status = options.close ? check_rights() : check_machine(interface); !status) return status;
 
+  std::optional<proxy::ProxyBeside> proxy;
+  if (!options.proxy.listen.empty() && !options.close) {
+    auto started = proxy::start_beside(options.proxy, {}, *spdlog::default_logger());
+    if (!started) return stop(started.error().kind == Error::Kind::unavailable ? exit_missing : exit_failed, started.error());
+    proxy = std::move(*started);
+  }
   if (const auto confined = confine(options); !confined) return stop(exit_failed, confined.error());
   if (!has_ipv6()) drop_ipv6(*file, screen);
   if (file->addresses.empty()) {

@@ -9,6 +9,7 @@
 #include "client/follow/follow_rule.h"
 #include "client/ports/hook_calls.h"
 #include "client/ports/inform_wish.h"
+#include "proxy/settings.h"
 #include "system/log.h"
 
 namespace drpf::client {
@@ -25,6 +26,7 @@ struct ConnectOptions {
   std::optional<std::string> share;        // interface whose machines may ask for ports, too
   OpenPorts let_in;                        // may come out of the tunnel beside leases
   std::vector<std::string> askers;         // interfaces whose machines may ask the gateway in this device's name
+  proxy::Settings proxy;                   // of a process of its own beside this one, for other machines
   bool json = false;                       // one JSON object per line on standard output instead of text
   system::LogLevel log_level = system::LogLevel::info;  // of what is said on standard error
   bool kill_switch = true;                    // full tunnel only: nothing but the tunnel's own packets (and the LAN) leaves outside of it

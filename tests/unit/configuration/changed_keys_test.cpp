@@ -44,9 +44,17 @@ TEST(ChangedKeys, NoneIsForgotten) {
   other.grace = other.history = other.quarantine = other.disconnect_after = other.audit_every = std::chrono::seconds(1);
   other.upnp = false;
   other.changes_may_end_leases = true;
+  other.proxy.listen.resize(1);
+  other.proxy.allow.resize(1);
+  other.proxy.reach_private.resize(1);
+  other.proxy.connect_ports.resize(1);
+  other.proxy.udp = true;
+  other.proxy.bind_on = Address::v4(1);
+  other.proxy.access_log = "";
+  other.proxy.answer_timeout = std::chrono::seconds(1);
   other.limits = {1, 1, 1, 1, 1, 1, 1, 1};
   other.user = "root";
-  EXPECT_EQ(changed_keys(one, other).size(), 39U);
+  EXPECT_EQ(changed_keys(one, other).size(), 47U);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <fstream>
 
 #include "support/temporary_folder.h"
@@ -266,6 +268,16 @@ TEST(ConfigurationFile, NamesAFileThatIsNotThereOrTooLarge) {
   EXPECT_THAT(read_configuration_file(folder / "huge.toml").error().message, HasSubstr("larger than"));
   std::ofstream(folder / "good.toml") << "[api]\nport = 99\n";
   EXPECT_EQ(read_configuration_file(folder / "good.toml")->api_port, Port{99});
+}
+
+TEST(ConfigurationFile, TheProxyListensWhereNobodyFromOutsideComes) {
+  const auto read =
+      parse_configuration("[proxy]\nlisten = [\"192.168.7.1:3128\", \"[fd00::1]:3128\"]\nreach_private = [\"10.0.0.0/8\"]\n", "f");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->proxy.listen.size(), 2U);
+  EXPECT_EQ(read->proxy.reach_private, std::vector{*parse_prefix("10.0.0.0/8")});
+  for (const auto* const address : {"0.0.0.0:3128", "198.51.100.1:3128", "[::]:3128", "192.168.7.1:0", "192.168.7.1"})
+    EXPECT_FALSE(parse_configuration(fmt::format("[proxy]\nlisten = [\"{}\"]\n", address), "f")) << address;
 }
 
 TEST(ConfigurationFile, TheExampleThatIsShippedIsTheDefaultConfiguration) {

@@ -60,6 +60,11 @@ TEST(GatewayRuleset, SeveralInterfacesAndAddressesAndAnEntryOfItsOwn) {
   ruleset.open_networks = {*parse_prefix("10.20.1.0/24"), *parse_prefix("10.20.0.0/16"), *parse_prefix("fd20::/64")};
   ruleset.input_udp = {PortRange(Port{53}), PortRange(Port{60001}, Port{60100})};
   ruleset.new_connections_per_lease_per_s = 50;
+  ruleset.proxy.listeners = {*parse_endpoint("10.77.0.1:3128"),   *parse_endpoint("[fd77:6472:7066::1]:3128"),
+                             *parse_endpoint("192.168.7.1:3128"), *parse_endpoint("192.168.7.1:1080"),
+                             *parse_endpoint("[fd07::1]:3128"),   *parse_endpoint("127.0.0.1:3128")};
+  ruleset.proxy.sources = {*parse_prefix("10.77.0.0/16"), *parse_prefix("192.168.7.0/24"), *parse_prefix("192.168.7.128/25"),
+                           *parse_prefix("fd07::/64"), *parse_prefix("127.0.0.0/8")};
   expect_golden("several.nft", ruleset);
 }
 
