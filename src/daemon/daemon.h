@@ -86,7 +86,6 @@ class Daemon {
   bool came_from_elsewhere_ = false;
   std::vector<Port> ssh_ports_;              // read while every file can be
   std::optional<proxy::ProxyBeside> proxy_;  // a process of its own, if there is one
-  std::vector<Port> ssh_ports_;              // read while every file can be
   std::unique_ptr<system::LinksAndRoutes> network_;
   std::vector<TunnelInterface> tunnel_interfaces_;
   std::unique_ptr<ProbeInterface> probe_interface_;
