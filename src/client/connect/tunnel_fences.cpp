@@ -103,7 +103,8 @@ Result<OpenPorts> parse_open_ports(std::string_view text) {
 // be this machine. IPv6 has no reverse path check, and IPv4's may be off.
 std::string source_chains(const TunnelFences& fences) {
   std::string arriving;
-  std::string entering;
+  // The kernel speaks of itself on every link, and nobody need hear or count it here.
+  auto entering = fmt::format("    oifname \"{}\" ip6 saddr {{ ::, fe80::/10 }} drop\n", fences.interface);
   for (const auto& words : both_families) {
     const auto own = of_family(fences.own, words.family);
     if (own.empty()) {
