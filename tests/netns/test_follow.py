@@ -111,8 +111,12 @@ def test_programs_of_other_users_are_seen_and_the_watching_process_has_no_other_
     device = connect(home, on_demand.add_device("ann", "laptop", plan="on-demand"), "--follow", "game-server")
     program(home, lab.folder, "game-server", "tcp,0.0.0.0,25565", before=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
     wait_for(lambda: leases(on_demand, 25565), 10, "a lease")
-    with open(f"/proc/{device.process.pid}/task/{device.process.pid}/children", encoding="ascii") as file:
-        watcher, = file.read().split()
+    def children():
+        with open(f"/proc/{device.process.pid}/task/{device.process.pid}/children", encoding="ascii") as file:
+            return file.read().split()
+
+    # Another one is there for as long as nft writes which ports are let in.
+    watcher, = wait_for(lambda: len(alone := children()) == 1 and alone, 5, "one process beside it stays")
     with open(f"/proc/{watcher}/status", encoding="ascii") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     assert int(status["CapPrm"], 16) == 1 << 19 | 1 << 2 and int(status["CapBnd"], 16) == 1 << 19 | 1 << 2

@@ -76,10 +76,10 @@ struct RouteWish {
   std::string interface;
   bool inbound_only = false;
   bool kill_switch = true;
-  bool ipv6 = true;                 // this machine has it, whether the tunnel does or not
-  OpenPorts let_in;                 // may come out of the tunnel beside leases
-  std::vector<std::string> askers;  // interfaces whose machines may ask the gateway in this device's name
-  bool shares = false;              // rules of sharing judge what comes for a machine behind this one
+  bool ipv6 = true;                   // this machine has it, whether the tunnel does or not
+  OpenPorts let_in{};                 // may come out of the tunnel beside leases
+  std::vector<std::string> askers{};  // interfaces whose machines may ask the gateway in this device's name
+  bool shares = false;                // rules of sharing judge what comes for a machine behind this one
 };
 
 // Letters, digits, '_', '-' and '.', 1 to 15 of them, beginning with a letter or digit: what a device, an nft table and a file may all be

@@ -15,6 +15,9 @@ namespace {
 constexpr std::string_view turned_away = "counter reject with icmpx type admin-prohibited\n";
 constexpr Port announcement_port{5350};  // where programs hear that their mappings are gone (RFC 6886 section 3.2.1, RFC 6887 section 14)
 
+// Where the gateway's doctor asks whether this machine answers at all. The firewall answers, so that it reaches nobody who listens there.
+constexpr PortRange quiet_ports{Port{61000}, Port{65535}};
+
 struct FamilyWords {
   Family family;
   std::string_view header;    // of nft
@@ -103,7 +106,8 @@ Result<OpenPorts> parse_open_ports(std::string_view text) {
 // be this machine. IPv6 has no reverse path check, and IPv4's may be off.
 std::string source_chains(const TunnelFences& fences) {
   std::string arriving;
-  std::string entering;
+  // The kernel speaks of itself on every link, and nobody need hear or count it here.
+  auto entering = fmt::format("    oifname \"{}\" ip6 saddr {{ ::, fe80::/10 }} drop\n", fences.interface);
   for (const auto& words : both_families) {
     const auto own = of_family(fences.own, words.family);
     if (own.empty()) {
@@ -166,11 +170,13 @@ std::string arrival_chains(const TunnelFences& fences) {
              "  chain arriving {{\n    type filter hook input priority -2; policy accept;\n    iifname != \"{0}\" accept\n{1}{2}"
              "    udp sport {3} udp dport {4} accept\n    udp sport {5} udp dport @searchers accept\n"
              "    icmp type echo-request limit rate 20/second accept\n"
-             "    icmpv6 type echo-request limit rate 20/second accept\n    counter drop\n  }}\n"
+             "    icmpv6 type echo-request limit rate 20/second accept\n"
+             "    tcp dport {7} limit rate 20/second reject with tcp reset\n    udp dport {7} limit rate 20/second reject\n"
+             "    counter drop\n  }}\n"
              "  chain passing_on {{\n    type filter hook forward priority -2; policy accept;\n    iifname != \"{0}\" accept\n{1}{6}"
              "    counter drop\n  }}\n",
              fences.interface, answers, here, to_string(gateway_doors_port), to_string(announcement_port), to_string(upnp_search_port),
-             behind);
+             behind, to_string(quiet_ports));
 }
 
 }  // namespace drpf::client

@@ -152,8 +152,10 @@ Status Ground::connect(Actor& actor, Family outer) {
   Result<lab::DeviceFile> file = lab::read_device_file(api_client::lines_of(*answer, "config"));
   if (!file) return fail(file.error());
   actor.file = std::move(*file);
-  Result<system::Process> tunnel = lab::start_drpf_connect(actor.machine, *executable, actor.name, actor.file,
-                                                           fmt::format("{}/{}.log", lab::stage_folder, actor.name), {"--no-kill-switch"});
+  // The gateway is what is tried here: what it lets through is not to be held up by the device's own fences.
+  Result<system::Process> tunnel =
+      lab::start_drpf_connect(actor.machine, *executable, actor.name, actor.file, fmt::format("{}/{}.log", lab::stage_folder, actor.name),
+                              {"--no-kill-switch", "--let-in", "all"});
   if (!tunnel) return fail(tunnel.error());
   actor.tunnel = std::move(*tunnel);
   return {};

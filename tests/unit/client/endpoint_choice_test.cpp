@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace drpf::client {
+namespace drpf::client::endpoint_choice_test {
 namespace {
 
 using testing::HasSubstr;
@@ -57,4 +57,4 @@ TEST(EndpointChoice, OfManyAddressesTheFirstAreTried) {
 }
 
 }  // namespace
-}  // namespace drpf::client
+}  // namespace drpf::client::endpoint_choice_test

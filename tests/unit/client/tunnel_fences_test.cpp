@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace drpf::client {
+namespace drpf::client::tunnel_fences_test {
 namespace {
 
 using testing::ElementsAre;
@@ -85,4 +85,4 @@ TEST(OpenPorts, AreReadJoinedAndInOrder) {
 }
 
 }  // namespace
-}  // namespace drpf::client
+}  // namespace drpf::client::tunnel_fences_test
