@@ -90,6 +90,14 @@ Status prove_ports(const Configuration& configuration, const HostFacts& facts) {
       return fail(misconfigured("config_port_taken",
                                 fmt::format("[api] port: a program of this host listens on tcp port {}", to_string(listener.port)),
                                 "end that program (ss -ltnp shows it), or choose another port"));
+  // Of TCP only: a daemon that is saying good-bye may have the UDP port for a moment, and then it is tried again.
+  const auto& openvpn = configuration.openvpn;
+  for (const auto& listener : facts.listeners)
+    if (openvpn.enabled && !facts.running && openvpn.protocol == Protocol::tcp && listener.protocol == Protocol::tcp &&
+        listener.port == openvpn.port)
+      return fail(misconfigured("config_port_taken",
+                                fmt::format("[openvpn] port: a program of this host listens on tcp port {}", to_string(listener.port)),
+                                "end that program (ss -ltnp shows it), or choose another port"));
   auto claims = configuration::port_claims(configuration);
   for (const auto& listener : facts.listeners)
     // Inside the pool it is not leased; a client's UDP socket in the SNAT range goes away by itself.

@@ -76,8 +76,9 @@ Result<Process> start_daemon(const std::string& configuration, bool binds_low_po
   command.input = configuration;
   command.log_path = log_name;
   command.prepare = [binds_low_port]() -> Status {
-    // Not killed with its parent, but told: it tells its clients, which come back at once and not when they miss it.
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // Not killed with its parent: it ends by itself when its management connection is gone, and tells its clients first, which come back
+    // at once then and not when they miss it. A signal beside that would cut its farewell short.
+    ::prctl(PR_SET_PDEATHSIG, 0);
     if (binds_low_port) return lend_to_program({Capability::net_bind_service});
     return {};
   };
@@ -86,7 +87,8 @@ Result<Process> start_daemon(const std::string& configuration, bool binds_low_po
 
 void end_daemon(std::optional<Process>& daemon) {
   if (!daemon) return;
-  daemon->signal(SIGTERM);
+  // Its management connection is closed already where it had one.
+  if (!daemon->wait(farewell_max)) daemon->signal(SIGTERM);
   (void)daemon->wait(farewell_max);
   daemon.reset();
 }

@@ -123,6 +123,16 @@ TEST(ConfigurationFile, CommentsMayBeInAnyLanguage) {
             Port{99});
 }
 
+TEST(ConfigurationFile, OpenVpnIsSwitchedOnByOneWordAndItsPortIsNobodyElses) {
+  const auto plain = parse_configuration("[openvpn]\nenabled = true\n", "f");
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_EQ(plain->openvpn, (OpenVpnConfig{true, "drpf1", Protocol::udp, Port{1194}}));
+  ASSERT_TRUE(parse_configuration("[openvpn]\nenabled = true\nprotocol = \"tcp\"\nport = 443\n", "f"));
+  for (const auto* bad :
+       {"port = 20000", "port = 51820", "port = 5351", "protocol = \"tcp\"\nport = 5351", "protocol = \"sctp\"", "interface = \"drpf0\""})
+    EXPECT_FALSE(parse_configuration(std::string("[openvpn]\nenabled = true\n") + bad + "\n", "f")) << bad;
+}
+
 TEST(ConfigurationFile, TheTunnelCanBeWithoutIpv6) {
   EXPECT_EQ(parse_configuration("[tunnel]\nipv6 = \"none\"\nmtu = 1000", "f")->tunnel_v6, std::nullopt);
 }

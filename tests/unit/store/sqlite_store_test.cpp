@@ -217,7 +217,8 @@ TEST_F(SqliteStoreTest, TheFirstVersionsBookIsReadAndBroughtUpToDate) {
   // What the second version added, taken out again.
   for (const char* column : {"door", "internal_port", "nonce", "description", "local_port_after", "while_connected"})
     execute((std::string("ALTER TABLE leases DROP COLUMN mapping_") + column).c_str());
-  execute("ALTER TABLE book DROP COLUMN epoch_started_ns; PRAGMA user_version = 1");
+  execute(
+      "DROP TABLE openvpn_devices; DROP TABLE openvpn_identity; ALTER TABLE book DROP COLUMN epoch_started_ns; PRAGMA user_version = 1");
   for (int i = 0; i < 2; ++i) {
     auto store = opened();
     ASSERT_TRUE(store);
