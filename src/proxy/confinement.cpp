@@ -37,7 +37,7 @@ std::vector<FileRule> files_of_resolver() {
 std::optional<system::User> choose_user() {
   if (::geteuid() != 0) return std::nullopt;
   for (const auto* const name : users) {
-    const auto user = system::find_user(name);
+    auto user = system::find_user(name);
     if (!user) continue;
     int ends[2];
     if (::pipe(ends) != 0) return std::nullopt;

@@ -3,6 +3,8 @@
 #include "core/text.h"
 #include "proxy/pages.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 
 namespace {
@@ -32,3 +34,4 @@ Task<void> converse(Parts& parts, Client& client) {
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

@@ -14,6 +14,8 @@
 
 #include "system/socket_address.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 namespace {
 
@@ -181,3 +183,4 @@ Task<Dialled> Dialer::connect_to(std::vector<Endpoint> peers, Deadline deadline,
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

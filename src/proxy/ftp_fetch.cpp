@@ -11,6 +11,8 @@
 #include "protocol/http/body_flow.h"
 #include "proxy/pages.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 namespace {
 
@@ -334,3 +336,4 @@ Task<FtpOutcome> fetch_by_ftp(Parts& parts, Client& client, const protocol::http
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

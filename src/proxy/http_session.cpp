@@ -15,6 +15,8 @@
 #include "proxy/target.h"
 #include "proxy/tunnel.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 namespace {
 
@@ -224,3 +226,4 @@ Task<void> serve_http(Parts& parts, Client& client) {
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

@@ -11,6 +11,8 @@
 #include "proxy/tunnel.h"
 #include "system/socket_address.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 namespace {
 
@@ -85,3 +87,4 @@ Task<Outcome> serve_bind(Parts& parts, Client& client, SocksVersion version, Hos
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

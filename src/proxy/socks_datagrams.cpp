@@ -11,6 +11,8 @@
 
 #include "system/socket_address.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 namespace {
 
@@ -180,3 +182,4 @@ Task<Outcome> serve_datagrams(Parts& parts, Client& client, Access& access) {
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

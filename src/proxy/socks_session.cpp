@@ -11,6 +11,8 @@
 #include "proxy/socks_reply.h"
 #include "proxy/tunnel.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 
 using protocol::socks::Command;
@@ -173,3 +175,4 @@ Task<void> serve_socks5(Parts& parts, Client& client) {
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

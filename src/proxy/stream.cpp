@@ -7,6 +7,8 @@
 
 #include "system/socket_address.h"
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 
 Progress Stream::read_some() {
@@ -102,3 +104,4 @@ std::optional<Endpoint> remote_end(int fd) {
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <memory>
 
+// Whoever waits for one of these coroutines owns what it refers to, and ends it before that.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace drpf::proxy {
 namespace {
 
@@ -116,3 +118,4 @@ Task<Carried> carry(Poller& poller, Stream& first, Stream& second, TunnelTimes t
 }
 
 }  // namespace drpf::proxy
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

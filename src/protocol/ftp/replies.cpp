@@ -81,19 +81,19 @@ int hex_digit(char c) {
 }  // namespace
 
 ReadReply read_reply(std::string_view bytes) {
-  const auto malformed = ReadReply{std::nullopt, ReplyTrouble::malformed};
+  const auto malformed = [] { return ReadReply{std::nullopt, ReplyTrouble::malformed}; };
   std::optional<unsigned> code;
   std::size_t position = 0;
   while (true) {
     const auto end = bytes.find('\n', position);
-    if (end == std::string_view::npos) return bytes.size() > reply_bytes_max ? malformed : ReadReply{};
+    if (end == std::string_view::npos) return bytes.size() > reply_bytes_max ? malformed() : ReadReply{};
     auto line = bytes.substr(position, end - position);
     if (line.ends_with('\r')) line.remove_suffix(1);
     position = end + 1;
-    if (position > reply_bytes_max) return malformed;
+    if (position > reply_bytes_max) return malformed();
     const auto found = code_of(line);
-    if (!code && !found) return malformed;
-    if (!code && line.size() > 3 && line[3] != '-' && line[3] != ' ') return malformed;
+    if (!code && !found) return malformed();
+    if (!code && line.size() > 3 && line[3] != '-' && line[3] != ' ') return malformed();
     if (!code) code = found;
     // The last line has the code and a blank; others between may look like anything.
     if (found == code && (line.size() == 3 || line[3] == ' '))
