@@ -140,10 +140,11 @@ def test_only_answers_and_leases_come_out_of_the_tunnel(lab, stub, mode):  # noq
                         found.add((name, version))
                 if udp_visit(gw, OWN[version], 2222, seconds=0.2, tries=1):
                     found.add(("udp", version))
-        with Capture(home, "eth0", "udp port 7777", SHORT) as seen:
+        with TcpServer(home, 20000), Capture(home, "eth0", "udp port 7777", SHORT) as seen:
             for version in (4, 6, 4, 6):  # neighbours find each other in the first round
                 for target in beyond[version][1:]:
                     send(gw, target, 7777)
+            assert tcp_visit(gw, OWN[4], 20000), "it is leased; and what was sent before it has come through the tunnel"
             send(home, "192.168.1.3", 7777, "192.168.1.2", 4000)
             wait_for(lambda: (4, 4000) in speakers(seen.so_far()), 5, "what the device itself sends is seen")
             others = "\n".join(line for line in seen.so_far() if "192.168.1.2.4000" not in line)
