@@ -67,6 +67,10 @@ std::string status_page(const json::value& status) {
       api_client::text_of(status, "pool"), api_client::text_of(status, "ports_free"), api_client::text_of(status, "ports_resting"),
       api_client::text_of(status, "devices_connected"), api_client::text_of(status, "devices"), api_client::text_of(status, "accounts"),
       api_client::text_of(status, "leases_active"), api_client::text_of(status, "leases_held"), api_client::text_of(status, "repairs"));
+  const auto& ways_in = api_client::list_of(status, "ways_in");
+  for (std::size_t i = 1; i < ways_in.size(); ++i)
+    page += fmt::format("also by  {} on {}, {} devices connected\n", api_client::text_of(ways_in[i], "engine"),
+                        api_client::text_of(ways_in[i], "interface"), api_client::number_of(ways_in[i], "devices_connected"));
   page += repaired_text(status);
   for (const auto& warning : api_client::list_of(status, "warnings"))
     if (warning.is_string())

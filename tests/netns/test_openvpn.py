@@ -66,6 +66,8 @@ def test_a_device_comes_by_openvpn_and_stays_itself(lab):
     assert device.address() == address
     visit_both(lab, device.host, ports[0])
 
+    assert "on UDP port 1194, in user space on drpf1, 1 devices connected" in gateway.cli("status")
+
     # Programs ask for ports by NAT-PMP.
     answer = device.host.run("natpmpc", "-g", INSIDE).stdout
     assert f"Public IP address : {lab.gw_v4}" in answer, answer
