@@ -26,7 +26,7 @@ TEST(FtpReplies, OneLineOrMany) {
 
 TEST(FtpReplies, WhatIsNoReply) {
   for (const auto& bad : {std::string("hello\r\n"), std::string("22 x\r\n"), std::string("099 x\r\n"), std::string("700 x\r\n"),
-                                std::string("220x\r\n"), std::string("\r\n"), std::string("220-") + std::string(reply_bytes_max, 'x')}) {
+                          std::string("220x\r\n"), std::string("\r\n"), std::string("220-") + std::string(reply_bytes_max, 'x')}) {
     const auto read = read_reply(bad);
     EXPECT_FALSE(read.reply) << bad;
     EXPECT_EQ(read.trouble, ReplyTrouble::malformed) << bad;
