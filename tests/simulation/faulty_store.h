@@ -38,6 +38,10 @@ class FaultyStore final : public store::Store {
   Status save_wireguard_identity(const store::WireGuardIdentity& identity) override;
   Result<std::vector<store::WireGuardPeer>> load_wireguard_peers() override;
   Status save_wireguard_peers(const std::vector<store::WireGuardPeer>& peers) override;
+  // No simulated device comes by OpenVPN.
+  Result<std::optional<store::OpenVpnIdentity>> load_openvpn_identity() override { return inner_.load_openvpn_identity(); }
+  Status save_openvpn_identity(const store::OpenVpnIdentity& identity) override { return inner_.save_openvpn_identity(identity); }
+  Result<std::vector<store::OpenVpnDevice>> load_openvpn_devices() override { return inner_.load_openvpn_devices(); }
   Status commit_with(const lease::Transaction& transaction, const store::Credentials& credentials, const store::ClockReading& now) override;
 
  private:
