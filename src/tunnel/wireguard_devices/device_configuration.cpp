@@ -109,8 +109,8 @@ class InboundOnlyHooks {
     };
     source(words_v4, configuration_.tunnel_v4);
     if (configuration_.tunnel_v6) source(words_v6, *configuration_.tunnel_v6);
-    rule("ask", fmt::format("oifname \"%i\" ct direction original meta l4proto {{ tcp, udp }} th dport {{ {}, {} }} drop",
-                            upnp_search_port, gateway_doors_port));
+    rule("ask", fmt::format("oifname \"%i\" ct direction original meta l4proto {{ tcp, udp }} th dport {{ {}, {} }} drop", upnp_search_port,
+                            gateway_doors_port));
   }
 
   // Segments must fit the tunnel, which is narrower than the way that the kernel believes it is on.
