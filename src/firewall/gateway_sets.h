@@ -20,8 +20,8 @@ constexpr std::uint32_t networks_counted_max = 65'536;    // of visitors, for ea
 constexpr std::string_view quoted_endpoint4 = "@th,192,32 . @th,240,16";
 constexpr std::string_view quoted_endpoint6 = "@th,256,128 . @th,400,16";
 
-constexpr std::array counting_sets{"targets4", "talks4", "targets6", "talks6",    "flows4",  "visits4", "visitors4",
-                                   "crowds4",  "flows6", "visits6",  "visitors6", "crowds6", "rates"};
+inline constexpr std::array counting_sets{"targets4", "talks4", "targets6", "talks6",    "flows4",  "visits4", "visitors4",
+                                          "crowds4",  "flows6", "visits6",  "visitors6", "crowds6", "rates"};
 
 std::vector<std::string> set_definitions(const std::string& table);
 
