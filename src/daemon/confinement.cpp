@@ -191,8 +191,8 @@ Status confine_openvpn() {
 // Not nobody, whose other programs could speak to its management socket.
 std::optional<system::User> openvpn_user(spdlog::logger& log) {
   if (::geteuid() != 0) return std::nullopt;
-  const auto named = system::find_user("drpf-openvpn");
-  const auto user = named.value_or(system::User{"drpf-openvpn", nobodys_number, nobodys_number});
+  auto named = system::find_user("drpf-openvpn");
+  auto user = named.value_or(system::User{"drpf-openvpn", nobodys_number, nobodys_number});
   if (!system::may_use(user, system::tun_device)) {
     log.info("{} is root's alone: OpenVPN's daemon stays root, without root's rights (chmod 666 {} lets it have a user of its own)",
              system::tun_device, system::tun_device);

@@ -129,8 +129,10 @@ void ManagementReader::variable(std::string_view text, std::vector<ManagementEve
   auto event = std::move(*std::exchange(open_, std::nullopt));
   auto environment = std::exchange(environment_, {});
   environment_bytes_ = 0;
-  if (auto* asks = std::get_if<ClientAsks>(&event)) asks->environment = std::move(environment);
-  if (auto* established = std::get_if<ClientEstablished>(&event)) established->environment = std::move(environment);
+  if (auto* asks = std::get_if<ClientAsks>(&event))
+    asks->environment = std::move(environment);
+  else if (auto* established = std::get_if<ClientEstablished>(&event))
+    established->environment = std::move(environment);
   out.push_back(std::move(event));
 }
 
